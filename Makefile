@@ -1,0 +1,54 @@
+# Every target sets up .venv from requirements.lock where it isn't there yet.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export RAY_USAGE_STATS_ENABLED = 0
+
+.PHONY: help install classify test lint format bench lock clean
+
+help:
+	@echo "make classify   the main job: galaxies of the Hubble deep field -> out/hubble"
+	@echo "make test       the tests"
+	@echo "make lint       ruff and mypy"
+	@echo "make bench      benchmarks, as JSON"
+	@echo "make install    only set up .venv"
+	@echo "make lock       resolve pyproject.toml anew into requirements.lock"
+
+install: $(READY)
+
+$(READY): requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+classify: $(READY)
+	$(BIN)/tuningfork ingest hubble output=out/hubble/cutouts
+	$(BIN)/tuningfork classify --config configs/jobs/hubble.yaml
+
+test: $(READY)
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	$(BIN)/tuningfork bench averaging
+
+# The local label of a CPU build (+cpu) is dropped, so that the lock fits machines with a GPU too.
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet torch==2.13.0 '.[dev]'
+	build/lock/bin/pip freeze | grep -v '^tuningfork' | sed 's/+cpu$$//' > requirements.lock
+	rm -rf build
+
+clean:
+	rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,129 @@
+"""Configuration: pydantic models filled from YAML and ``key=value`` words, every mistake one clear line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import InputError
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+"""The folder of the project's own trees, networks, recipes, jobs and weights."""
+
+
+class StrictModel(BaseModel):
+    """A frozen pydantic model in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file that holds one mapping.
+
+    Raises
+    ------
+    InputError
+        If the file is absent, isn't YAML, or holds something else than a mapping.
+    """
+    try:
+        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; name an existing YAML file"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(loaded, dict):
+        raise InputError(f"{path} holds {type(loaded).__name__}; expected a mapping of keys to values")
+    return loaded
+
+
+def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
+    """Turn ``key=value`` words into a nested mapping: ``a.b=1`` becomes ``{"a": {"b": 1}}``.
+
+    Values are read as YAML scalars, so that ``60``, ``true`` and ``null`` get their types.
+
+    Raises
+    ------
+    InputError
+        If a word has no ``=``, its value isn't YAML, or two words contradict each other.
+    """
+    result: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise InputError(f"{word!r} is not of the form key=value, such as transforms=60")
+        try:
+            value = yaml.safe_load(text) if text else None
+        except yaml.YAMLError as error:
+            raise InputError(f"{word!r}: the value is not readable as YAML; quote it") from error
+        *parents, leaf = key.split(".")
+        node = result
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise InputError(
+                    f"{word!r}: {parent!r} was given a plain value before; it can't have parts too"
+                )
+        node[leaf] = value
+    return result
+
+
+def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def validate(model: type[Model], values: Mapping[str, Any], source: str) -> Model:
+    """Fill `model` with `values`; the first mistake found becomes a one-line error.
+
+    Raises
+    ------
+    InputError
+        Naming the key, its value and what was expected; an unknown key gets the nearest known one.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(key.split(".")[-1], model.model_fields, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(model.model_fields)}"
+            raise InputError(f"{source}: unknown key {key!r}; {hint}") from error
+        if first["type"] == "missing":
+            raise InputError(
+                f"{source}: {key!r} is missing; give it as {key}=VALUE or in the config file"
+            ) from error
+        if not key:
+            raise InputError(f"{source}: {first['msg']}") from error
+        raise InputError(f"{source}: {key}={first['input']!r}: {first['msg']}") from error
+
+
+def load_config(model: type[Model], path: str | Path | None = None, overrides: Sequence[str] = ()) -> Model:
+    """Fill `model` from its defaults, then a YAML file, then ``key=value`` words; the later wins.
+
+    Raises
+    ------
+    InputError
+        If the file or a word can't be read, a key is unknown or missing, or a value doesn't fit.
+    """
+    values = load_yaml(path) if path is not None else {}
+    merged = _merge(values, parse_overrides(overrides))
+    return validate(model, merged, str(path) if path is not None else model.__name__)
+
+
+def dump_config(config: BaseModel) -> str:
+    """The configuration as YAML, every value spelled out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,9 @@
+"""The errors that a user of the pipeline is meant to read."""
+
+
+class InputError(Exception):
+    """Bad input or usage: names the thing, its value, what was expected and what to do (exit status 2)."""
+
+
+class HeldError(Exception):
+    """Someone else holds the output (exit status 3)."""

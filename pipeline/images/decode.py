@@ -1,0 +1,113 @@
+"""Encoded image bytes to an RGB array; a bad image becomes one `ImageError` that says what is wrong."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+MAX_PIXELS = 1 << 26
+"""Images of more pixels than this are refused before they are decoded (8192 × 8192)."""
+
+MIN_SIDE = 8
+"""Images narrower than this, in pixels, can't show a galaxy's shape."""
+
+
+class ImageError(ValueError):
+    """An image that can't be classified.
+
+    Attributes
+    ----------
+    reason
+        A short code to count by, such as ``truncated``; the message is for people.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(reason, message)
+        self.reason = reason
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def decode_image(data: bytes) -> NDArray[np.uint8]:
+    """Decode a JPEG or PNG.
+
+    Parameters
+    ----------
+    data
+        The content of the file; its type is told by the content, not by any name.
+
+    Returns
+    -------
+    ndarray, shape (height, width, 3), uint8
+
+    Raises
+    ------
+    ImageError
+        With reason ``empty``, ``not_an_image``, ``truncated``, ``damaged``, ``too_small``, ``too_large``,
+        ``grey`` or ``alpha``.
+    """
+    if not data:
+        raise ImageError("empty", "the image has no bytes")
+    if data.startswith(b"\xff\xd8\xff"):
+        return _decode_jpeg(data)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _decode_png(data)
+    raise ImageError("not_an_image", f"neither JPEG nor PNG: the content starts with {data[:12]!r}")
+
+
+def _check_size(width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise ImageError("too_small", f"{width}×{height} pixels; at least {MIN_SIDE}×{MIN_SIDE} are needed")
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            "too_large", f"{width}×{height} pixels; at most {MAX_PIXELS} in all: cut the galaxy out first"
+        )
+
+
+def _check_bands(mode: str) -> None:
+    if mode in {"RGBA", "LA", "PA", "La", "RGBa"}:
+        raise ImageError(
+            "alpha", f"the image has an alpha channel (mode {mode}); expected RGB: flatten it first"
+        )
+    if mode not in {"RGB", "P"}:
+        raise ImageError("grey", f"the image has one band (mode {mode}); expected three: red, green, blue")
+
+
+def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
+    try:
+        height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError as error:
+        raise ImageError("damaged", f"the JPEG header can't be read: {error}") from error
+    _check_size(width, height)
+    if colors.lower() == "gray":
+        _check_bands("L")
+    try:
+        pixels = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
+    except ValueError as error:
+        reason = "truncated" if "premature end" in str(error).lower() else "damaged"
+        raise ImageError(reason, f"the JPEG can't be decoded: {error}") from error
+    return np.asarray(pixels, dtype=np.uint8)
+
+
+def _decode_png(data: bytes) -> NDArray[np.uint8]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=["PNG"])
+        _check_size(image.width, image.height)
+        _check_bands(image.mode)
+        return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    except Image.DecompressionBombError as error:
+        raise ImageError("too_large", f"too many pixels: {error}; cut the galaxy out first") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        reason = "truncated" if "truncated" in str(error).lower() else "damaged"
+        raise ImageError(reason, f"the PNG can't be decoded: {error}") from error

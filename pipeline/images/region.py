@@ -1,0 +1,87 @@
+"""The square region around a galaxy that every transform in use can reach."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.geometry import FRAME_PIXELS
+from pipeline.images.decode import ImageError
+
+MAX_SIDE = 4096
+"""The widest region that is cut out, in image pixels."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Pixels around a galaxy, at the image's own resolution.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (side, side, 3), uint8
+        Where the region passes the image's border, the image is reflected about its outermost pixels.
+    center : tuple of float
+        (x, y) of the galaxy in the region, in pixels.
+    scale : float
+        Image pixels per frame pixel.
+    """
+
+    pixels: NDArray[np.uint8]
+    center: tuple[float, float]
+    scale: float
+
+
+def region_side(scale: float, reach: float) -> int:
+    """Width in image pixels of a region that holds all within `reach` frame pixels of the galaxy."""
+    return 2 * math.ceil(reach * scale) + 2
+
+
+def cut_region(
+    image: NDArray[np.uint8],
+    reach: float,
+    center: tuple[float, float] | None = None,
+    frame_pixels: float | None = None,
+) -> Region:
+    """Cut out what the transforms can reach; nothing is resampled.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width, 3), uint8
+    reach
+        See `pipeline.geometry.reach`, in frame pixels.
+    center
+        (x, y) of the galaxy in the image; the middle if None.
+    frame_pixels
+        Image pixels that the galaxy's 424-pixel frame covers; the image's larger side if None.
+
+    Raises
+    ------
+    ImageError
+        With reason ``bad_frame`` or ``bad_center`` if either is out of range.
+    """
+    height, width = image.shape[:2]
+    frame = float(max(width, height)) if frame_pixels is None else float(frame_pixels)
+    scale = frame / FRAME_PIXELS
+    if not (frame > 0 and math.isfinite(frame)) or region_side(scale, reach) > MAX_SIDE:
+        most = (MAX_SIDE - 4) / 2 / reach * FRAME_PIXELS
+        raise ImageError(
+            "bad_frame", f"frame_pixels is {frame:g}; expected more than 0 and at most {most:.0f}"
+        )
+    x, y = center if center is not None else ((width - 1) / 2, (height - 1) / 2)
+    if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
+        raise ImageError("bad_center", f"the centre ({x:g}, {y:g}) lies outside the {width}×{height} image")
+    side = region_side(scale, reach)
+    left, top = math.floor(x) - side // 2 + 1, math.floor(y) - side // 2 + 1
+    columns = _reflected(left, side, width)
+    rows = _reflected(top, side, height)
+    return Region(np.ascontiguousarray(image[rows[:, None], columns]), (x - left, y - top), scale)
+
+
+def _reflected(start: int, count: int, size: int) -> NDArray[np.int64]:
+    """Indices start, start + 1, … folded into [0, size) about the outermost pixels."""
+    period = 2 * (size - 1)
+    folded = np.arange(start, start + count) % period
+    return np.minimum(folded, period - folded)

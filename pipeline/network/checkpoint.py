@@ -1,0 +1,135 @@
+"""Weight files: safetensors, with a JSON card beside them that says what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from pipeline import storage
+from pipeline.config import CONFIGS, StrictModel
+from pipeline.errors import InputError
+from pipeline.network.spec import NetworkSpec
+from pipeline.network.viewpoint_network import ViewpointNetwork
+from pipeline.tree import DecisionTree
+
+DEFAULT_WEIGHTS = str(CONFIGS / "weights" / "compact.safetensors")
+"""The weights that come with the project."""
+
+
+class Card(StrictModel):
+    """What a weight file is.
+
+    Attributes
+    ----------
+    network
+        Its layers.
+    tree
+        Name of the decision tree it answers.
+    columns
+        The answers, in the order of the output.
+    sha256
+        Of the weight file.
+    data, recipe, score
+        What it was trained on, how, and what it scored on which galaxies never trained on.
+    not_good_for
+        Known limits, one sentence each.
+    """
+
+    network: NetworkSpec
+    tree: str
+    columns: tuple[str, ...]
+    sha256: str = ""
+    parameters: int = 0
+    data: dict[str, Any] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    score: dict[str, Any] = Field(default_factory=dict)
+    not_good_for: tuple[str, ...] = ()
+
+
+def card_uri(weights: str) -> str:
+    """Where the card of a weight file lies: the same name, ending in .json."""
+    return weights.removesuffix(".safetensors") + ".json"
+
+
+def save_network(
+    network: ViewpointNetwork, weights: str, card: Card, dtype: torch.dtype = torch.float16
+) -> Card:
+    """Write weights and then their card.
+
+    Returns
+    -------
+    Card
+        `card` with the file's hash and parameter count filled in.
+    """
+    data = save_tensors({key: value.to(dtype).contiguous() for key, value in network.state_dict().items()})
+    complete = card.model_copy(
+        update={
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "parameters": sum(p.numel() for p in network.parameters()),
+        }
+    )
+    storage.write_bytes(weights, data)
+    storage.write_bytes(
+        card_uri(weights), (json.dumps(complete.model_dump(mode="json"), indent=1) + "\n").encode()
+    )
+    return complete
+
+
+def read_card(weights: str) -> Card:
+    """The card of a weight file.
+
+    Raises
+    ------
+    InputError
+        If it is absent or not a card.
+    """
+    uri = card_uri(weights)
+    try:
+        return Card.model_validate_json(storage.read_bytes(uri))
+    except ValidationError as error:
+        raise InputError(f"{uri} is not a weight file's card: {error.errors()[0]['msg']}") from error
+
+
+def load_network(
+    weights: str, tree: DecisionTree, dtype: torch.dtype = torch.float32
+) -> tuple[ViewpointNetwork, Card]:
+    """Read a network for evaluation.
+
+    Parameters
+    ----------
+    weights
+        URI of a .safetensors file with its card beside it.
+    tree
+        The decision tree that the caller's catalogue has; it must be the weights' own.
+
+    Raises
+    ------
+    InputError
+        If a file is absent, damaged, not what its card says, or answers another tree.
+    """
+    card = read_card(weights)
+    data = storage.read_bytes(weights)
+    found = hashlib.sha256(data).hexdigest()
+    if found != card.sha256:
+        raise InputError(
+            f"{weights} has sha256 {found[:12]}…, its card says {card.sha256[:12]}…; "
+            "the file is damaged or belongs to another card: fetch both again"
+        )
+    if card.columns != tree.columns:
+        raise InputError(
+            f"{weights} answers tree {card.tree!r} ({len(card.columns)} answers), not {tree.name!r} "
+            f"({tree.answer_count}); name the tree that it was trained for"
+        )
+    network = ViewpointNetwork(card.network, tree)
+    try:
+        network.load_state_dict(load_tensors(data))
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(f"{weights} doesn't hold network {card.network.name!r}: {error}") from error
+    return network.to(dtype).eval().requires_grad_(False), card

@@ -1,0 +1,92 @@
+"""What a network is made of, as data: one YAML file a network under ``configs/networks``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.config import StrictModel, load_config
+from pipeline.geometry import PATCH_PIXELS, VIEWPOINTS
+
+
+class ConvolutionSpec(StrictModel):
+    """A valid, stride-1 convolution with untied biases, ReLU and max-pooling.
+
+    Attributes
+    ----------
+    pool
+        Width of the pooling window; 1 for none.
+    weight_std, bias
+        Standard deviation of the normal initial weights, and the initial bias.
+    """
+
+    filters: int = Field(gt=0)
+    kernel: int = Field(gt=0)
+    pool: int = Field(default=1, gt=0)
+    weight_std: float = Field(default=0.01, gt=0)
+    bias: float = 0.1
+
+
+class DenseSpec(StrictModel):
+    """A dense layer with dropout on its input; `units` counts what comes out, after maxout."""
+
+    units: int = Field(gt=0)
+    activation: Literal["maxout", "relu"] = "maxout"
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    weight_std: float = Field(default=0.001, gt=0)
+    bias: float = 0.01
+
+
+class OutputSpec(StrictModel):
+    """The last dense layer, one unit an answer."""
+
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    weight_std: float = Field(default=0.01, gt=0)
+    bias: float = 0.1
+
+
+class NetworkSpec(StrictModel):
+    """A viewpoint network: convolutions on each viewpoint, dense layers on all sixteen together."""
+
+    name: str
+    convolutions: tuple[ConvolutionSpec, ...] = Field(min_length=1)
+    dense: tuple[DenseSpec, ...] = Field(min_length=1)
+    output: OutputSpec = OutputSpec()
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> NetworkSpec:
+        sizes = self.map_sizes()
+        if sizes[-1] < 1:
+            raise ValueError(f"the convolutions shrink a {PATCH_PIXELS}-pixel viewpoint to nothing")
+        return self
+
+    def map_sizes(self) -> list[int]:
+        """Width of the feature map after each convolution and its pooling, in pixels."""
+        sizes, size = [], PATCH_PIXELS
+        for layer in self.convolutions:
+            size = (size - layer.kernel + 1) // layer.pool
+            sizes.append(size)
+        return sizes
+
+    @property
+    def viewpoint_features(self) -> int:
+        """Features that the convolutions give for one viewpoint."""
+        return self.convolutions[-1].filters * self.map_sizes()[-1] ** 2
+
+    @property
+    def features(self) -> int:
+        """Features of all viewpoints together."""
+        return VIEWPOINTS * self.viewpoint_features
+
+
+def load_network_spec(path: str | Path) -> NetworkSpec:
+    """Read a network's specification.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read or a value doesn't fit.
+    """
+    return load_config(NetworkSpec, path)

@@ -1,0 +1,91 @@
+"""The viewpoint network of Dieleman, Willett & Dambre 2015."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.geometry import PATCH_PIXELS
+from pipeline.network.layers import Dense, UntiedConvolution
+from pipeline.network.output import TreeOutput
+from pipeline.network.spec import NetworkSpec
+from pipeline.tree import DecisionTree
+
+_VIEWPOINTS_IN_CACHE = 128
+"""Viewpoints whose largest feature maps stay in a CPU's last-level cache together."""
+
+
+class ViewpointNetwork(nn.Module):
+    """The same convolutions on sixteen viewpoints, then dense layers on all their features.
+
+    Its parts are open, because test-time averaging shares the convolutions between transforms:
+    `viewpoint_features`, then `raw`, then `output`.
+
+    Parameters
+    ----------
+    spec
+        The layers.
+    tree
+        The decision tree that the output obeys.
+    """
+
+    def __init__(self, spec: NetworkSpec, tree: DecisionTree) -> None:
+        super().__init__()
+        self.spec = spec
+        self.tree = tree
+        channels, size = 3, PATCH_PIXELS
+        convolutions = []
+        for layer, next_size in zip(spec.convolutions, spec.map_sizes(), strict=True):
+            convolutions.append(UntiedConvolution(layer, channels, size))
+            channels, size = layer.filters, next_size
+        self.convolutions = nn.Sequential(*convolutions)
+        features = spec.features
+        dense = []
+        for dense_layer in spec.dense:
+            dense.append(Dense(dense_layer, features))
+            features = dense_layer.units
+        self.dense = nn.ModuleList(dense)
+        self.last_dropout = nn.Dropout(spec.output.dropout)
+        self.last = nn.Linear(features, tree.answer_count)
+        nn.init.normal_(self.last.weight, std=spec.output.weight_std)
+        nn.init.constant_(self.last.bias, spec.output.bias)
+        self.output = TreeOutput(tree)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Data type of the weights."""
+        return self.last.weight.dtype
+
+    @property
+    def dense_layers(self) -> list[Dense]:
+        """The dense layers before the last."""
+        return [cast(Dense, layer) for layer in self.dense]
+
+    def viewpoint_features(self, viewpoints: Tensor) -> Tensor:
+        """Map viewpoints (…, 16, 3, 45, 45) to their features (…, 16, features), in the network's dtype."""
+        flat = viewpoints.flatten(0, -4).to(self.dtype)
+        in_cache = flat.device.type == "cpu" and not torch.is_grad_enabled()
+        pieces = flat.split(_VIEWPOINTS_IN_CACHE) if in_cache else (flat,)
+        maps: Tensor = torch.cat([self.convolutions(piece).flatten(1) for piece in pieces])
+        features: Tensor = maps.unflatten(0, viewpoints.shape[:-3])
+        return features
+
+    def raw(self, features: Tensor) -> Tensor:
+        """Map features of all viewpoints (…, 16, features) to raw answers (…, answers)."""
+        x = features.flatten(-2)
+        return self.raw_from(x, self.dense_layers)
+
+    def raw_from(self, x: Tensor, layers: Sequence[Dense]) -> Tensor:
+        """Map what enters the given, last dense layers to raw answers (…, answers)."""
+        for layer in layers:
+            x = layer(x)
+        raw: Tensor = self.last(self.last_dropout(x))
+        return raw
+
+    def forward(self, viewpoints: Tensor) -> Tensor:
+        """Map viewpoints (…, 16, 3, 45, 45) to answer probabilities (…, answers), float32."""
+        probabilities: Tensor = self.output(self.raw(self.viewpoint_features(viewpoints)))
+        return probabilities

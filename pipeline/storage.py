@@ -1,0 +1,182 @@
+"""Files at any fsspec URI (a local path, file://, s3://, …): listing, reading, atomic writes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractFileSystem
+
+from pipeline.errors import InputError
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file as its store describes it; `etag` changes when its content does."""
+
+    uri: str
+    size: int
+    etag: str
+
+
+def filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of a URI, and the path within it.
+
+    Raises
+    ------
+    InputError
+        If the scheme is unknown or its client can't be made.
+    """
+    try:
+        fs, path = fsspec.core.url_to_fs(uri)
+    except (ValueError, ImportError, OSError) as error:
+        raise InputError(
+            f"cannot use {uri!r}: {error}; expected a local path or a URI such as s3://bucket/key"
+        ) from error
+    return fs, path
+
+
+@contextlib.contextmanager
+def _explained(action: str, uri: str) -> Iterator[None]:
+    """Turn whatever a store's client raises into one line that names the URI."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"cannot {action} {uri}: it doesn't exist") from error
+    except PermissionError as error:
+        raise InputError(
+            f"cannot {action} {uri}: permission denied; check the credentials or the file's mode"
+        ) from error
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"cannot {action} {uri}: {reason}") from error
+
+
+def join(uri: str, *parts: str) -> str:
+    """Append path segments to a URI."""
+    return "/".join([uri.rstrip("/"), *parts])
+
+
+def name(uri: str) -> str:
+    """The last segment of a URI."""
+    return uri.rstrip("/").rsplit("/", 1)[-1]
+
+
+def exists(uri: str) -> bool:
+    """Whether a file or folder is there."""
+    fs, path = filesystem(uri)
+    with _explained("look up", uri):
+        fs.invalidate_cache()
+        return bool(fs.exists(path))
+
+
+def list_files(uri: str, suffix: str = "") -> list[FileInfo]:
+    """Files below a folder whose names end in `suffix`, sorted by URI; empty where there is none."""
+    fs, path = filesystem(uri)
+    with _explained("list", uri):
+        fs.invalidate_cache()
+        found = fs.find(path, detail=True)
+    return [
+        _file_info(fs, details)
+        for _, details in sorted(found.items())
+        if details["name"].endswith(suffix) and details["type"] == "file"
+    ]
+
+
+def file_info(uri: str) -> FileInfo:
+    """Size and etag of one file.
+
+    Raises
+    ------
+    InputError
+        If it isn't there or can't be reached.
+    """
+    fs, path = filesystem(uri)
+    with _explained("look up", uri):
+        fs.invalidate_cache()
+        return _file_info(fs, fs.info(path))
+
+
+def _file_info(fs: AbstractFileSystem, details: dict[str, object]) -> FileInfo:
+    uri = str(details["name"]) if _is_local(fs) else fs.unstrip_protocol(str(details["name"]))
+    version = details.get("ETag") or details.get("etag") or details.get("mtime") or ""
+    return FileInfo(uri, int(str(details["size"] or 0)), str(version).strip('"'))
+
+
+def read_bytes(uri: str) -> bytes:
+    """The whole content of a file.
+
+    Raises
+    ------
+    InputError
+        If it isn't there or can't be reached.
+    """
+    fs, path = filesystem(uri)
+    with _explained("read", uri):
+        return bytes(fs.cat_file(path))
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Write a file, replacing an older one; a reader sees the old content or the new, never a part."""
+    fs, path = filesystem(uri)
+    with _explained("write", uri):
+        if _is_local(fs):
+            with _temporary_beside(Path(path), data) as temporary:
+                os.replace(temporary, path)
+        else:
+            fs.pipe_file(path, data)
+
+
+def create(uri: str, data: bytes) -> bool:
+    """Write a file only if there is none of that name, in one step.
+
+    Returns
+    -------
+    bool
+        False, with nothing written, if the file was there already.
+    """
+    fs, path = filesystem(uri)
+    with _explained("create", uri):
+        try:
+            if _is_local(fs):
+                with _temporary_beside(Path(path), data) as temporary:
+                    os.link(temporary, path)
+            else:
+                fs.pipe_file(path, data, mode="create")
+        except FileExistsError:
+            return False
+        except OSError as error:
+            # S3's "412 Precondition Failed" reaches us as EINVAL (s3fs 2026.9).
+            if "precondition" not in str(error).lower():
+                raise
+            return False
+    return True
+
+
+def _is_local(fs: AbstractFileSystem) -> bool:
+    return isinstance(fs, LocalFileSystem)
+
+
+@contextlib.contextmanager
+def _temporary_beside(target: Path, data: bytes) -> Iterator[str]:
+    """A durable temporary file in the target's folder; removed at the end if it's still there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        yield temporary
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)

@@ -1,0 +1,76 @@
+"""The canonical cutout table: what a shard of a cutout set holds."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pipeline.errors import InputError
+
+CUTOUT_SCHEMA = pa.schema(
+    [
+        pa.field("object_id", pa.string(), metadata={"description": "Unique in the whole set"}),
+        pa.field("ra", pa.float64(), metadata={"unit": "deg", "description": "Right ascension, ICRS"}),
+        pa.field("dec", pa.float64(), metadata={"unit": "deg", "description": "Declination, ICRS"}),
+        pa.field("x", pa.float64(), metadata={"unit": "pix", "description": "Column in the field, from 0"}),
+        pa.field("y", pa.float64(), metadata={"unit": "pix", "description": "Row in the field, from 0"}),
+        pa.field("radius", pa.float64(), metadata={"unit": "pix", "description": "Petrosian 90 % radius"}),
+        pa.field("image", pa.binary(), metadata={"description": "JPEG or PNG"}),
+        pa.field(
+            "frame_pixels",
+            pa.float64(),
+            metadata={"unit": "pix", "description": "Image pixels that the galaxy's frame covers"},
+        ),
+        pa.field("center_x", pa.float64(), metadata={"unit": "pix", "description": "Column in the image"}),
+        pa.field("center_y", pa.float64(), metadata={"unit": "pix", "description": "Row in the image"}),
+    ]
+)
+"""Columns of a cutout shard; all but ``object_id`` and ``image`` may be null or absent.
+
+Where ``frame_pixels`` is null the frame is the image's larger side; where ``center_x, center_y`` are null the
+galaxy is in its middle.
+"""
+
+REQUIRED_COLUMNS = ("object_id", "image")
+
+
+def check_columns(schema: pa.Schema, shard: str) -> None:
+    """Check that a shard has what it needs.
+
+    Raises
+    ------
+    InputError
+        Naming the first column that is missing or can't be read as its type.
+    """
+    for field in CUTOUT_SCHEMA:
+        index = schema.get_field_index(field.name)
+        if index < 0:
+            if field.name in REQUIRED_COLUMNS:
+                raise InputError(
+                    f"{shard} has no column {field.name!r} (it has {', '.join(schema.names) or 'none'}); "
+                    "make a cutout set with `tuningfork ingest`"
+                )
+            continue
+        found = schema.field(index).type
+        if not _fits(found, field.type):
+            raise InputError(f"{shard}: column {field.name!r} is {found}; expected {field.type}")
+
+
+def conform(table: pa.Table) -> pa.Table:
+    """The table with just the canonical columns and types; absent ones are null."""
+    columns = [
+        table[field.name].cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(len(table), field.type)
+        for field in CUTOUT_SCHEMA
+    ]
+    return pa.Table.from_arrays(columns, schema=CUTOUT_SCHEMA)
+
+
+def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
+    if pa.types.is_null(found) or found.equals(wanted):
+        return True
+    if pa.types.is_string(wanted):
+        return pa.types.is_large_string(found) or pa.types.is_integer(found)
+    if pa.types.is_binary(wanted):
+        return pa.types.is_large_binary(found) or pa.types.is_fixed_size_binary(found)
+    return pa.types.is_integer(found) or pa.types.is_floating(found)

@@ -1,0 +1,18 @@
+"""The decision tree of a citizen-science project: questions, answers and gating, loaded from a file."""
+
+from pipeline.tree.decision_tree import Answer, DecisionTree, MorphologyClass, Question
+from pipeline.tree.load import GALAXY_ZOO_2, load_tree
+from pipeline.tree.reading import Step, agreement, morphology_class, most_probable_path
+
+__all__ = [
+    "GALAXY_ZOO_2",
+    "Answer",
+    "DecisionTree",
+    "MorphologyClass",
+    "Question",
+    "Step",
+    "agreement",
+    "load_tree",
+    "morphology_class",
+    "most_probable_path",
+]

@@ -1,0 +1,181 @@
+"""Questions and answers, where each lies in the vector of answers, and which answers gate a question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer.
+
+    Attributes
+    ----------
+    key
+        Short name, unique within the question.
+    text
+        What volunteers read.
+    next
+        Key of the question that this answer leads to; None ends the path.
+    """
+
+    key: str
+    text: str
+    next: str | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question with its answers.
+
+    Attributes
+    ----------
+    always_asked
+        Whether its answers sum to 1 whatever came before (no gating).
+    """
+
+    key: str
+    text: str
+    answers: tuple[Answer, ...]
+    always_asked: bool = False
+
+
+@dataclass(frozen=True)
+class MorphologyClass:
+    """A name for galaxies for which all of `answers` (columns) were chosen; `color` is ``#rrggbb``."""
+
+    name: str
+    color: str
+    answers: frozenset[str]
+
+
+@dataclass(frozen=True)
+class DecisionTree:
+    """A decision tree; the vector of answers holds its questions' answers one after the other.
+
+    The first question is the root. Probabilities are *cumulative*: the answers of a question sum to the
+    probability that it was asked (Dieleman, Willett & Dambre 2015, section 3).
+    """
+
+    name: str
+    questions: tuple[Question, ...]
+    classes: tuple[MorphologyClass, ...] = ()
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Catalogue column of every answer, ``<question>_<answer>``, in the order of the vector."""
+        return tuple(f"{q.key}_{a.key}" for q in self.questions for a in q.answers)
+
+    @cached_property
+    def class_columns(self) -> tuple[str, ...]:
+        """Column of every answer in the Galaxy Challenge's layout, ``Class<question>.<answer>``, from 1."""
+        return tuple(
+            f"Class{i}.{j}"
+            for i, q in enumerate(self.questions, start=1)
+            for j, _ in enumerate(q.answers, start=1)
+        )
+
+    @cached_property
+    def slices(self) -> dict[str, slice]:
+        """Where each question's answers lie in the vector, by question key."""
+        slices, start = {}, 0
+        for question in self.questions:
+            slices[question.key] = slice(start, start + len(question.answers))
+            start += len(question.answers)
+        return slices
+
+    @cached_property
+    def answer_count(self) -> int:
+        """Length of the vector of answers (37 for Galaxy Zoo 2)."""
+        return len(self.columns)
+
+    @cached_property
+    def gates(self) -> dict[str, tuple[int, ...]]:
+        """For each gated question, the answers whose probabilities sum to that of being asked it.
+
+        The fewest such answers: when every answer of a question leads on, so does whatever leads to it.
+        Questions stand in an order in which a gate is final before it is used.
+        """
+        gates: dict[str, tuple[int, ...]] = {}
+        for key in self._topological_order:
+            question = self._by_key[key]
+            if key != self.questions[0].key and not question.always_asked:
+                gates[key] = self._reduce(self._incoming[key])
+        return gates
+
+    @cached_property
+    def _by_key(self) -> dict[str, Question]:
+        return {question.key: question for question in self.questions}
+
+    @cached_property
+    def _incoming(self) -> dict[str, frozenset[int]]:
+        incoming: dict[str, set[int]] = {question.key: set() for question in self.questions}
+        for question in self.questions:
+            for offset, answer in enumerate(question.answers):
+                if answer.next is not None:
+                    incoming[answer.next].add(self.slices[question.key].start + offset)
+        return {key: frozenset(answers) for key, answers in incoming.items()}
+
+    @cached_property
+    def _topological_order(self) -> tuple[str, ...]:
+        """Questions, each after all that lead to it; those on a cycle are left out."""
+        remaining = {key: len(answers) for key, answers in self._incoming.items()}
+        ready = [key for key, count in remaining.items() if count == 0]
+        order: list[str] = []
+        while ready:
+            key = ready.pop(0)
+            order.append(key)
+            for answer in self._by_key[key].answers:
+                if answer.next is not None:
+                    remaining[answer.next] -= 1
+                    if remaining[answer.next] == 0:
+                        ready.append(answer.next)
+        return tuple(order)
+
+    def _reduce(self, answers: frozenset[int]) -> tuple[int, ...]:
+        for question in self.questions:
+            where = self.slices[question.key]
+            members = frozenset(range(where.start, where.stop))
+            if members <= answers and self._incoming[question.key] and not question.always_asked:
+                return self._reduce((answers - members) | self._incoming[question.key])
+        return tuple(sorted(answers))
+
+    def problems(self) -> list[str]:
+        """What is wrong with the tree, one sentence each; empty when it is sound."""
+        found: list[str] = []
+        keys = [question.key for question in self.questions]
+        if not keys:
+            return ["the tree has no questions"]
+        found += [f"question {key!r} appears twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
+        for question in self.questions:
+            answers = [answer.key for answer in question.answers]
+            if len(answers) < 2:
+                found.append(f"question {question.key!r} has {len(answers)} answer(s); expected at least 2")
+            if len(set(answers)) < len(answers):
+                found.append(f"question {question.key!r} has two answers of the same key")
+            found += [
+                f"answer {question.key}/{answer.key} leads to unknown question {answer.next!r}"
+                for answer in question.answers
+                if answer.next is not None and answer.next not in keys
+            ]
+        if found:
+            return found
+        if len(set(self.columns)) < self.answer_count:
+            found.append("two answers get the same column name <question>_<answer>")
+        found += [
+            f"question {key!r} can't be reached from the first question {keys[0]!r}"
+            for key in keys[1:]
+            if not self._incoming[key]
+        ]
+        cyclic = sorted(set(keys) - set(self._topological_order))
+        if cyclic:
+            found.append(f"questions {', '.join(cyclic)} lead back to themselves")
+        elif self._incoming[keys[0]]:
+            found.append(f"an answer leads back to the first question {keys[0]!r}")
+        found += [
+            f"class {named.name!r} names unknown answer {answer!r}"
+            for named in self.classes
+            for answer in sorted(named.answers - set(self.columns))
+        ]
+        return found
