@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -133,6 +134,24 @@ def write_bytes(uri: str, data: bytes) -> None:
                 os.replace(temporary, path)
         else:
             fs.pipe_file(path, data)
+
+
+def remove(uri: str) -> None:
+    """Remove a file; one that isn't there is no error."""
+    fs, path = filesystem(uri)
+    with _explained("remove", uri), contextlib.suppress(FileNotFoundError):
+        fs.rm_file(path)
+
+
+@contextlib.contextmanager
+def open_new(uri: str) -> Iterator[IO[bytes]]:
+    """A stream whose content appears under `uri` when the block ends well, and not at all when it fails."""
+    fs, path = filesystem(uri)
+    with _explained("write", uri):
+        if _is_local(fs):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with fs.transaction, fs.open(path, "wb") as stream:
+            yield stream
 
 
 def create(uri: str, data: bytes) -> bool:

@@ -1,6 +1,6 @@
 """The viewpoint network: layers, output layer, sampling of viewpoints, specifications and weight files."""
 
-from pipeline.network.checkpoint import DEFAULT_WEIGHTS, Card, load_network, save_network
+from pipeline.network.checkpoint import DEFAULT_WEIGHTS, Card, check_weights, load_network, save_network
 from pipeline.network.layers import Dense
 from pipeline.network.output import TreeOutput
 from pipeline.network.sampling import RegionBatch, ViewpointSampler
@@ -16,6 +16,7 @@ __all__ = [
     "TreeOutput",
     "ViewpointNetwork",
     "ViewpointSampler",
+    "check_weights",
     "load_network",
     "load_network_spec",
     "save_network",

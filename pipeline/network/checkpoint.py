@@ -97,6 +97,17 @@ def read_card(weights: str) -> Card:
         raise InputError(f"{uri} is not a weight file's card: {error.errors()[0]['msg']}") from error
 
 
+def check_weights(weights: str, tree: DecisionTree) -> Card:
+    """The card of a weight file, once the file is found to be what the card says and to answer `tree`.
+
+    Raises
+    ------
+    InputError
+        If a file is absent, damaged, not what its card says, or answers another tree.
+    """
+    return _read_checked(weights, tree)[1]
+
+
 def load_network(
     weights: str, tree: DecisionTree, dtype: torch.dtype = torch.float32
 ) -> tuple[ViewpointNetwork, Card]:
@@ -112,8 +123,18 @@ def load_network(
     Raises
     ------
     InputError
-        If a file is absent, damaged, not what its card says, or answers another tree.
+        As `check_weights`, or if the file doesn't hold the card's network.
     """
+    data, card = _read_checked(weights, tree)
+    network = ViewpointNetwork(card.network, tree)
+    try:
+        network.load_state_dict(load_tensors(data))
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(f"{weights} doesn't hold network {card.network.name!r}: {error}") from error
+    return network.to(dtype).eval().requires_grad_(False), card
+
+
+def _read_checked(weights: str, tree: DecisionTree) -> tuple[bytes, Card]:
     card = read_card(weights)
     data = storage.read_bytes(weights)
     found = hashlib.sha256(data).hexdigest()
@@ -127,9 +148,4 @@ def load_network(
             f"{weights} answers tree {card.tree!r} ({len(card.columns)} answers), not {tree.name!r} "
             f"({tree.answer_count}); name the tree that it was trained for"
         )
-    network = ViewpointNetwork(card.network, tree)
-    try:
-        network.load_state_dict(load_tensors(data))
-    except (SafetensorError, RuntimeError) as error:
-        raise InputError(f"{weights} doesn't hold network {card.network.name!r}: {error}") from error
-    return network.to(dtype).eval().requires_grad_(False), card
+    return data, card

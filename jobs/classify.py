@@ -1,0 +1,175 @@
+"""Classify: from a cutout shard set to a catalogue and its report."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from pydantic import Field
+
+from jobs.console import progress, say
+from pipeline import storage
+from pipeline.catalogue import (
+    Plan,
+    PlannedShard,
+    RunLayout,
+    RunSummary,
+    adopt_plan,
+    catalogue_uri,
+    commit_run,
+    digest,
+    is_committed,
+    make_plan,
+    read_ledger,
+    report_uri,
+    summarize,
+)
+from pipeline.config import StrictModel, dump_config
+from pipeline.network import DEFAULT_WEIGHTS, Card, check_weights
+from pipeline.survey import duplicate_rows, list_shards, read_ids
+from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
+
+
+class ClassifyConfig(StrictModel):
+    """What `tuningfork classify` takes.
+
+    Attributes
+    ----------
+    input
+        A cutout shard set: folder, prefix or single Parquet file (any fsspec URI).
+    output
+        Where catalogue, report and run records go (any fsspec URI).
+    title
+        Heads the report.
+    weights, tree
+        The network's weight file, and the decision tree that it answers.
+    transforms
+        60 for the mean over sixty transforms, 1 for the view as it is.
+    precision
+        Of the network; the mean is taken in float32 always.
+    unit_rows
+        Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies.
+    new_run
+        Start afresh although `output` holds a run made from something else.
+    decode_actors, model_actors, model_threads
+        Derived from the cluster where not given.
+    report_galaxies
+        Most galaxies that the report shows one by one.
+    """
+
+    input: str
+    output: str
+    title: str = "Galaxy morphology"
+    weights: str = DEFAULT_WEIGHTS
+    tree: str = str(GALAXY_ZOO_2)
+    transforms: Literal[60, 1] = 60
+    precision: Literal["float32", "bfloat16"] = "float32"
+    unit_rows: int = Field(default=256, gt=0, le=4096)
+    new_run: bool = False
+    decode_actors: int | None = Field(default=None, gt=0)
+    model_actors: int | None = Field(default=None, gt=0)
+    model_threads: int | None = Field(default=None, gt=0)
+    report_galaxies: int = Field(default=400, gt=0)
+
+
+def run(config: ClassifyConfig, dry_run: bool = False) -> None:
+    """Classify a cutout set; run again, it continues where it was, or says that it is complete.
+
+    Raises
+    ------
+    InputError
+        If the input, the weights or the tree can't be used, or the output holds another run.
+    """
+    tree = load_tree(config.tree)
+    card = check_weights(config.weights, tree)
+    plan = _plan(config, tree, card)
+    if dry_run:
+        megabytes = sum(shard.size for shard in plan.shards) / 1e6
+        say(
+            f"{plan.rows:,} galaxies in {len(plan.shards):,} shards ({megabytes:,.1f} MB), "
+            f"{plan.unit_count:,} units"
+        )
+        say(f"Run {plan.run} would write {catalogue_uri(config.output)}; nothing was written")
+        return
+    plan = adopt_plan(config.output, plan, config.new_run)
+    layout = RunLayout(config.output, plan.run)
+    if is_committed(config.output, plan):
+        summary = RunSummary.model_validate_json(storage.read_bytes(layout.summary))
+        say(f"Run {plan.run} is complete: {_counts(summary)}. Nothing to do.")
+    else:
+        storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(config).encode())
+        summary = _classify(config, tree, card, plan, layout)
+        say(f"Run {plan.run}: {_counts(summary)} in {summary.seconds:,.0f} s")
+    if not storage.exists(report_uri(config.output)):
+        _report(config, tree, card, plan, summary)
+    say(f"Catalogue: {catalogue_uri(config.output)}")
+    say(f"Report:    {report_uri(config.output)}")
+
+
+def _plan(config: ClassifyConfig, tree: DecisionTree, card: Card) -> Plan:
+    shards = list_shards(config.input)
+    duplicates = duplicate_rows([read_ids(shard.uri) for shard in shards])
+    planned = [
+        PlannedShard(uri=shard.uri, size=shard.size, etag=shard.etag, rows=shard.rows, duplicates=rows)
+        for shard, rows in zip(shards, duplicates, strict=True)
+    ]
+    settings = {
+        "weights": card.sha256,
+        "tree": digest(tree.name, tree.columns, sorted(tree.gates.items())),
+        "transforms": str(config.transforms),
+        "precision": config.precision,
+    }
+    return make_plan(planned, config.unit_rows, settings)
+
+
+def _classify(
+    config: ClassifyConfig, tree: DecisionTree, card: Card, plan: Plan, layout: RunLayout
+) -> RunSummary:
+    # Ray takes seconds to load: only a run that has work pays for it.
+    from pipeline.streaming import StreamSettings, connect, plan_resources, stream_units
+
+    started = time.monotonic()
+    done = read_ledger(layout)
+    pending = [unit for unit in plan.units() if unit.index not in done]
+    if done:
+        say(f"Run {plan.run} continues: {len(done):,} of {plan.unit_count:,} units are done")
+    if pending:
+        say(f"Starting Ray for {sum(unit.rows for unit in pending):,} galaxies in {len(pending):,} units …")
+        connect()
+        resources = plan_resources(config.decode_actors, config.model_actors, config.model_threads)
+        settings = StreamSettings(
+            config.weights, card.sha256, config.tree, config.transforms, config.precision
+        )
+        with progress("Classifying", plan.rows) as advance:
+            advance(sum(entry.rows for entry in done.values()))
+            for unit in stream_units(pending, layout, settings, resources):
+                advance(unit.rows)
+    ledger = read_ledger(layout)
+    summary = summarize(plan, ledger, time.monotonic() - started)
+    storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
+    commit_run(layout, tree, plan, ledger)
+    storage.remove(report_uri(config.output))
+    return summary
+
+
+def _counts(summary: RunSummary) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in summary.quarantined.items())
+    bad = sum(summary.quarantined.values())
+    return f"{summary.classified:,} galaxies classified, {bad:,} quarantined" + (
+        f" ({reasons})" if bad else ""
+    )
+
+
+def _report(config: ClassifyConfig, tree: DecisionTree, card: Card, plan: Plan, summary: RunSummary) -> None:
+    from jobs.report import write_report
+
+    write_report(
+        config.output,
+        config.input,
+        tree,
+        card,
+        config.title,
+        config.transforms,
+        summary,
+        config.report_galaxies,
+    )

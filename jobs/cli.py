@@ -1,0 +1,165 @@
+"""The command line: `tuningfork VERB --config FILE key=value …`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import click
+import typer
+from pydantic import BaseModel
+
+from pipeline.config import dump_config, load_config
+from pipeline.errors import HeldError, InputError
+
+app = typer.Typer(
+    name="tuningfork",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+    help="""Galaxy morphology for whole surveys: from image cutouts to a catalogue of the answers of the
+    Galaxy Zoo 2 decision tree.
+
+    Every verb takes `key=value` words and a YAML file with the same keys (`--config FILE`); the words win.
+    `--print-config` shows all keys with their values. Start with:
+
+    `tuningfork ingest images my_galaxies/ output=out/mine/cutouts`
+
+    `tuningfork classify input=out/mine/cutouts output=out/mine`
+    """,
+)
+ingest = typer.Typer(no_args_is_help=True, help="Make a cutout shard set, the input of `classify`.")
+bench = typer.Typer(no_args_is_help=True, help="Measure speed; prints JSON.")
+app.add_typer(ingest, name="ingest")
+app.add_typer(bench, name="bench")
+
+Words = Annotated[
+    list[str] | None, typer.Argument(metavar="[key=value]…", help="Settings, such as output=out/x.")
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML file of settings.")]
+PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and stop.")]
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def _configure(model: type[Config], file: Path | None, words: list[str] | None, print_config: bool) -> Config:
+    config = load_config(model, file, words or ())
+    if print_config:
+        typer.echo(dump_config(config), nl=False)
+        raise typer.Exit
+    return config
+
+
+@app.command()
+def classify(
+    words: Words = None, config: ConfigFile = None, dry_run: DryRun = False, print_config: PrintConfig = False
+) -> None:
+    """Classify the galaxies of a cutout set.
+
+    `tuningfork classify input=URI output=URI [weights=FILE] [transforms=60 or 1] …`
+
+    Writes `OUTPUT/catalogue` (a Delta table) and `OUTPUT/report.html`. A run that was stopped continues when
+    the same command is given again; a complete one does nothing.
+    """
+    from jobs import classify as job
+
+    job.run(_configure(job.ClassifyConfig, config, words, print_config), dry_run)
+
+
+@ingest.command("hubble")
+def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+    """Cut the galaxies out of the Hubble deep field that comes with scikit-image.
+
+    `tuningfork ingest hubble output=URI`
+    """
+    from jobs import ingest as job
+
+    job.run_hubble(_configure(job.IngestHubbleConfig, config, words, print_config))
+
+
+@ingest.command("images")
+def ingest_images(
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="Folder of JPEG and PNG images, one galaxy each.")
+    ],
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Gather a folder of images, one galaxy in the middle of each.
+
+    `tuningfork ingest images DIR output=URI [positions=CSV]`
+
+    The CSV gives positions: columns `name, ra, dec`. An object's id is its file's name without suffix.
+    """
+    from jobs import ingest as job
+
+    job.run_images(
+        _configure(job.IngestImagesConfig, config, [f"folder={folder}", *(words or ())], print_config)
+    )
+
+
+@app.command()
+def train(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+    """Train a network on labelled galaxies in the Galaxy Challenge's layout.
+
+    `tuningfork train data=DIR output=URI [recipe=FILE] [network=FILE]`
+
+    DIR holds `training_solutions_rev1.csv` and `images_training_rev1/<GalaxyID>.jpg`. Writes the weights with
+    a card that tells the recipe and the score on the galaxies held out.
+    """
+    from jobs import train as job
+
+    job.run(_configure(job.TrainConfig, config, words, print_config))
+
+
+@app.command()
+def export(
+    catalogue: Annotated[
+        str, typer.Argument(metavar="CATALOGUE", help="The folder `catalogue` of an output.")
+    ],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="File to write.")],
+    form: Annotated[str, typer.Option("--format", help="csv, kaggle or parquet.")] = "csv",
+    words: Words = None,
+) -> None:
+    """Write a catalogue as one CSV or Parquet file, or in the Galaxy Challenge's layout (`kaggle`)."""
+    from jobs import export as job
+
+    given = [f"catalogue={catalogue}", f"out={out}", f"format={form}", *(words or ())]
+    job.run(load_config(job.ExportConfig, None, given))
+
+
+@bench.command("averaging")
+def bench_averaging(
+    words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False
+) -> None:
+    """The mean over 60 transforms: shared convolutions against 60 passes."""
+    from jobs import bench as job
+
+    job.run_averaging(_configure(job.AveragingBenchConfig, config, words, print_config))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a verb; exits with 0 done, 1 failure, 2 bad input or usage, 3 output held by someone else."""
+    try:
+        status = app(sys.argv[1:] if arguments is None else arguments, standalone_mode=False)
+    except InputError as error:
+        status = _complain(str(error), 2)
+    except HeldError as error:
+        status = _complain(str(error), 3)
+    except click.ClickException as error:
+        status = _complain(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        status = _complain("interrupted; the same command continues", 130)
+    sys.exit(status or 0)
+
+
+def _complain(message: str, status: int) -> int:
+    sys.stderr.write(f"tuningfork: {' '.join(message.split())}\n")
+    return status
+
+
+if __name__ == "__main__":
+    main()

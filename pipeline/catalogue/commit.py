@@ -1,0 +1,134 @@
+"""The commit of a run: every unit accounted for, then one atomic snapshot of the catalogue."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+
+from pipeline import storage
+from pipeline.catalogue.layout import RunLayout, catalogue_uri
+from pipeline.catalogue.ledger import LedgerEntry, read_stored
+from pipeline.catalogue.plan import Plan
+from pipeline.catalogue.schema import QUARANTINE_SCHEMA, catalogue_schema
+from pipeline.config import StrictModel
+from pipeline.errors import InputError
+from pipeline.tree import DecisionTree
+
+_TARGET_FILE_BYTES = 256 << 20
+_BATCH_ROWS = 65_536
+
+
+class RunSummary(StrictModel):
+    """What a run did."""
+
+    run: str
+    rows: int
+    classified: int
+    quarantined: dict[str, int]
+    bytes_in: int
+    seconds: float
+    started: str
+
+
+def delta_options(uri: str) -> dict[str, str]:
+    """Options of the Delta library for a URI; credentials come from the environment by themselves."""
+    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    return {"AWS_ALLOW_HTTP": "true"} if uri.startswith("s3://") and plain else {}
+
+
+def open_catalogue(uri: str) -> DeltaTable | None:
+    """The Delta table at a URI; None if there is none yet."""
+    try:
+        return DeltaTable(uri, storage_options=delta_options(uri))
+    except TableNotFoundError:
+        return None
+
+
+def is_committed(output: str, plan: Plan) -> bool:
+    """Whether the catalogue already holds this run."""
+    table = open_catalogue(catalogue_uri(output))
+    return table is not None and table.transaction_version(plan.run) is not None
+
+
+def commit_run(layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[int, LedgerEntry]) -> None:
+    """Compact the parts of a run into the catalogue, as one snapshot that replaces the one before.
+
+    Committing a run twice changes nothing.
+
+    Raises
+    ------
+    InputError
+        If a unit is not accounted for, or a part is gone or damaged.
+    """
+    missing = [unit.index for unit in plan.units() if unit.index not in ledger]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {plan.unit_count} units are not finished, first unit {missing[0]}; "
+            "run the same command again"
+        )
+    _write_quarantine(layout, ledger)
+    if is_committed(layout.output, plan):
+        return
+    schema = catalogue_schema(tree)
+    write_deltalake(
+        catalogue_uri(layout.output),
+        pa.RecordBatchReader.from_batches(schema, _batches(layout, schema, ledger)),
+        mode="overwrite",
+        schema_mode="overwrite",
+        name="Galaxy morphology",
+        description=f"Answers of the {tree.name} decision tree",
+        target_file_size=_TARGET_FILE_BYTES,
+        storage_options=delta_options(layout.output),
+        commit_properties=CommitProperties(
+            app_transactions=[Transaction(plan.run, 0)], custom_metadata={"run": plan.run}
+        ),
+    )
+
+
+def summarize(plan: Plan, ledger: dict[int, LedgerEntry], seconds: float) -> RunSummary:
+    """Count what a run did."""
+    quarantined: Counter[str] = Counter()
+    for entry in ledger.values():
+        quarantined.update(entry.quarantined)
+    return RunSummary(
+        run=plan.run,
+        rows=sum(entry.rows for entry in ledger.values()),
+        classified=sum(entry.classified for entry in ledger.values()),
+        quarantined=dict(sorted(quarantined.items())),
+        bytes_in=sum(shard.size for shard in plan.shards),
+        seconds=round(seconds, 2),
+        started=plan.created,
+    )
+
+
+def _batches(
+    layout: RunLayout, schema: pa.Schema, ledger: dict[int, LedgerEntry]
+) -> Iterator[pa.RecordBatch]:
+    """Rows of all parts in the order of the plan, gathered to batches of one row group's size."""
+    waiting: list[pa.Table] = []
+    for index in sorted(ledger):
+        part = ledger[index].part
+        if part is not None:
+            waiting.append(read_stored(layout, part).cast(schema))
+        if sum(len(table) for table in waiting) >= _BATCH_ROWS:
+            yield from pa.concat_tables(waiting).combine_chunks().to_batches()
+            waiting = []
+    if waiting:
+        yield from pa.concat_tables(waiting).combine_chunks().to_batches()
+
+
+def _write_quarantine(layout: RunLayout, ledger: dict[int, LedgerEntry]) -> None:
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, QUARANTINE_SCHEMA, compression="zstd") as writer:
+        for index in sorted(ledger):
+            rejects = ledger[index].rejects
+            if rejects is not None:
+                writer.write_table(read_stored(layout, rejects).cast(QUARANTINE_SCHEMA))
+    storage.write_bytes(layout.quarantine, sink.getvalue())

@@ -1,0 +1,68 @@
+"""Where everything of an output lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline import storage
+
+
+@dataclass(frozen=True)
+class RunLayout:
+    """URIs of one run under an output.
+
+    Attributes
+    ----------
+    output
+        What the user named; holds the catalogue and the report of all its runs.
+    run
+        Identifier of the run.
+    """
+
+    output: str
+    run: str
+
+    @property
+    def folder(self) -> str:
+        """Everything that belongs to this run alone."""
+        return storage.join(runs_folder(self.output), self.run)
+
+    @property
+    def plan(self) -> str:
+        """The plan, written once."""
+        return storage.join(self.folder, "plan.json")
+
+    @property
+    def ledger(self) -> str:
+        """Folder of ledger entries, one a finished unit."""
+        return storage.join(self.folder, "ledger")
+
+    @property
+    def parts(self) -> str:
+        """Folder of parts, one a finished unit: rows for the catalogue and, apart, quarantined rows."""
+        return storage.join(self.folder, "parts")
+
+    @property
+    def quarantine(self) -> str:
+        """All quarantined rows of the run in one Parquet file, there once the run is committed."""
+        return storage.join(self.folder, "quarantine.parquet")
+
+    @property
+    def summary(self) -> str:
+        """What the run did, there once it is committed."""
+        return storage.join(self.folder, "summary.json")
+
+
+def runs_folder(output: str) -> str:
+    """Folder of all runs of an output."""
+    return storage.join(output, "runs")
+
+
+def catalogue_uri(output: str) -> str:
+    """The Delta table of an output."""
+    return storage.join(output, "catalogue")
+
+
+def report_uri(output: str) -> str:
+    """The report of an output."""
+    return storage.join(output, "report.html")

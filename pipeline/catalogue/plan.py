@@ -1,0 +1,195 @@
+"""The plan of a run: its inputs, cut into work units, and a fingerprint of all that decides the result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from pipeline import storage
+from pipeline.catalogue.layout import RunLayout, runs_folder
+from pipeline.config import StrictModel
+from pipeline.errors import InputError
+
+_VALUE_ROOMS = ("tree", "geometry", "images", "network", "averaging", "survey", "catalogue", "streaming")
+
+
+class PlannedShard(StrictModel):
+    """An input shard as it was when the run was planned.
+
+    Attributes
+    ----------
+    duplicates
+        Rows whose object_id stands in an earlier row of this shard or of an earlier one.
+    """
+
+    uri: str
+    size: int
+    etag: str
+    rows: int
+    duplicates: tuple[int, ...] = ()
+
+
+class Plan(StrictModel):
+    """What a run will do. Units are not listed: they follow from the shards and `unit_rows`.
+
+    Attributes
+    ----------
+    fingerprint
+        What decides the result, each part by name (``input``, ``weights``, …) as a hash or value.
+    """
+
+    run: str
+    created: str
+    fingerprint: dict[str, str]
+    shards: tuple[PlannedShard, ...] = Field(min_length=1)
+    unit_rows: int = Field(gt=0)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all inputs."""
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def unit_count(self) -> int:
+        """Number of work units."""
+        return sum(-(-shard.rows // self.unit_rows) for shard in self.shards)
+
+    def units(self) -> Iterator[WorkUnit]:
+        """The work units, in order."""
+        index = 0
+        for shard in self.shards:
+            duplicates = set(shard.duplicates)
+            for start in range(0, shard.rows, self.unit_rows):
+                stop = min(start + self.unit_rows, shard.rows)
+                inside = tuple(sorted(row for row in duplicates if start <= row < stop)) if duplicates else ()
+                yield WorkUnit(index, shard.uri, start, stop, inside)
+                index += 1
+
+
+@dataclass(frozen=True)
+class WorkUnit:
+    """Rows [start, stop) of one input shard; `duplicates` are those to be quarantined as such."""
+
+    index: int
+    shard: str
+    start: int
+    stop: int
+    duplicates: tuple[int, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.stop - self.start
+
+
+def digest(*values: object) -> str:
+    """sha256 of values that JSON can hold."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def code_digest() -> str:
+    """sha256 over the sources of the rooms that decide what a catalogue holds."""
+    root = Path(__file__).resolve().parent.parent
+    files = sorted(path for room in _VALUE_ROOMS for path in (root / room).rglob("*.py"))
+    return digest(*[(str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in files])
+
+
+def make_plan(
+    shards: Sequence[PlannedShard], unit_rows: int, settings: Mapping[str, str], repetition: int = 1
+) -> Plan:
+    """Plan a run.
+
+    Parameters
+    ----------
+    shards
+        Inputs in order.
+    unit_rows
+        Most rows in a unit.
+    settings
+        What else decides the result, by name: weights, tree, transforms, …
+    repetition
+        Above 1 names a new run of the same fingerprint.
+    """
+    fingerprint = {
+        "input": digest([shard.model_dump() for shard in shards]),
+        "unit_rows": str(unit_rows),
+        "code": code_digest(),
+        **settings,
+    }
+    run = digest(fingerprint)[:12] + (f"-{repetition}" if repetition > 1 else "")
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Plan(run=run, created=created, fingerprint=fingerprint, shards=tuple(shards), unit_rows=unit_rows)
+
+
+def read_plans(output: str) -> list[Plan]:
+    """The plans of all runs of an output, oldest first.
+
+    Raises
+    ------
+    InputError
+        If a plan can't be read.
+    """
+    files = storage.list_files(runs_folder(output), "/plan.json")
+    plans = []
+    for file in files:
+        try:
+            plans.append(Plan.model_validate_json(storage.read_bytes(file.uri)))
+        except ValidationError as error:
+            raise InputError(
+                f"{file.uri} is not a plan of this version: {error.errors()[0]['msg']}; use another output"
+            ) from error
+    return sorted(plans, key=lambda plan: plan.created)
+
+
+def adopt_plan(output: str, plan: Plan, new_run: bool = False) -> Plan:
+    """Write the plan of a new run, or find the run that it continues.
+
+    Returns
+    -------
+    Plan
+        The stored plan: `plan` itself, or the earlier one of the same fingerprint.
+
+    Raises
+    ------
+    InputError
+        If the output's latest run has another fingerprint, naming what changed, and `new_run` isn't set.
+    """
+    earlier = read_plans(output)
+    if earlier and not new_run:
+        latest = earlier[-1]
+        if latest.fingerprint == plan.fingerprint:
+            return latest
+        changed = [key for key in plan.fingerprint if latest.fingerprint.get(key) != plan.fingerprint[key]]
+        details = "; ".join(_change(key, latest, plan) for key in changed)
+        raise InputError(
+            f"{output} holds run {latest.run}, made from something else: {details}. "
+            "Name another output, or start afresh with new_run=true (the catalogue's history is kept)"
+        )
+    if new_run:
+        repetition = 1 + sum(old.fingerprint == plan.fingerprint for old in earlier)
+        suffix = f"-{repetition}" if repetition > 1 else ""
+        plan = plan.model_copy(update={"run": plan.run.partition("-")[0] + suffix})
+    data = plan.model_dump_json(indent=1).encode()
+    if not storage.create(RunLayout(output, plan.run).plan, data):
+        return next(stored for stored in read_plans(output) if stored.run == plan.run)
+    return plan
+
+
+def _change(key: str, old: Plan, new: Plan) -> str:
+    """What changed, in words."""
+    if key == "input":
+        before = {shard.uri: shard for shard in old.shards}
+        after = {shard.uri: shard for shard in new.shards}
+        added, gone = len(after.keys() - before.keys()), len(before.keys() - after.keys())
+        changed = [uri for uri in after.keys() & before.keys() if after[uri] != before[uri]]
+        example = f", such as {min(changed)}" if changed else ""
+        return f"input ({added} shards added, {gone} gone, {len(changed)} changed{example})"
+    before_value, after_value = old.fingerprint.get(key, "none"), new.fingerprint[key]
+    short = [value[:12] + "…" if len(value) > 40 else value for value in (before_value, after_value)]
+    return f"{key} (was {short[0]}, is {short[1]})"

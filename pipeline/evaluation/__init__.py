@@ -1,0 +1,5 @@
+"""How well answers agree with volunteers."""
+
+from pipeline.evaluation.metrics import rmse
+
+__all__ = ["rmse"]

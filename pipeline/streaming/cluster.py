@@ -1,0 +1,102 @@
+"""Connecting to Ray, and how many actors of each kind a cluster gets."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+
+import ray
+from ray.data import DataContext
+
+from pipeline.errors import InputError
+
+_UNBOUNDED = 1 << 50
+_NO_PROGRESS_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class StreamResources:
+    """Actors of each kind and what each reserves.
+
+    Attributes
+    ----------
+    decode_actors, decode_cpus
+        Number, and CPUs reserved by each.
+    model_actors, model_cpus, model_gpus
+        Number, and CPUs and GPUs reserved by each.
+    model_threads
+        Threads that torch uses in each model actor.
+    sink_cpus
+        CPUs reserved by each write.
+    """
+
+    decode_actors: int
+    decode_cpus: float
+    model_actors: int
+    model_cpus: float
+    model_gpus: float
+    model_threads: int
+    sink_cpus: float = 0.25
+
+
+def connect() -> None:
+    """Join the cluster that ``RAY_ADDRESS`` names, or start Ray on this machine; quiet either way.
+
+    Raises
+    ------
+    InputError
+        If the named cluster can't be reached.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = os.environ.get("RAY_ADDRESS")
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            ignore_reinit_error=True,
+            logging_level=logging.WARNING,
+            log_to_driver=False,
+        )
+    except (ConnectionError, ValueError) as error:
+        raise InputError(f"cannot reach the Ray cluster at RAY_ADDRESS={address}: {error}") from error
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # A unit is one block from end to end: blocks are never split by size.
+    context.target_max_block_size = _UNBOUNDED
+    context.raise_original_map_exception = True
+    context.execution_no_progress_timeout_s = _NO_PROGRESS_SECONDS
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def plan_resources(
+    decode_actors: int | None = None, model_actors: int | None = None, model_threads: int | None = None
+) -> StreamResources:
+    """Derive the number of actors from the cluster; every number given is kept.
+
+    With GPUs there is a model actor a GPU, and the CPUs decode. Without, there is a model actor a node, its
+    torch using every core, and the little that decoding needs is taken beside it.
+
+    Raises
+    ------
+    InputError
+        If the cluster can't hold one actor of each kind.
+    """
+    cpus = float(ray.cluster_resources().get("CPU", 0))
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
+    workers = [int(count) for count in nodes if count >= 1]
+    if cpus < 2 and not workers:
+        raise InputError(f"the Ray cluster has {cpus:g} CPUs; at least 1 is needed")
+    if gpus:
+        models = model_actors or gpus
+        decoders = decode_actors or max(1, int(cpus) - models - 1)
+        return StreamResources(
+            decoders, min(1.0, cpus / (2 * decoders)), models, 0.5, 1.0, model_threads or 1
+        )
+    models = model_actors or len(workers)
+    decoders = decode_actors or max(1, int(cpus) // 16)
+    share = cpus / 2 / models
+    threads = model_threads or max(1, round(cpus / models))
+    return StreamResources(decoders, min(0.5, cpus / 4 / decoders), models, min(1.0, share), 0.0, threads)

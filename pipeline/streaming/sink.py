@@ -1,0 +1,65 @@
+"""The sink: a unit's answers → its part, its quarantined rows and its ledger entry."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.catalogue import QUARANTINE_SCHEMA, RunLayout, WorkUnit, catalogue_rows, record_unit
+from pipeline.streaming.decode import input_name
+from pipeline.tree import DecisionTree
+
+
+def write_unit(batch: pa.Table, layout: RunLayout, tree: DecisionTree, weights_sha256: str) -> pa.Table:
+    """Ray Data stage: make one unit durable.
+
+    Parameters
+    ----------
+    batch
+        All rows of one unit, from the model stage.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row: ``unit, rows, classified, quarantined``.
+    """
+    probabilities = _matrix(batch["probabilities"], tree.answer_count)
+    sound = np.isfinite(probabilities).all(axis=1)
+    good = batch["reason"].is_null().to_numpy() & sound
+    rejects = batch.filter(pa.array(~good))
+    odd = rejects["reason"].is_null()
+    quarantined = pa.Table.from_arrays(
+        [
+            rejects["object_id"],
+            rejects["shard"],
+            rejects["row"],
+            pc.if_else(odd, "not_finite", rejects["reason"]),
+            pc.if_else(odd, "the network gave no finite answer", rejects["message"]),
+        ],
+        schema=QUARANTINE_SCHEMA,
+    )
+    classified = batch.filter(pa.array(good))
+    inputs = [
+        input_name(shard, row)
+        for shard, row in zip(classified["shard"].to_pylist(), classified["row"].to_pylist(), strict=True)
+    ]
+    rows = catalogue_rows(tree, classified, probabilities[good], layout.run, weights_sha256, inputs)
+    first = batch.slice(0, 1).to_pylist()[0]
+    unit = WorkUnit(first["unit"], first["shard"], first["row"], first["row"] + len(batch))
+    seconds = {"decode": first["decode_seconds"], "model": first["model_seconds"]}
+    entry = record_unit(layout, unit, rows, quarantined, seconds)
+    return pa.table(
+        {
+            "unit": [entry.unit],
+            "rows": [entry.rows],
+            "classified": [entry.classified],
+            "quarantined": [entry.rows - entry.classified],
+        }
+    )
+
+
+def _matrix(lists: pa.ChunkedArray, width: int) -> NDArray[np.float32]:
+    flat = pa.chunked_array([chunk.flatten() for chunk in lists.chunks], pa.float32())
+    return np.asarray(flat.to_numpy(), np.float32).reshape(-1, width)

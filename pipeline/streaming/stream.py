@@ -1,0 +1,100 @@
+"""The whole stream, as one Ray Data pipeline."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import ray
+from ray.data import ActorPoolStrategy
+
+from pipeline.catalogue import RunLayout, WorkUnit
+from pipeline.streaming.cluster import StreamResources
+from pipeline.streaming.decode import DecodeActor
+from pipeline.streaming.model import ModelActor
+from pipeline.streaming.sink import write_unit
+from pipeline.tree import load_tree
+
+_RETRIES = 3
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """What the model stage does.
+
+    Attributes
+    ----------
+    weights, weights_sha256, tree
+        URIs of weights and tree, and the hash that goes into the catalogue.
+    transforms
+        60 or 1.
+    precision
+        ``float32`` or ``bfloat16``.
+    """
+
+    weights: str
+    weights_sha256: str
+    tree: str
+    transforms: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class UnitDone:
+    """A unit that is durable and in the ledger."""
+
+    unit: int
+    rows: int
+    classified: int
+    quarantined: int
+
+
+def stream_units(
+    units: Sequence[WorkUnit], layout: RunLayout, settings: StreamSettings, resources: StreamResources
+) -> Iterator[UnitDone]:
+    """Classify units, yielding each once its rows are durable; not in order.
+
+    Every block of the stream is one whole unit. Actors are restarted a few times, never for ever.
+    """
+    if not units:
+        return
+    tree = load_tree(settings.tree)
+    stream = (
+        ray.data.from_items([asdict(unit) for unit in units], override_num_blocks=len(units))
+        .map_batches(
+            DecodeActor,
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(size=min(resources.decode_actors, len(units))),
+            num_cpus=resources.decode_cpus,
+            max_restarts=_RETRIES,
+            max_task_retries=_RETRIES,
+        )
+        .map_batches(
+            ModelActor,
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(size=min(resources.model_actors, len(units))),
+            fn_constructor_kwargs={
+                "weights": settings.weights,
+                "tree": settings.tree,
+                "transforms": settings.transforms,
+                "precision": settings.precision,
+                "threads": resources.model_threads,
+            },
+            num_cpus=resources.model_cpus,
+            num_gpus=resources.model_gpus or None,
+            max_restarts=_RETRIES,
+            max_task_retries=_RETRIES,
+        )
+        .map_batches(
+            functools.partial(write_unit, layout=layout, tree=tree, weights_sha256=settings.weights_sha256),
+            batch_size=None,
+            batch_format="pyarrow",
+            num_cpus=resources.sink_cpus,
+            max_retries=_RETRIES,
+        )
+    )
+    for row in stream.iter_rows():
+        yield UnitDone(**row)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable
+
+from pipeline.catalogue import (
+    Plan,
+    RunLayout,
+    answer_matrix,
+    catalogue_schema,
+    catalogue_uri,
+    commit_run,
+    is_committed,
+    read_ledger,
+    summarize,
+)
+from pipeline.errors import InputError
+from pipeline.tree import DecisionTree
+from tests.catalogue.conftest import finish
+
+
+def finish_all(layout: RunLayout, tree: DecisionTree, plan: Plan, bad: int = 1) -> None:
+    for unit in reversed(list(plan.units())):
+        finish(layout, tree, unit, bad)
+
+
+def test_the_catalogue_holds_every_row_in_the_order_of_the_plan(
+    layout: RunLayout, tree: DecisionTree, plan: Plan
+) -> None:
+    finish_all(layout, tree, plan)
+    ledger = read_ledger(layout)
+    commit_run(layout, tree, plan, ledger)
+    table = DeltaTable(catalogue_uri(layout.output)).to_pyarrow_table()
+    expected = [f"{unit.shard}-{row}" for unit in plan.units() for row in range(unit.start, unit.stop - 1)]
+    assert table["object_id"].to_pylist() == expected
+    assert table.schema.names == catalogue_schema(tree).names
+    assert pq.read_table(layout.quarantine).num_rows == 4
+    summary = summarize(plan, ledger, 3.0)
+    assert (summary.rows, summary.classified, summary.quarantined) == (25, 21, {"empty": 4})
+
+
+def test_a_commit_happens_once(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
+    finish_all(layout, tree, plan)
+    ledger = read_ledger(layout)
+    assert not is_committed(layout.output, plan)
+    for _ in range(3):
+        commit_run(layout, tree, plan, ledger)
+    table = DeltaTable(catalogue_uri(layout.output))
+    assert is_committed(layout.output, plan)
+    assert table.version() == 0
+    assert table.to_pyarrow_table().num_rows == 21
+
+
+def test_an_unfinished_run_is_not_committed(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
+    finish(layout, tree, list(plan.units())[1])
+    with pytest.raises(InputError, match="3 of 4 units are not finished, first unit 0"):
+        commit_run(layout, tree, plan, read_ledger(layout))
+    assert not Path(catalogue_uri(layout.output)).exists()
+
+
+def test_a_run_with_every_row_bad_gives_an_empty_catalogue(
+    layout: RunLayout, tree: DecisionTree, plan: Plan
+) -> None:
+    for unit in plan.units():
+        finish(layout, tree, unit, bad=unit.rows)
+    commit_run(layout, tree, plan, read_ledger(layout))
+    assert DeltaTable(catalogue_uri(layout.output)).to_pyarrow_table().num_rows == 0
+    assert pq.read_table(layout.quarantine).num_rows == 25
+
+
+def test_a_new_run_replaces_the_snapshot_and_keeps_the_old(
+    layout: RunLayout, tree: DecisionTree, plan: Plan
+) -> None:
+    finish_all(layout, tree, plan)
+    commit_run(layout, tree, plan, read_ledger(layout))
+    second = plan.model_copy(update={"run": "second"})
+    other = RunLayout(layout.output, "second")
+    finish_all(other, tree, second, bad=0)
+    commit_run(other, tree, second, read_ledger(other))
+    uri = catalogue_uri(layout.output)
+    assert DeltaTable(uri).to_pyarrow_table().num_rows == 25
+    assert DeltaTable(uri, version=0).to_pyarrow_table().num_rows == 21
+
+
+def test_other_programs_read_it(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
+    """Plain Parquet types: what DuckDB reads from the files is what was written."""
+    finish_all(layout, tree, plan)
+    commit_run(layout, tree, plan, read_ledger(layout))
+    table = DeltaTable(catalogue_uri(layout.output)).to_pyarrow_table()
+    files = f"{catalogue_uri(layout.output)}/*.parquet"
+    found = duckdb.sql(f"select sum(spiral_winding_loose), count(*) from read_parquet('{files}')").fetchall()
+    assert found[0][1] == 21
+    assert found[0][0] == pytest.approx(sum(table["spiral_winding_loose"].to_pylist()), rel=1e-5)
+    assert {field.type for field in table.schema} <= {pa.string(), pa.float32(), pa.float64()}
+
+
+def test_most_probable_answer_and_agreement(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
+    finish_all(layout, tree, plan)
+    commit_run(layout, tree, plan, read_ledger(layout))
+    table = DeltaTable(catalogue_uri(layout.output)).to_pyarrow_table()
+    matrix = answer_matrix(tree, table)
+    smooth = matrix[:, tree.slices["smooth_or_featured"]]
+    keys = np.array(["smooth", "featured_or_disk", "artifact"])
+    assert table["smooth_or_featured_answer"].to_pylist() == keys[smooth.argmax(axis=1)].tolist()
+    p = smooth[0] / smooth[0].sum()
+    expected = 1 + (p * np.log(p)).sum() / np.log(3)
+    assert table["smooth_or_featured_agreement"][0].as_py() == pytest.approx(expected, abs=1e-6)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.catalogue import Plan, RunLayout, catalogue_uri, commit_run, export_catalogue, read_ledger
+from pipeline.errors import InputError
+from pipeline.tree import DecisionTree
+from tests.catalogue.conftest import finish
+
+
+@pytest.fixture
+def catalogue(layout: RunLayout, tree: DecisionTree, plan: Plan) -> str:
+    for unit in plan.units():
+        finish(layout, tree, unit)
+    commit_run(layout, tree, plan, read_ledger(layout))
+    return catalogue_uri(layout.output)
+
+
+def test_kaggle_layout(catalogue: str, tree: DecisionTree, tmp_path: Path) -> None:
+    out = str(tmp_path / "submission.csv")
+    assert export_catalogue(catalogue, out, tree, "kaggle") == 25
+    header = Path(out).read_text().splitlines()[0].replace('"', "").split(",")
+    assert header[:4] == ["GalaxyID", "Class1.1", "Class1.2", "Class1.3"]
+    assert header[-1] == "Class11.6"
+    assert len(header) == 38
+    everything = str(tmp_path / "all.parquet")
+    export_catalogue(catalogue, everything, tree, "parquet")
+    read, source = pd.read_csv(out), pq.read_table(everything).to_pandas()
+    assert read["GalaxyID"].tolist() == source["object_id"].tolist()
+    assert read["Class11.6"].to_numpy() == pytest.approx(source[tree.columns[-1]].to_numpy(), abs=1e-7)
+
+
+def test_csv_has_every_column(catalogue: str, tree: DecisionTree, tmp_path: Path) -> None:
+    out = str(tmp_path / "all.csv")
+    export_catalogue(catalogue, out, tree, "csv")
+    table = pd.read_csv(out)
+    assert {"object_id", "ra", "dec", "run", "bar_answer", "bar_agreement", *tree.columns} <= set(
+        table.columns
+    )
+    assert len(table) == 25
+
+
+def test_an_existing_file_is_kept(catalogue: str, tree: DecisionTree, tmp_path: Path) -> None:
+    out = tmp_path / "mine.csv"
+    out.write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        export_catalogue(catalogue, str(out), tree, "csv")
+    assert out.read_text() == "mine"
+
+
+def test_no_catalogue(tree: DecisionTree, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not a catalogue"):
+        export_catalogue(str(tmp_path), str(tmp_path / "x.csv"), tree, "csv")
