@@ -70,7 +70,7 @@ def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
     if pa.types.is_null(found) or found.equals(wanted):
         return True
     if pa.types.is_string(wanted):
-        return pa.types.is_large_string(found) or pa.types.is_integer(found)
+        return bool(pa.types.is_large_string(found) or pa.types.is_integer(found))
     if pa.types.is_binary(wanted):
-        return pa.types.is_large_binary(found) or pa.types.is_fixed_size_binary(found)
-    return pa.types.is_integer(found) or pa.types.is_floating(found)
+        return bool(pa.types.is_large_binary(found) or pa.types.is_fixed_size_binary(found))
+    return bool(pa.types.is_integer(found) or pa.types.is_floating(found))
