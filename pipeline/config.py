@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -39,7 +39,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         raise InputError(
             f"cannot read {path}: {error.strerror or error}; name an existing YAML file"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, dict):
         raise InputError(f"{path} holds {type(loaded).__name__}; expected a mapping of keys to values")
@@ -49,12 +49,13 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     """Turn ``key=value`` words into a nested mapping: ``a.b=1`` becomes ``{"a": {"b": 1}}``.
 
-    Values are read as YAML scalars, so that ``60``, ``true`` and ``null`` get their types.
+    Values are read as YAML, so that ``60``, ``true`` and ``null`` get their types. Of two words for the same
+    key the later wins.
 
     Raises
     ------
     InputError
-        If a word has no ``=``, its value isn't YAML, or two words contradict each other.
+        If a word has no ``=``, its value isn't YAML, or a key gets a plain value here and parts there.
     """
     result: dict[str, Any] = {}
     for word in words:
@@ -63,7 +64,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"{word!r} is not of the form key=value, such as transforms=60")
         try:
             value = yaml.safe_load(text) if text else None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-13-45 looks like a date
             raise InputError(f"{word!r}: the value is not readable as YAML; quote it") from error
         *parents, leaf = key.split(".")
         node = result
@@ -73,6 +74,8 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
                 raise InputError(
                     f"{word!r}: {parent!r} was given a plain value before; it can't have parts too"
                 )
+        if isinstance(node.get(leaf), dict) and not isinstance(value, dict):
+            raise InputError(f"{word!r}: {leaf!r} was given parts before; it can't have a plain value too")
         node[leaf] = value
     return result
 
@@ -83,6 +86,21 @@ def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _known_keys(model: type[BaseModel], parents: Iterable[str | int]) -> list[str]:
+    """Keys that the model, or a model within it, takes below `parents`."""
+    models = [model]
+    for part in parents:
+        fields = [m.model_fields[part] for m in models if isinstance(part, str) and part in m.model_fields]
+        models = [inner for field in fields for inner in _models_in(field.annotation)] if fields else models
+    return [key for m in models for key in m.model_fields]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
 def validate(model: type[Model], values: Mapping[str, Any], source: str) -> Model:
@@ -99,8 +117,10 @@ def validate(model: type[Model], values: Mapping[str, Any], source: str) -> Mode
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(key.split(".")[-1], model.model_fields, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(model.model_fields)}"
+            *parents, unknown = first["loc"]
+            known = _known_keys(model, parents)
+            close = difflib.get_close_matches(str(unknown), known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
             raise InputError(f"{source}: unknown key {key!r}; {hint}") from error
         if first["type"] == "missing":
             raise InputError(

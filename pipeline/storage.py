@@ -80,16 +80,42 @@ def exists(uri: str) -> bool:
 
 
 def list_files(uri: str, suffix: str = "") -> list[FileInfo]:
-    """Files below a folder whose names end in `suffix`, sorted by URI; empty where there is none."""
+    """Files below a folder whose names end in `suffix`, sorted by URI; empty where there is none.
+
+    On a local disk, links to files count and links to folders aren't followed.
+
+    Raises
+    ------
+    InputError
+        If the folder, or one below it, can't be read.
+    """
     fs, path = filesystem(uri)
     with _explained("list", uri):
         fs.invalidate_cache()
-        found = fs.find(path, detail=True)
+        found = _find_local(fs, path) if _is_local(fs) else fs.find(path, detail=True)
     return [
         _file_info(fs, details)
         for _, details in sorted(found.items())
         if details["name"].endswith(suffix) and details["type"] == "file"
     ]
+
+
+def _find_local(fs: AbstractFileSystem, path: str) -> dict[str, dict[str, object]]:
+    """What `fs.find` gives, but a folder that can't be read is an error, and links to files are in it."""
+    if os.path.isfile(path):
+        return {path: fs.info(path)}
+    found = {}
+    for folder, _, names in os.walk(path, onerror=_raise_unless_gone):
+        for file in names:
+            with contextlib.suppress(FileNotFoundError):  # gone since, or a link to nothing
+                details = fs.info(os.path.join(folder, file))
+                found[details["name"]] = details
+    return found
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def file_info(uri: str) -> FileInfo:
@@ -164,12 +190,15 @@ def create(uri: str, data: bytes) -> bool:
     """
     fs, path = filesystem(uri)
     with _explained("create", uri):
-        try:
-            if _is_local(fs):
-                with _temporary_beside(Path(path), data) as temporary:
+        if _is_local(fs):
+            with _temporary_beside(Path(path), data) as temporary:
+                try:
                     os.link(temporary, path)
-            else:
-                fs.pipe_file(path, data, mode="create")
+                except FileExistsError:
+                    return False
+            return True
+        try:
+            fs.pipe_file(path, data, mode="create")
         except FileExistsError:
             return False
         except OSError as error:

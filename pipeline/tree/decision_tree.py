@@ -94,8 +94,9 @@ class DecisionTree:
     def gates(self) -> dict[str, tuple[int, ...]]:
         """For each gated question, the answers whose probabilities sum to that of being asked it.
 
-        The fewest such answers: when every answer of a question leads on, so does whatever leads to it.
-        Questions stand in an order in which a gate is final before it is used.
+        Where all answers of a question would be among them, whatever leads to that question stands in for
+        them (Galaxy Zoo 2 is left with one answer a gate). Questions stand in an order in which a gate is
+        final before it is used.
         """
         gates: dict[str, tuple[int, ...]] = {}
         for key in self._topological_order:
@@ -168,11 +169,17 @@ class DecisionTree:
             for key in keys[1:]
             if not self._incoming[key]
         ]
-        cyclic = sorted(set(keys) - set(self._topological_order))
+        cyclic = set(keys) - set(self._topological_order)
+        while after := {k for k in cyclic if cyclic.isdisjoint(a.next for a in self._by_key[k].answers)}:
+            cyclic -= after
         if cyclic:
-            found.append(f"questions {', '.join(cyclic)} lead back to themselves")
+            found.append(f"questions {', '.join(sorted(cyclic))} lead back to themselves")
         elif self._incoming[keys[0]]:
             found.append(f"an answer leads back to the first question {keys[0]!r}")
+        names = [named.name for named in self.classes]
+        found += [
+            f"class {name!r} appears twice" for name in sorted({n for n in names if names.count(n) > 1})
+        ]
         found += [
             f"class {named.name!r} names unknown answer {answer!r}"
             for named in self.classes

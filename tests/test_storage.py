@@ -1,0 +1,168 @@
+"""Files at local paths and in fsspec's memory store."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pipeline import storage
+from pipeline.errors import InputError
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}"
+
+
+def test_what_is_written_is_read_listed_and_described(folder: str) -> None:
+    uris = [storage.join(folder, "b", "2.txt"), storage.join(folder, "a.txt"), storage.join(folder, "c.bin")]
+    for uri in uris:
+        assert not storage.exists(uri)
+        storage.write_bytes(uri, uri.encode())
+        assert storage.exists(uri)
+        assert storage.read_bytes(uri) == uri.encode()
+    found = storage.list_files(folder, ".txt")
+    assert [storage.name(info.uri) for info in found] == ["a.txt", "2.txt"]
+    assert [storage.read_bytes(info.uri) for info in found] == [uris[1].encode(), uris[0].encode()]
+    assert [info.size for info in found] == [len(uris[1]), len(uris[0])]
+    assert storage.file_info(uris[1]) == found[0]
+    assert len(storage.list_files(folder)) == 3
+    assert storage.list_files(storage.join(folder, "none")) == []
+
+
+def test_writing_replaces_and_creating_does_not(folder: str) -> None:
+    uri = storage.join(folder, "entry.json")
+    assert storage.create(uri, b"first") is True
+    assert storage.create(uri, b"second") is False
+    assert storage.read_bytes(uri) == b"first"
+    storage.write_bytes(uri, b"third")
+    assert storage.read_bytes(uri) == b"third"
+
+
+def test_of_many_creators_exactly_one_wins(tmp_path: Path) -> None:
+    for attempt in range(20):
+        uri = str(tmp_path / f"lease-{attempt}")
+        barrier = threading.Barrier(4)
+
+        def contend(who: int, uri: str = uri, barrier: threading.Barrier = barrier) -> bool:
+            barrier.wait()
+            return storage.create(uri, bytes([who]) * 1000)
+
+        with ThreadPoolExecutor(4) as pool:
+            won = list(pool.map(contend, range(4)))
+        assert sum(won) == 1
+        assert storage.read_bytes(uri) == bytes([won.index(True)]) * 1000
+    assert len(os.listdir(tmp_path)) == 20, "temporary files were left"
+
+
+def test_a_reader_sees_the_old_content_or_the_new_never_a_part(tmp_path: Path) -> None:
+    uri = str(tmp_path / "status.json")
+    contents = [bytes([i]) * 200_000 for i in range(2)]
+    storage.write_bytes(uri, contents[0])
+    done = threading.Event()
+
+    def rewrite() -> None:
+        for i in range(60):
+            storage.write_bytes(uri, contents[i % 2])
+        done.set()
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    while not done.is_set():
+        assert storage.read_bytes(uri) in contents
+    writer.join()
+    assert os.listdir(tmp_path) == ["status.json"]
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = str(tmp_path / "plan.json")
+    storage.write_bytes(uri, b"old")
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for write in (storage.write_bytes, storage.create):
+        with pytest.raises(InputError, match=r"plan\.json: .*No space left"):
+            write(uri, b"new")
+    assert storage.read_bytes(uri) == b"old"
+    assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_the_etag_changes_with_the_content(tmp_path: Path) -> None:
+    uri = str(tmp_path / "shard")
+    storage.write_bytes(uri, b"one")
+    before = storage.file_info(uri)
+    storage.write_bytes(uri, b"two")
+    os.utime(uri, (1e9, 1e9))
+    assert storage.file_info(uri).size == before.size
+    assert storage.file_info(uri).etag != before.etag
+
+
+def test_linked_files_are_listed_as_what_they_link_to(tmp_path: Path) -> None:
+    (tmp_path / "real.jpg").write_bytes(b"12345")
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    (shards / "link.jpg").symlink_to(tmp_path / "real.jpg")
+    (shards / "dangling.jpg").symlink_to(tmp_path / "absent.jpg")
+    (found,) = storage.list_files(str(shards), ".jpg")
+    assert (storage.name(found.uri), found.size) == ("link.jpg", 5)
+    assert found == storage.file_info(str(shards / "link.jpg"))
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_not_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inner").mkdir()
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if str(path).endswith("inner"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(InputError, match="permission denied"):
+        storage.list_files(str(tmp_path))
+
+
+def test_a_file_lists_itself(folder: str) -> None:
+    uri = storage.join(folder, "one.parquet")
+    storage.write_bytes(uri, b"x")
+    assert [storage.name(info.uri) for info in storage.list_files(uri)] == ["one.parquet"]
+
+
+def test_names_and_joins() -> None:
+    assert storage.join("s3://bucket/", "a", "b") == "s3://bucket/a/b"
+    assert storage.name("s3://bucket/a/b/") == "b"
+
+
+@pytest.mark.parametrize("read", [storage.read_bytes, storage.file_info])
+def test_an_absent_file_is_one_line(read: Callable[[str], object], folder: str) -> None:
+    with pytest.raises(InputError, match=r"cannot .* .*none\.json: it doesn't exist$") as error:
+        read(storage.join(folder, "none.json"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("act", [storage.exists, storage.list_files, storage.read_bytes, storage.file_info])
+def test_an_unknown_scheme_is_one_line(act: Callable[[str], object]) -> None:
+    with pytest.raises(InputError, match=r"'nosuch://bucket/key'.*s3://bucket/key") as error:
+        act("nosuch://bucket/key")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("write", [storage.write_bytes, storage.create])
+def test_a_file_in_the_place_of_a_folder_is_an_error(
+    write: Callable[[str, bytes], object], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match="file/entry"):
+        write(str(tmp_path / "file" / "entry"), b"x")
