@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import click
 import typer
 from pydantic import BaseModel
 
+from jobs.console import say
 from pipeline.config import dump_config, load_config
 from pipeline.errors import HeldError, InputError
+
+if TYPE_CHECKING:
+    from jobs.ingest import IngestResult
 
 app = typer.Typer(
     name="tuningfork",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     add_completion=False,
+    pretty_exceptions_enable=False,
     help="""Galaxy morphology for whole surveys: from image cutouts to a catalogue of the answers of the
     Galaxy Zoo 2 decision tree.
 
@@ -76,7 +80,7 @@ def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: 
     """
     from jobs import ingest as job
 
-    job.run_hubble(_configure(job.IngestHubbleConfig, config, words, print_config))
+    _tell(job.ingest_hubble(_configure(job.IngestHubbleConfig, config, words, print_config)))
 
 
 @ingest.command("images")
@@ -96,9 +100,14 @@ def ingest_images(
     """
     from jobs import ingest as job
 
-    job.run_images(
-        _configure(job.IngestImagesConfig, config, [f"folder={folder}", *(words or ())], print_config)
-    )
+    given = [f"input={folder}", *(words or ())]
+    _tell(job.ingest_images(_configure(job.IngestImagesConfig, config, given, print_config)))
+
+
+def _tell(result: IngestResult) -> None:
+    say(result.summary)
+    for warning in result.warnings:
+        typer.echo(f"tuningfork: note: {warning}", err=True)
 
 
 @app.command()
@@ -149,9 +158,9 @@ def main(arguments: list[str] | None = None) -> None:
         status = _complain(str(error), 2)
     except HeldError as error:
         status = _complain(str(error), 3)
-    except click.ClickException as error:
-        status = _complain(error.format_message(), error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except typer.TyperException as error:
+        status = _complain(error.format_message(), error.exit_code or 1)
+    except (typer.Abort, KeyboardInterrupt):
         status = _complain("interrupted; the same command continues", 130)
     sys.exit(status or 0)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from dataclasses import dataclass
 
 import ray
 from ray.data import DataContext
+from ray.util.annotations import RayDeprecationWarning
 
 from pipeline.errors import InputError
 
@@ -49,13 +51,15 @@ def connect() -> None:
         If the named cluster can't be reached.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Below this, Ray's core prints an error about every actor that may be restarted (ray-project/ray#53727).
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = os.environ.get("RAY_ADDRESS")
     try:
         ray.init(
             address=address or "local",
             include_dashboard=None if address else False,
             ignore_reinit_error=True,
-            logging_level=logging.WARNING,
+            logging_level=logging.ERROR,
             log_to_driver=False,
         )
     except (ConnectionError, ValueError) as error:
@@ -67,7 +71,9 @@ def connect() -> None:
     context.target_max_block_size = _UNBOUNDED
     context.raise_original_map_exception = True
     context.execution_no_progress_timeout_s = _NO_PROGRESS_SECONDS
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # The one way there is to bound restarts (Ray 2.60).
+    warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", RayDeprecationWarning)
 
 
 def plan_resources(

@@ -1,6 +1,7 @@
 """Where cutouts come from: the canonical cutout table, shards of it, and detection in a field image."""
 
 from pipeline.survey.cutouts import CUTOUT_SCHEMA, check_columns, conform
+from pipeline.survey.duplicates import duplicate_rows
 from pipeline.survey.manifest import Survey, read_survey
 from pipeline.survey.shards import ShardInfo, list_shards, read_field, read_ids, read_rows
 from pipeline.survey.writer import ShardWriter
@@ -12,6 +13,7 @@ __all__ = [
     "Survey",
     "check_columns",
     "conform",
+    "duplicate_rows",
     "list_shards",
     "read_field",
     "read_ids",
