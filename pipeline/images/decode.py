@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 1 << 26
 """Images of more pixels than this are refused before they are decoded (8192 × 8192)."""
@@ -51,7 +51,7 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
     ------
     ImageError
         With reason ``empty``, ``not_an_image``, ``truncated``, ``damaged``, ``too_small``, ``too_large``,
-        ``grey`` or ``alpha``.
+        ``grey``, ``cmyk`` or ``alpha``.
     """
     if not data:
         raise ImageError("empty", "the image has no bytes")
@@ -88,6 +88,8 @@ def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
     _check_size(width, height)
     if colors.lower() == "gray":
         _check_bands("L")
+    if colors.lower() in {"cmyk", "ycck"}:
+        raise ImageError("cmyk", "the JPEG is in printing colours (CMYK); expected RGB: convert it first")
     try:
         pixels = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
     except ValueError as error:
@@ -102,8 +104,10 @@ def _decode_png(data: bytes) -> NDArray[np.uint8]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=["PNG"])
         _check_size(image.width, image.height)
-        _check_bands(image.mode)
+        _check_bands("RGBA" if "transparency" in image.info else image.mode)
         return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    except UnidentifiedImageError as error:  # its own message names an address in memory
+        raise ImageError("damaged", "the PNG header can't be read") from error
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", f"too many pixels: {error}; cut the galaxy out first") from error
     except (OSError, SyntaxError, ValueError) as error:
