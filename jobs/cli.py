@@ -48,8 +48,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done 
 Config = TypeVar("Config", bound=BaseModel)
 
 
-def _configure(model: type[Config], file: Path | None, words: list[str] | None, print_config: bool) -> Config:
-    config = load_config(model, file, words or ())
+def _configure(
+    model: type[Config], file: Path | None, words: list[str] | None, print_config: bool = False, **given: str
+) -> Config:
+    config = load_config(model, file, words or (), given)
     if print_config:
         typer.echo(dump_config(config), nl=False)
         raise typer.Exit
@@ -100,8 +102,7 @@ def ingest_images(
     """
     from jobs import ingest as job
 
-    given = [f"input={folder}", *(words or ())]
-    _tell(job.ingest_images(_configure(job.IngestImagesConfig, config, given, print_config)))
+    _tell(job.ingest_images(_configure(job.IngestImagesConfig, config, words, print_config, input=folder)))
 
 
 def _tell(result: IngestResult) -> None:
@@ -136,8 +137,7 @@ def export(
     """Write a catalogue as one CSV or Parquet file, or in the Galaxy Challenge's layout (`kaggle`)."""
     from jobs import export as job
 
-    given = [f"catalogue={catalogue}", f"out={out}", f"format={form}", *(words or ())]
-    job.run(load_config(job.ExportConfig, None, given))
+    job.run(_configure(job.ExportConfig, None, words, catalogue=catalogue, out=out, format=form))
 
 
 @bench.command("averaging")

@@ -131,8 +131,13 @@ def validate(model: type[Model], values: Mapping[str, Any], source: str) -> Mode
         raise InputError(f"{source}: {key}={first['input']!r}: {first['msg']}") from error
 
 
-def load_config(model: type[Model], path: str | Path | None = None, overrides: Sequence[str] = ()) -> Model:
-    """Fill `model` from its defaults, then a YAML file, then ``key=value`` words; the later wins.
+def load_config(
+    model: type[Model],
+    path: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    given: Mapping[str, Any] | None = None,
+) -> Model:
+    """Fill `model` from its defaults, a YAML file, ``key=value`` words and `given`; the later wins.
 
     Raises
     ------
@@ -140,7 +145,7 @@ def load_config(model: type[Model], path: str | Path | None = None, overrides: S
         If the file or a word can't be read, a key is unknown or missing, or a value doesn't fit.
     """
     values = load_yaml(path) if path is not None else {}
-    merged = _merge(values, parse_overrides(overrides))
+    merged = _merge(_merge(values, parse_overrides(overrides)), given or {})
     return validate(model, merged, str(path) if path is not None else model.__name__)
 
 

@@ -7,13 +7,13 @@ import json
 from typing import Any
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from pipeline import storage
-from pipeline.config import CONFIGS, StrictModel
+from pipeline.config import CONFIGS, StrictModel, validate
 from pipeline.errors import InputError
 from pipeline.network.spec import NetworkSpec
 from pipeline.network.viewpoint_network import ViewpointNetwork
@@ -92,9 +92,12 @@ def read_card(weights: str) -> Card:
     """
     uri = card_uri(weights)
     try:
-        return Card.model_validate_json(storage.read_bytes(uri))
-    except ValidationError as error:
-        raise InputError(f"{uri} is not a weight file's card: {error.errors()[0]['msg']}") from error
+        values = json.loads(storage.read_bytes(uri))
+    except ValueError as error:
+        raise InputError(f"{uri} is not a weight file's card: {error}; fetch it again") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{uri} is not a weight file's card: it holds {type(values).__name__}")
+    return validate(Card, values, uri)
 
 
 def check_weights(weights: str, tree: DecisionTree) -> Card:
@@ -130,7 +133,8 @@ def load_network(
     try:
         network.load_state_dict(load_tensors(data))
     except (SafetensorError, RuntimeError) as error:
-        raise InputError(f"{weights} doesn't hold network {card.network.name!r}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{weights} doesn't hold network {card.network.name!r}: {reason}") from error
     return network.to(dtype).eval().requires_grad_(False), card
 
 

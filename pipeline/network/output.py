@@ -17,28 +17,19 @@ class TreeOutput(nn.Module):
     yields zeros and no gradient (Dieleman, Willett & Dambre 2015, section 6.2).
     """
 
-    membership: Tensor
-
     def __init__(self, tree: DecisionTree) -> None:
         super().__init__()
-        self._questions = tuple(tree.slices.items())
-        self._gates = tree.gates
-        membership = torch.zeros(tree.answer_count, tree.answer_count)
-        for _, where in self._questions:
-            membership[where, where] = 1.0
-        self.register_buffer("membership", membership, persistent=False)
+        self._sizes = [len(question.answers) for question in tree.questions]
+        place = {question.key: i for i, question in enumerate(tree.questions)}
+        owner = [(i, offset) for i, size in enumerate(self._sizes) for offset in range(size)]
+        self._gates = [(place[key], [owner[answer] for answer in gate]) for key, gate in tree.gates.items()]
 
     def forward(self, raw: Tensor) -> Tensor:
-        """Map raw values (…, answers) to cumulative probabilities (…, answers), float32."""
-        p = raw.float().relu()
-        p = p / (p @ self.membership.to(p.dtype) + _EPSILON)
-        parts = {key: p[..., where] for key, where in self._questions}
-        owner = {
-            i: (key, i - where.start)
-            for key, where in self._questions
-            for i in range(*where.indices(1 << 30))
-        }
-        for key, gate in self._gates.items():
-            asked = sum(parts[question][..., [offset]] for question, offset in (owner[i] for i in gate))
-            parts[key] = parts[key] * asked
-        return torch.cat([parts[key] for key, _ in self._questions], dim=-1)
+        """Map raw values (…, answers) to cumulative probabilities (…, answers), in float32 at least."""
+        p = raw.to(torch.promote_types(raw.dtype, torch.float32)).relu()
+        # Sums, not products with a matrix: those lose digits under autocast and in TensorFloat-32.
+        parts = [part / (part.sum(-1, keepdim=True) + _EPSILON) for part in p.split(self._sizes, -1)]
+        for question, gate in self._gates:
+            asked = torch.stack([parts[owner][..., offset] for owner, offset in gate]).sum(0)
+            parts[question] = parts[question] * asked.unsqueeze(-1)
+        return torch.cat(parts, dim=-1)

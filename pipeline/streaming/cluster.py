@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ray
@@ -51,17 +55,18 @@ def connect() -> None:
         If the named cluster can't be reached.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Below this, Ray's core prints an error about every actor that may be restarted (ray-project/ray#53727).
+    # Else Ray's core prints an error about every actor that may be restarted (ray-project/ray#53727).
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = os.environ.get("RAY_ADDRESS")
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            ignore_reinit_error=True,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
+        with _stderr_held_back():
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                ignore_reinit_error=True,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
     except (ConnectionError, ValueError) as error:
         raise InputError(f"cannot reach the Ray cluster at RAY_ADDRESS={address}: {error}") from error
     context = DataContext.get_current()
@@ -74,6 +79,25 @@ def connect() -> None:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     # The one way there is to bound restarts (Ray 2.60).
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", RayDeprecationWarning)
+
+
+@contextlib.contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    """Keep what Ray's core prints as it starts; let it through only if the start fails."""
+    sys.stderr.flush()
+    own = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            os.dup2(own, 2)
+            os.close(own)
+            if failed:
+                held.seek(0)
+                sys.stderr.write(held.read().decode(errors="replace"))
 
 
 def plan_resources(

@@ -41,8 +41,8 @@ class Augmentation(StrictModel):
 
     @property
     def reach(self) -> float:
-        """The farthest from the centre that a perturbed view samples, in frame pixels."""
-        return reach(1 / self.zoom, self.translation * math.sqrt(2))
+        """The farthest from the centre, along one axis, that a perturbed view samples, in frame pixels."""
+        return reach(1 / self.zoom, self.translation)
 
 
 def draw_maps(augmentation: Augmentation, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -62,12 +62,13 @@ def read_labels(path: str | Path, tree: DecisionTree) -> tuple[tuple[int, ...], 
     Raises
     ------
     InputError
-        If the file or a column is missing, an id appears twice, or a value isn't a fraction.
+        If the file, its rows or a column are missing, an id isn't a whole number or appears twice, or a
+        value isn't a fraction.
     """
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read labels {path}: {error}") from error
+        raise InputError(f"cannot read labels {path}: {' '.join(str(error).split())}") from error
     wanted = ["GalaxyID", *tree.class_columns]
     missing = [column for column in wanted if column not in table.columns]
     if missing:
@@ -75,6 +76,13 @@ def read_labels(path: str | Path, tree: DecisionTree) -> tuple[tuple[int, ...], 
             f"{path} lacks {len(missing)} of {len(wanted)} columns, first {missing[0]!r}; expected "
             f"GalaxyID and {tree.class_columns[0]} … {tree.class_columns[-1]}"
         )
+    if table.empty:
+        raise InputError(f"{path} holds no galaxies; expected one row for each")
+    ids = pd.to_numeric(table["GalaxyID"], errors="coerce").to_numpy(np.float64)
+    odd = np.flatnonzero(~(ids % 1 == 0))
+    if len(odd):
+        value = table["GalaxyID"].iloc[odd[0]]
+        raise InputError(f"{path}: GalaxyID of row {odd[0] + 1} is {value}; expected a whole number")
     votes = (
         table[list(tree.class_columns)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32, copy=True)
     )
@@ -83,7 +91,7 @@ def read_labels(path: str | Path, tree: DecisionTree) -> tuple[tuple[int, ...], 
         row, column = bad[0]
         value = table[tree.class_columns[column]].iloc[row]
         raise InputError(
-            f"{path}: {tree.class_columns[column]} of galaxy {table['GalaxyID'].iloc[row]} is {value!r}; "
+            f"{path}: {tree.class_columns[column]} of galaxy {table['GalaxyID'].iloc[row]} is {value}; "
             "expected a fraction between 0 and 1"
         )
     twice = table["GalaxyID"][table["GalaxyID"].duplicated()]

@@ -1,0 +1,178 @@
+"""The shared form of the sixty-transform mean against sixty passes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.averaging import SharedAverage, naive_average
+from pipeline.geometry import SYMMETRY_PERMUTATIONS, averaging_transforms
+from pipeline.network import NetworkSpec, RegionBatch, ViewpointNetwork, ViewpointSampler
+from pipeline.network.spec import ConvolutionSpec, DenseSpec
+from pipeline.tree import DecisionTree
+
+DENSE = {
+    "two maxout layers": (DenseSpec(units=24), DenseSpec(units=20)),
+    "one maxout layer": (DenseSpec(units=24),),
+    "one ReLU layer": (DenseSpec(units=40, activation="relu"),),
+}
+
+
+def spec(dense: str, convolutions: tuple[tuple[int, int, int], ...]) -> NetworkSpec:
+    return NetworkSpec(
+        name=dense,
+        convolutions=tuple(ConvolutionSpec(filters=f, kernel=k, pool=p) for f, k, p in convolutions),
+        dense=DENSE[dense],
+    )
+
+
+PAPER_SHAPE = ((4, 6, 2), (6, 5, 2), (8, 3, 1), (8, 3, 2))
+SHORT = ((4, 8, 4), (6, 4, 2))
+
+
+def galaxies(n: int, side: int, scale: float, off: float = 0.0, seed: int = 0) -> RegionBatch:
+    """Random images with structure on all scales."""
+    random = torch.Generator().manual_seed(seed)
+    image = torch.zeros(n, 3, side, side)
+    for width in (4, 16, 64, side):
+        coarse = torch.rand(n, 3, width, width, generator=random)
+        image += torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear")
+    pixels = (image / 4 * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    middle = (side - 1) / 2
+    center = torch.full((n, 2), middle, dtype=torch.float64) + off * torch.linspace(-1, 1, 2 * n).reshape(
+        n, 2
+    )
+    return RegionBatch(pixels, center, torch.full((n,), scale, dtype=torch.float64))
+
+
+def trained_like(spec: NetworkSpec, tree: DecisionTree) -> ViewpointNetwork:
+    """A network whose units are alive and whose answers depend on the image.
+
+    He's spreads, random biases, and raw values of 0.8 ± 0.3 on random galaxies.
+    """
+    network = ViewpointNetwork(spec, tree)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim == 4:
+                parameter.normal_(0, math.sqrt(2 / parameter[0].numel()))
+            elif parameter.ndim == 2:
+                parameter.normal_(0, math.sqrt(2 / parameter.shape[1]))
+            else:
+                parameter.normal_(0, 0.1)
+        views = ViewpointSampler()(galaxies(4, 176, 0.5, seed=99), averaging_transforms()[::13])
+        raw = network.eval().raw(network.viewpoint_features(views)).flatten(0, -2)
+        squeeze = 0.3 / raw.std(0)
+        network.last.weight *= squeeze[:, None]
+        network.last.bias.copy_(0.8 + (network.last.bias - raw.mean(0)) * squeeze)
+    return network
+
+
+def assert_sane(network: ViewpointNetwork, regions: RegionBatch) -> None:
+    """The test means something: units alive, answers that change from transform to transform."""
+    views = ViewpointSampler()(regions, averaging_transforms()[::7])
+    with torch.no_grad():
+        features = network.viewpoint_features(views)
+        answers = network.output(network.raw(features))
+    assert 0.05 < float((features > 0).float().mean()) < 0.95
+    assert float(answers[..., :3].sum(-1).min()) > 0.99
+    assert float(answers.std(1).mean()) > 5e-3
+    assert float(answers.mean(1).std(0).mean()) > 5e-3
+
+
+@pytest.mark.parametrize("dense", DENSE)
+@pytest.mark.parametrize("convolutions", [PAPER_SHAPE, SHORT], ids=["paper", "short"])
+def test_it_equals_sixty_passes(dense: str, convolutions: tuple, tree: DecisionTree) -> None:
+    network, regions = trained_like(spec(dense, convolutions), tree), galaxies(2, 352, 1.0)
+    assert_sane(network, regions)
+    expected = naive_average(network, ViewpointSampler(), regions)
+    found = SharedAverage(network)(regions)
+    assert found.shape == (2, 37)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("side", "scale", "off"),
+    [(351, 1.0, 0.0), (176, 0.5, 0.0), (141, 0.4, 3.3), (300, 1.0, 7.7), (700, 2.0, 0.5)],
+)
+def test_it_equals_sixty_passes_in_any_frame(side: int, scale: float, off: float, tree: DecisionTree) -> None:
+    network = trained_like(spec("two maxout layers", SHORT), tree)
+    regions = galaxies(2, side, scale, off, seed=side)
+    expected = naive_average(network, ViewpointSampler(), regions)
+    torch.testing.assert_close(SharedAverage(network)(regions), expected, rtol=0, atol=1e-5)
+
+
+def test_the_mean_is_over_all_sixty_after_the_output_layer(tree: DecisionTree) -> None:
+    network, regions = trained_like(spec("one maxout layer", SHORT), tree), galaxies(2, 352, 1.0)
+    with torch.no_grad():
+        each = torch.stack([network(ViewpointSampler()(regions, [t]))[:, 0] for t in averaging_transforms()])
+    torch.testing.assert_close(naive_average(network, ViewpointSampler(), regions), each.mean(0))
+    first = naive_average(network, ViewpointSampler(), regions, averaging_transforms()[:1])
+    torch.testing.assert_close(first, each[0])
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5, 8])
+def test_it_does_not_matter_how_many_galaxies_are_in_memory(at_once: int, tree: DecisionTree) -> None:
+    network, regions = trained_like(spec("two maxout layers", SHORT), tree), galaxies(5, 176, 0.5)
+    whole = SharedAverage(network, galaxies_at_once=5)(regions)
+    torch.testing.assert_close(
+        SharedAverage(network, galaxies_at_once=at_once)(regions), whole, rtol=0, atol=1e-6
+    )
+    assert float(whole.std(0).max()) > 0.01
+
+
+def test_it_does_not_matter_which_galaxies_come_along(tree: DecisionTree) -> None:
+    network, regions = trained_like(spec("two maxout layers", SHORT), tree), galaxies(3, 176, 0.5)
+    average = SharedAverage(network)
+    together = average(regions)
+    for i in range(3):
+        torch.testing.assert_close(average(regions[i : i + 1])[0], together[i], rtol=0, atol=1e-6)
+
+
+def test_bfloat16_stays_near_the_float32_mean(tree: DecisionTree) -> None:
+    """Sixty averaged answers hide single roundings: at most 0.02 off, 0.004 on average."""
+    network, regions = trained_like(spec("two maxout layers", PAPER_SHAPE), tree), galaxies(3, 352, 1.0)
+    assert_sane(network, regions)
+    expected = naive_average(network, ViewpointSampler(), regions)
+    rounded = network.bfloat16()
+    shared = (SharedAverage(rounded)(regions) - expected).abs()
+    naive = (naive_average(rounded, ViewpointSampler(), regions) - expected).abs()
+    assert SharedAverage(rounded).weight.dtype == torch.bfloat16
+    assert 1e-6 < float(shared.max()) < 2e-2
+    assert float(shared.mean()) < 4e-3
+    assert float(shared.mean()) < 2 * float(naive.mean()) + 1e-4
+
+
+def first_layer(network: ViewpointNetwork, features: Tensor) -> tuple[Tensor, Tensor]:
+    """The first dense layer's values in the four orders: by the transform, and summed directly."""
+    layer = network.dense_layers[0]
+    shared = SharedAverage(network)._first_layer(features, layer)
+    direct = [layer.linear(features[:, permutation].flatten(1)) for permutation in SYMMETRY_PERMUTATIONS]
+    return shared, torch.stack(direct)
+
+
+@torch.no_grad()
+def test_the_walsh_hadamard_layer_equals_the_direct_sums(tree: DecisionTree) -> None:
+    network = trained_like(spec("two maxout layers", PAPER_SHAPE), tree)
+    features = torch.rand(6, 16, network.spec.viewpoint_features)
+    shared, direct = first_layer(network, features)
+    assert shared.shape == (4, 6, 48)
+    assert float((direct[1:] - direct[0]).abs().mean()) > 0.1
+    torch.testing.assert_close(shared, direct, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_one_feature_of_one_viewpoint_meets_the_weight_of_its_place_in_each_order(tree: DecisionTree) -> None:
+    network = trained_like(spec("one ReLU layer", SHORT), tree)
+    weight = network.dense_layers[0].linear.weight.unflatten(1, (16, -1))
+    bias = network.dense_layers[0].linear.bias
+    for viewpoint in range(16):
+        features = torch.zeros(1, 16, network.spec.viewpoint_features)
+        features[0, viewpoint, 3] = 1.0
+        shared, _ = first_layer(network, features)
+        for order, permutation in enumerate(SYMMETRY_PERMUTATIONS.tolist()):
+            expected = weight[:, permutation.index(viewpoint), 3] + bias
+            torch.testing.assert_close(shared[order, 0], expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,139 @@
+"""The house: imports go only down, light rooms stay light, and a file is about one thing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+OPEN_TO_ALL = {"storage", "config", "errors"}
+FLOOR_1 = {"tree", "geometry"}
+FLOOR_2 = {"network", "images"}
+FLOOR_3 = {"averaging", "survey", "catalogue", "evaluation"}
+
+MAY_IMPORT = {
+    "errors": set(),
+    "storage": {"errors"},
+    "config": {"errors"},
+    "tree": set(),
+    "geometry": set(),
+    "network": {"tree", "geometry"},
+    "images": {"geometry"},
+    "averaging": {"network", "geometry"},
+    "survey": {"images"},
+    "catalogue": {"tree"},
+    "evaluation": {"tree"},
+    "streaming": FLOOR_1 | FLOOR_2 | FLOOR_3,
+    "training": FLOOR_1 | FLOOR_2 | FLOOR_3,
+    "report": FLOOR_1 | FLOOR_2 | FLOOR_3,
+}
+"""Rooms, and which others each may import beside itself and those open to all."""
+
+RAY_MAY_BE_IMPORTED_IN = ("pipeline/streaming/", "pipeline/training/distributed.py", "jobs/", "tests/")
+LIGHT_ROOMS = ("tree", "geometry", "catalogue", "evaluation", "survey", "images")
+MOST_LINES = 400
+
+
+def sources(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of all modules that a file imports, wherever in it; ``from a import b`` gives a.b too."""
+    package = path.relative_to(ROOT).parent.parts
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py")
+
+
+def misplaced_imports(path: Path) -> set[str]:
+    own = room(path)
+    if own == "__init__":
+        return {name for name in imported(path) if name.startswith("pipeline")}
+    allowed = MAY_IMPORT[own] | {own} | (set() if own in OPEN_TO_ALL else OPEN_TO_ALL)
+    return {
+        name
+        for name in imported(path)
+        if name.startswith("jobs") or (name.startswith("pipeline.") and name.split(".")[1] not in allowed)
+    }
+
+
+def test_imports_go_only_down() -> None:
+    found = {str(path.relative_to(ROOT)): misplaced_imports(path) for path in sources("pipeline")}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_every_room_is_in_the_table() -> None:
+    assert {room(path) for path in sources("pipeline")} - {"__init__"} <= set(MAY_IMPORT)
+
+
+def test_an_import_that_goes_up_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    path = tmp_path / "pipeline" / "tree" / "load.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "def f():\n    from pipeline import network, storage\n    from ..averaging import naive\n"
+    )
+    assert misplaced_imports(path) == {
+        "pipeline.network",
+        "pipeline.averaging",
+        "pipeline.averaging.naive",
+    }
+
+
+def test_ray_is_imported_only_where_it_is_at_home() -> None:
+    for path in sources("pipeline", "jobs", "tests"):
+        name = path.relative_to(ROOT).as_posix()
+        if not name.startswith(RAY_MAY_BE_IMPORTED_IN):
+            assert not {module for module in imported(path) if module.split(".")[0] == "ray"}, name
+
+
+def modules_after_importing(*names: str) -> set[str]:
+    """Top-level modules in a fresh interpreter that has imported these."""
+    code = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def all_modules(rooms: tuple[str, ...]) -> list[str]:
+    paths = [path for path in sources("pipeline") if room(path) in rooms]
+    return [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths
+    ]
+
+
+def test_the_network_needs_no_ray() -> None:
+    found = modules_after_importing("pipeline.network", "pipeline.averaging", "pipeline.training")
+    assert "torch" in found
+    assert "ray" not in found
+
+
+def test_rooms_that_know_no_torch_import_neither_it_nor_ray() -> None:
+    found = modules_after_importing(*all_modules(LIGHT_ROOMS))
+    assert "pipeline" in found
+    assert not {"torch", "ray"} & found
+
+
+def test_no_file_is_two_things() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in sources("pipeline", "jobs", "tests")
+    }
+    assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES} == {}
