@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -46,11 +46,14 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     return loaded
 
 
-def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
+_NULLS = ("", "null", "~")
+
+
+def parse_overrides(words: Iterable[str], text_keys: Collection[str] = ()) -> dict[str, Any]:
     """Turn ``key=value`` words into a nested mapping: ``a.b=1`` becomes ``{"a": {"b": 1}}``.
 
-    Values are read as YAML, so that ``60``, ``true`` and ``null`` get their types. Of two words for the same
-    key the later wins.
+    Values are read as YAML, so that ``60``, ``true`` and ``null`` get their types; those of `text_keys` are
+    taken as they are, so that a folder may be called ``2024``. Of two words for the same key the later wins.
 
     Raises
     ------
@@ -63,7 +66,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
         if not equals or not key:
             raise InputError(f"{word!r} is not of the form key=value, such as transforms=60")
         try:
-            value = yaml.safe_load(text) if text else None
+            value = text if key in text_keys and text not in _NULLS else yaml.safe_load(text)
         except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-13-45 looks like a date
             raise InputError(f"{word!r}: the value is not readable as YAML; quote it") from error
         *parents, leaf = key.split(".")
@@ -114,7 +117,9 @@ def validate(model: type[Model], values: Mapping[str, Any], source: str) -> Mode
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        mistakes = error.errors()
+        # A misspelt key is also a missing one: name the cause.
+        first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             *parents, unknown = first["loc"]
@@ -145,8 +150,9 @@ def load_config(
         If the file or a word can't be read, a key is unknown or missing, or a value doesn't fit.
     """
     values = load_yaml(path) if path is not None else {}
-    merged = _merge(_merge(values, parse_overrides(overrides)), given or {})
-    return validate(model, merged, str(path) if path is not None else model.__name__)
+    text_keys = {name for name, field in model.model_fields.items() if field.annotation in (str, str | None)}
+    merged = _merge(_merge(values, parse_overrides(overrides, text_keys)), given or {})
+    return validate(model, merged, str(path) if path is not None else "settings")
 
 
 def dump_config(config: BaseModel) -> str:

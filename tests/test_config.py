@@ -96,7 +96,7 @@ def test_an_unknown_key_within_a_part_is_compared_with_that_part_s_keys(file: Pa
 
 
 def test_a_missing_key_says_how_to_give_it() -> None:
-    assert "Job: 'input' is missing; give it as input=VALUE" in message()
+    assert "settings: 'input' is missing; give it as input=VALUE" in message()
 
 
 def test_a_wrong_type_names_key_value_and_expectation(file: Path) -> None:

@@ -1,0 +1,94 @@
+"""The command line as its user meets it: exit status, one line on standard error, nothing written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(list(words))
+    out, err = capsys.readouterr()
+    return int(str(stop.value.code or 0)), out, err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("classify", "'input' is missing; give it as input=VALUE"),
+        ("classify inptu=a output=b", "unknown key 'inptu'; did you mean 'input'?"),
+        ("classify input=a output=b transforms=3", "transforms=3: Input should be 60 or 1"),
+        ("classify input=a output=b unit_rows=0", "unit_rows=0"),
+        ("classify input=/no/such/place output=b", "/no/such/place"),
+        ("classify input=nowhere://x output=b", "nowhere://x"),
+        ("classify input=a output=b weights=/no/such.safetensors", "/no/such.json: it doesn't exist"),
+        ("classify input=a output=b tree=/no/such.yaml", "cannot read /no/such.yaml"),
+        ("classify --config /no/such.yaml", "cannot read /no/such.yaml"),
+        ("classify input", "'input' is not of the form key=value"),
+        ("clasify", "Did you mean 'classify'?"),
+        ("classify --fast", "No such option: --fast"),
+        ("ingest images /no/such/folder output=b", "/no/such/folder"),
+        ("ingest images", "Missing argument"),
+        ("ingest hubble", "'output' is missing"),
+        ("export /no/such/catalogue out.csv", "/no/such/catalogue is not a catalogue"),
+        ("export a b --format fits", "format='fits'"),
+        ("train data=/no/such output=b", "/no/such/training_solutions_rev1.csv"),
+        ("train output=b", "'data' is missing"),
+        ("bench averaging precision=half", "precision='half'"),
+    ],
+)
+def test_bad_usage_is_one_line_and_status_2(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: str,
+    expected: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run(capsys, *words.split())
+    assert status == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("tuningfork: ")
+    assert expected in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "--help")
+    assert status == 0
+    for verb in ("ingest", "classify", "train", "export", "bench"):
+        assert verb in out
+
+
+def test_print_config_is_a_config_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, out, _ = run(capsys, "classify", "input=2024", "output=b", "transforms=1", "--print-config")
+    assert status == 0
+    file = tmp_path / "again.yaml"
+    file.write_text(out)
+    assert run(capsys, "classify", "--config", str(file), "--print-config")[1] == out
+
+
+def test_a_folder_may_be_named_like_a_number(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "2024" / "a.png").write_bytes(b"")
+    status, out, err = run(capsys, "ingest", "images", "2024", "output=set")
+    assert (status, err) == (0, "")
+    assert "1 cutouts" in out
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = "import sys, jobs.cli; print([m for m in ('torch', 'ray', 'pyarrow') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
