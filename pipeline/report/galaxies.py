@@ -149,7 +149,7 @@ def page_data(tree: DecisionTree, galaxies: list[Galaxy]) -> str:
                 "frame": g.frame,
                 "class": g.morphology,
                 "confidence": round(g.confidence, 4),
-                "p": [round(p, 4) for p in g.probabilities],
+                "p": [round(p, 6) for p in g.probabilities],
                 "agreement": [None if a is None else round(a, 3) for a in g.agreements],
                 "path": [
                     [numbers[s.question.key], answers[s.question.key][s.answer.key], round(s.probability, 4)]

@@ -11,9 +11,9 @@ from pipeline.tree import MorphologyClass
 
 def percent(share: float) -> str:
     """A share in percent, with as many digits as tell it from 0 and 1."""
-    value = 100 * share
-    if 0 < value < 0.1:
+    if 0 < share < 0.001:
         return "<0.1%"
+    value = round(100 * share, 3)  # single precision sums to 1 only nearly
     if 99.9 < value < 100:
         return ">99.9%"
     digits = 1 if 0 < value < 10 or 99 < value < 100 else 0

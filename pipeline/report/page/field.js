@@ -82,6 +82,7 @@ if (stage) {
       const x = (scroller.scrollLeft + scroller.clientWidth / 2) / scroller.scrollWidth;
       const y = (scroller.scrollTop + scroller.clientHeight / 2) / scroller.scrollHeight;
       stage.style.width = `${100 * Number(button.dataset.zoom)}%`;
+      stage.dataset.zoomed = button.dataset.zoom;
       scroller.scrollLeft = x * scroller.scrollWidth - scroller.clientWidth / 2;
       scroller.scrollTop = y * scroller.scrollHeight - scroller.clientHeight / 2;
       for (const other of all("[data-zoom]")) other.setAttribute("aria-pressed", String(other === button));

@@ -3,8 +3,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const find = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const percent = (share) => {
-  const value = 100 * share;
-  if (value > 0 && value < 0.1) return "<0.1%";
+  if (share > 0 && share < 0.001) return "<0.1%";
+  const value = Math.round(1e5 * share) / 1e3;
   if (value > 99.9 && value < 100) return ">99.9%";
   return value.toFixed((value > 0 && value < 10) || (value > 99 && value < 100) ? 1 : 0) + "%";
 };
@@ -19,7 +19,8 @@ const themes = ["system", "light", "dark"];
 const themeButton = find("#theme");
 const setTheme = (name) => {
   document.documentElement.dataset.theme = name;
-  themeButton.textContent = `Theme: ${name}`;
+  find("#theme-name").textContent = name;
+  themeButton.setAttribute("aria-label", `Theme: ${name}`);
   try { localStorage.setItem("tuningfork-theme", name); } catch { /* storage may be off for local files */ }
 };
 let stored = null;
