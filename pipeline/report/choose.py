@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.report.reading import read_classes
+from pipeline.report.reading import read_classes, without_views
 from pipeline.tree import DecisionTree
 
 
@@ -46,7 +46,7 @@ def choose_galaxies(tree: DecisionTree, catalogue: pa.Table, most: int = 400) ->
         order = np.concatenate(
             [order[start : start + share] for start, share in zip(starts, shares, strict=True)]
         )
-    return catalogue.take(pa.array(order, pa.int64()))
+    return without_views(catalogue).take(pa.array(order, pa.int64()))
 
 
 def fair_shares(sizes: Sequence[int], total: int) -> list[int]:

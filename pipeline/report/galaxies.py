@@ -17,6 +17,7 @@ from pipeline.report.reading import (
     read_classes,
     require_columns,
     steps_to_class,
+    without_views,
 )
 from pipeline.report.thumbnails import thumbnail, thumbnail_side
 from pipeline.survey.cutouts import REQUIRED_COLUMNS, conform
@@ -95,7 +96,9 @@ def read_galaxies(tree: DecisionTree, shown: pa.Table, cutouts: pa.Table) -> lis
     require_columns(cutouts, REQUIRED_COLUMNS, "the cutouts")
     reading = read_classes(tree, shown)
     vectors = np.concatenate([np.zeros((0, tree.answer_count)), *probability_batches(tree, shown)])
-    wanted = pc.is_in(cutouts["object_id"].cast(pa.string()), shown["object_id"].combine_chunks())
+    cutouts = without_views(cutouts)
+    ids = shown["object_id"].cast(pa.string()).combine_chunks()
+    wanted = pc.is_in(cutouts["object_id"].cast(pa.string()), ids)
     images = {row["object_id"]: row for row in conform(cutouts.filter(wanted)).to_pylist()}
     side = thumbnail_side(len(shown))
 

@@ -46,6 +46,14 @@ def require_columns(table: pa.Table, names: Iterable[str], what: str) -> None:
         )
 
 
+def without_views(table: pa.Table) -> pa.Table:
+    """The table with its view types, which some readers return and Arrow can't take rows of, made plain."""
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return table.cast(
+        pa.schema([field.with_type(plain.get(field.type, field.type)) for field in table.schema])
+    )
+
+
 def probability_batches(tree: DecisionTree, catalogue: pa.Table) -> Iterator[NDArray[np.float64]]:
     """The catalogue's cumulative probabilities, a bounded number of rows at a time.
 

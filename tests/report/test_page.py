@@ -214,3 +214,14 @@ def test_a_cutout_table_without_images_is_refused() -> None:
     table = catalogue(random_probabilities(1))
     with pytest.raises(InputError, match="no column image"):
         render(table, cutouts(["galaxy-000"]).drop_columns(["image"]))
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view()])
+def test_tables_from_other_readers_have_other_strings(kind: pa.DataType) -> None:
+    table = catalogue(random_probabilities(3))
+    other = table.set_column(0, "object_id", table["object_id"].cast(kind))
+    pictures = cutouts(table["object_id"].to_pylist())
+    pictures = pictures.set_column(0, "object_id", pictures["object_id"].cast(kind))
+    page = parse(render(other, pictures))
+    assert len(page.of("li", "tile")) == 3
+    assert page.of("span", "missing") == []
