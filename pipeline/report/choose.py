@@ -1,0 +1,66 @@
+"""Which galaxies a report shows when it can't show all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import InputError
+from pipeline.report.reading import read_classes, without_views
+from pipeline.tree import DecisionTree
+
+
+def choose_galaxies(tree: DecisionTree, catalogue: pa.Table, most: int = 400) -> pa.Table:
+    """Rows of the catalogue to show: all if they are few, else a fair share of each class.
+
+    Parameters
+    ----------
+    tree
+        The catalogue's decision tree.
+    catalogue
+        Columns of `pipeline.catalogue.schema.catalogue_schema`.
+    most
+        The most rows to return.
+
+    Returns
+    -------
+    pa.Table
+        Rows of `catalogue`, class by class in the tree's order, most confident first. Where a class has
+        fewer galaxies than its share, the others get what it leaves.
+
+    Raises
+    ------
+    InputError
+        If `most` is less than 1 or a column is missing.
+    """
+    if most < 1:
+        raise InputError(f"a report of at most {most} galaxies can't be made; expected at least 1")
+    reading = read_classes(tree, catalogue)
+    order = np.lexsort((-reading.confidence, reading.classes))
+    if len(order) > most:
+        classes = reading.classes[order]
+        shares = fair_shares(np.bincount(classes, minlength=len(tree.classes) + 1).tolist(), most)
+        starts = np.searchsorted(classes, np.arange(len(shares)))
+        order = np.concatenate(
+            [order[start : start + share] for start, share in zip(starts, shares, strict=True)]
+        )
+    return without_views(catalogue).take(pa.array(order, pa.int64()))
+
+
+def fair_shares(sizes: Sequence[int], total: int) -> list[int]:
+    """Share `total` places among groups of these sizes, as evenly as the small ones allow.
+
+    Returns
+    -------
+    list of int
+        One for each group, none more than its size; in all ``min(total, sum(sizes))``.
+    """
+    shares = [0] * len(sizes)
+    left, groups_left = total, len(sizes)
+    for group in sorted(range(len(sizes)), key=lambda i: (sizes[i], -i)):
+        shares[group] = min(sizes[group], left // groups_left)
+        left -= shares[group]
+        groups_left -= 1
+    return shares

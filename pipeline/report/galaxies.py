@@ -1,0 +1,179 @@
+"""The shown galaxies: what the page says about each, and the data that its script reads."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.report.reading import (
+    probability_batches,
+    read_classes,
+    require_columns,
+    steps_to_class,
+    without_views,
+)
+from pipeline.report.thumbnails import thumbnail, thumbnail_side
+from pipeline.survey.cutouts import REQUIRED_COLUMNS, conform
+from pipeline.tree import DecisionTree, Step, most_probable_path
+
+RING_LEAST = 0.008
+"""Radius of the smallest ring, as a share of the field's width."""
+
+
+@dataclass(frozen=True)
+class Galaxy:
+    """One shown galaxy.
+
+    Attributes
+    ----------
+    index
+        Its number on the page.
+    ra, dec
+        ICRS, degrees.
+    x, y, radius
+        Position in the field and Petrosian 90 % radius, in field pixels.
+    frame
+        Width of its frame, in pixels of its image.
+    morphology
+        Index into ``tree.classes``; ``len(tree.classes)`` if it has no class.
+    probabilities
+        Cumulative, in the order of ``tree.columns``.
+    agreements
+        One for each question; None where it was never asked.
+    steps
+        Its most probable path, of which the first `deciding` steps decide the class.
+    picture
+        Thumbnail as a data URI; None if there is no cutout.
+    """
+
+    index: int
+    object_id: str
+    ra: float | None
+    dec: float | None
+    x: float | None
+    y: float | None
+    radius: float | None
+    frame: float | None
+    morphology: int
+    confidence: float
+    probabilities: tuple[float, ...]
+    agreements: tuple[float | None, ...]
+    steps: tuple[Step, ...]
+    deciding: int
+    picture: str | None
+
+    @property
+    def on_field(self) -> bool:
+        """Whether its position in the field is known."""
+        return self.x is not None and self.y is not None
+
+
+def read_galaxies(tree: DecisionTree, shown: pa.Table, cutouts: pa.Table) -> list[Galaxy]:
+    """Join the shown rows with their cutouts, and read each one's path.
+
+    Parameters
+    ----------
+    shown
+        Rows of a catalogue.
+    cutouts
+        Columns of `pipeline.survey.cutouts.CUTOUT_SCHEMA`; rows of other galaxies are left out, and a galaxy
+        without one has no picture.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    agreement_names = [f"{question.key}_agreement" for question in tree.questions]
+    require_columns(shown, ["object_id", "ra", "dec", *agreement_names], "the table of shown galaxies")
+    require_columns(cutouts, REQUIRED_COLUMNS, "the cutouts")
+    reading = read_classes(tree, shown)
+    vectors = np.concatenate([np.zeros((0, tree.answer_count)), *probability_batches(tree, shown)])
+    cutouts = without_views(cutouts)
+    ids = shown["object_id"].cast(pa.string()).combine_chunks()
+    wanted = pc.is_in(cutouts["object_id"].cast(pa.string()), ids)
+    images = {row["object_id"]: row for row in conform(cutouts.filter(wanted)).to_pylist()}
+    side = thumbnail_side(len(shown))
+
+    galaxies: list[Galaxy] = []
+    for index, row in enumerate(shown.select(["object_id", "ra", "dec", *agreement_names]).to_pylist()):
+        cutout: Mapping[str, Any] = images.get(row["object_id"], {})
+        steps = most_probable_path(tree, vectors[index])
+        morphology = int(reading.classes[index])
+        named = tree.classes[morphology] if morphology < len(tree.classes) else None
+        galaxies.append(
+            Galaxy(
+                index=index,
+                object_id=row["object_id"],
+                ra=_known(row["ra"]),
+                dec=_known(row["dec"]),
+                x=_known(cutout.get("x")),
+                y=_known(cutout.get("y")),
+                radius=_known(cutout.get("radius")),
+                frame=_known(cutout.get("frame_pixels")),
+                morphology=morphology,
+                confidence=float(reading.confidence[index]),
+                probabilities=tuple(np.nan_to_num(vectors[index]).tolist()),
+                agreements=tuple(_known(row[name]) for name in agreement_names),
+                steps=tuple(steps),
+                deciding=steps_to_class(named, steps),
+                picture=_picture(cutout, side),
+            )
+        )
+    return galaxies
+
+
+def ring_radius(galaxy: Galaxy, width: int) -> float:
+    """Radius of a galaxy's ring on a field of this width, in field pixels: its own unless it is too small."""
+    return max(galaxy.radius or 0.0, RING_LEAST * width)
+
+
+def page_data(tree: DecisionTree, galaxies: list[Galaxy]) -> str:
+    """What the page's script reads, as JSON that can't end the element it stands in."""
+    answers = {q.key: {a.key: j for j, a in enumerate(q.answers)} for q in tree.questions}
+    numbers = {q.key: i for i, q in enumerate(tree.questions)}
+    data = {
+        "questions": [{"text": q.text, "answers": [a.text for a in q.answers]} for q in tree.questions],
+        "galaxies": [
+            {
+                "id": g.object_id,
+                "ra": g.ra,
+                "dec": g.dec,
+                "x": g.x,
+                "y": g.y,
+                "radius": g.radius,
+                "frame": g.frame,
+                "class": g.morphology,
+                "confidence": round(g.confidence, 4),
+                "p": [round(p, 6) for p in g.probabilities],
+                "agreement": [None if a is None else round(a, 3) for a in g.agreements],
+                "path": [
+                    [numbers[s.question.key], answers[s.question.key][s.answer.key], round(s.probability, 4)]
+                    for s in g.steps
+                ],
+                "deciding": g.deciding,
+            }
+            for g in galaxies
+        ],
+    }
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _picture(cutout: Mapping[str, Any], side: int) -> str | None:
+    if not cutout.get("image"):
+        return None
+    x, y = cutout["center_x"], cutout["center_y"]
+    center = None if x is None or y is None else (x, y)
+    return thumbnail(cutout["image"], cutout["frame_pixels"], center, side)
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

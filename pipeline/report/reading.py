@@ -1,0 +1,127 @@
+"""Class and confidence of every galaxy of a catalogue, read off its probabilities a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.tree import DecisionTree, MorphologyClass, Step
+
+BATCH_ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What each row of a catalogue is.
+
+    Attributes
+    ----------
+    classes : ndarray, shape (rows,), int64
+        Index into ``tree.classes``; ``len(tree.classes)`` where the path leads to no class.
+    confidence : ndarray, shape (rows,), float64
+        Product of the step probabilities along the path up to the answer that decides the class.
+    """
+
+    classes: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+
+
+def require_columns(table: pa.Table, names: Iterable[str], what: str) -> None:
+    """Check that a table has some columns.
+
+    Raises
+    ------
+    InputError
+        Naming the table and the columns that it lacks.
+    """
+    missing = [name for name in names if name not in table.column_names]
+    if missing:
+        raise InputError(
+            f"{what} has no column {', '.join(missing)} (it has {', '.join(table.column_names) or 'none'})"
+        )
+
+
+def without_views(table: pa.Table) -> pa.Table:
+    """The table with its view types, which some readers return and Arrow can't take rows of, made plain."""
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return table.cast(
+        pa.schema([field.with_type(plain.get(field.type, field.type)) for field in table.schema])
+    )
+
+
+def probability_batches(tree: DecisionTree, catalogue: pa.Table) -> Iterator[NDArray[np.float64]]:
+    """The catalogue's cumulative probabilities, a bounded number of rows at a time.
+
+    Yields
+    ------
+    ndarray, shape (at most BATCH_ROWS, answers), float64
+    """
+    require_columns(catalogue, tree.columns, "the catalogue")
+    for batch in catalogue.select(list(tree.columns)).to_batches(max_chunksize=BATCH_ROWS):
+        yield np.column_stack(
+            [column.to_numpy(zero_copy_only=False).astype(np.float64) for column in batch.columns]
+        )
+
+
+def read_classes(tree: DecisionTree, catalogue: pa.Table) -> Reading:
+    """Follow each galaxy's most probable path to its class.
+
+    The same as `pipeline.tree.most_probable_path` and `pipeline.tree.morphology_class` row by row, but for
+    millions of rows.
+
+    Raises
+    ------
+    InputError
+        If a column of probabilities is missing.
+    """
+    parts = [_read_batch(tree, p) for p in probability_batches(tree, catalogue)]
+    if not parts:
+        return Reading(np.zeros(0, np.int64), np.zeros(0))
+    return Reading(np.concatenate([c for c, _ in parts]), np.concatenate([c for _, c in parts]))
+
+
+def steps_to_class(named: MorphologyClass | None, steps: Sequence[Step]) -> int:
+    """How many steps of a path it takes until the class is decided; all of them where there is no class."""
+    if named is not None:
+        chosen: set[str] = set()
+        for count, step in enumerate(steps, start=1):
+            chosen.add(f"{step.question.key}_{step.answer.key}")
+            if named.answers <= chosen:
+                return count
+    return len(steps)
+
+
+def _read_batch(tree: DecisionTree, p: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    numbers = {question.key: i for i, question in enumerate(tree.questions)}
+    current = np.zeros(len(p), dtype=np.int64)  # the question that each galaxy is at; -1 past the end
+    product = np.ones(len(p))
+    reached = np.full(p.shape, np.nan)  # the product once an answer is chosen; NaN if it is not
+    while (current >= 0).any():
+        for number in np.unique(current[current >= 0]):
+            question = tree.questions[number]
+            rows = np.flatnonzero(current == number)
+            where = tree.slices[question.key]
+            total = p[rows, where].sum(axis=1)
+            asked = total > 0
+            current[rows[~asked]] = -1
+            rows, total = rows[asked], total[asked]
+            best = p[rows, where].argmax(axis=1)
+            product[rows] *= p[rows, where.start + best] / total
+            reached[rows, where.start + best] = product[rows]
+            following = np.array([-1 if a.next is None else numbers[a.next] for a in question.answers])
+            current[rows] = following[best]
+
+    classes = np.full(len(p), len(tree.classes), dtype=np.int64)
+    confidence = np.where(np.isnan(reached).all(axis=1), 0.0, product)
+    for index in reversed(range(len(tree.classes))):
+        columns = [tree.columns.index(answer) for answer in tree.classes[index].answers]
+        at_decision = reached[:, columns].min(axis=1)
+        decided = ~np.isnan(at_decision)
+        classes[decided] = index
+        confidence[decided] = at_decision[decided]
+    return classes, confidence

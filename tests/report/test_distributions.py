@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.report.distributions import (
+    agreement_histogram,
+    class_counts,
+    histogram,
+    mean_answers,
+    round_ticks,
+)
+from pipeline.report.reading import read_classes
+
+from .samples import TREE, catalogue, saying
+
+
+def test_classes_are_counted_in_the_trees_order() -> None:
+    round_one = saying(smooth_or_featured="smooth", how_rounded="round")
+    artifact = saying(smooth_or_featured="artifact")
+    table = catalogue(np.array([round_one, artifact, round_one]))
+    counts = dict(
+        zip([c.name for c in TREE.classes], class_counts(TREE, read_classes(TREE, table)), strict=False)
+    )
+    assert (counts["Round elliptical"], counts["Star or artifact"], sum(counts.values())) == (2, 1, 3)
+
+
+def test_mean_answers_weigh_galaxies_by_how_likely_the_question_was() -> None:
+    asked = saying(smooth_or_featured="featured_or_disk", disk_edge_on="yes")
+    seldom = saying(smooth_or_featured="smooth", disk_edge_on="no")
+    means = mean_answers(TREE, catalogue(np.array([asked, seldom])))["disk_edge_on"]
+    assert means.asked == pytest.approx((0.9 + 0.05) / 2)
+    assert means.shares == pytest.approx(((0.81 + 0.005) / 0.95, (0.09 + 0.045) / 0.95))
+
+
+def test_a_question_never_asked_has_no_shares() -> None:
+    p = np.zeros((1, TREE.answer_count))
+    p[0, 0] = 1.0
+    assert mean_answers(TREE, catalogue(p))["bar"].shares == ()
+
+
+def test_null_agreements_are_left_out() -> None:
+    table = catalogue(np.array([saying(), np.zeros(TREE.answer_count)]))
+    assert sum(agreement_histogram(TREE, table).counts) == 1
+
+
+def test_histogram_holds_both_ends() -> None:
+    found = histogram(np.array([0.0, 1.0, 0.5, np.nan]))
+    assert (found.counts[0], found.counts[-1], sum(found.counts)) == (1, 1, 3)
+    assert found.median == 0.5
+
+
+@given(st.integers(0, 10**9))
+def test_ticks_are_few_and_cover_the_data(largest: int) -> None:
+    ticks = round_ticks(largest)
+    assert ticks[0] == 0
+    assert ticks[-1] >= max(largest, 1)
+    assert 2 <= len(ticks) <= 6
