@@ -39,9 +39,15 @@ class SharedAverage(nn.Module):
     Parameters
     ----------
     network
-        Its first dense layer is transformed once, here; later changes to its weights go unseen.
+        In evaluation mode. Its first dense layer is transformed once, here; later changes to its weights go
+        unseen.
     galaxies_at_once
         Galaxies whose viewpoints are in memory together.
+
+    Raises
+    ------
+    ValueError
+        If the network is in training mode: its dropout would make the mean a random one.
     """
 
     orbits: Tensor
@@ -50,6 +56,8 @@ class SharedAverage(nn.Module):
 
     def __init__(self, network: ViewpointNetwork, galaxies_at_once: int = 4) -> None:
         super().__init__()
+        if network.training:
+            raise ValueError("the network is in training mode; call its eval() before averaging")
         self.network = network
         self.sampler = ViewpointSampler().to(network.last.weight.device)
         self.galaxies_at_once = galaxies_at_once
@@ -71,7 +79,7 @@ class SharedAverage(nn.Module):
         -------
         Tensor, shape (n, answers), float32
         """
-        chunks = range(0, len(regions), self.galaxies_at_once)
+        chunks = range(0, max(len(regions), 1), self.galaxies_at_once)
         return torch.cat([self._average(regions[start : start + self.galaxies_at_once]) for start in chunks])
 
     def _average(self, regions: RegionBatch) -> Tensor:
@@ -79,7 +87,7 @@ class SharedAverage(nn.Module):
         first, *others = self.network.dense_layers
         x = first.activate(self._first_layer(features.flatten(0, 1), first))
         probabilities: Tensor = self.network.output(self.network.raw_from(x, others))
-        return torch.mean(probabilities.unflatten(1, (len(regions), -1)), dim=(0, 2))
+        return torch.mean(probabilities.unflatten(1, (len(regions), len(self.transforms))), dim=(0, 2))
 
     def _first_layer(self, features: Tensor, first: Dense) -> Tensor:
         """Features (m, 16, f) → values of the first dense layer in the four orders, (4, m, units)."""

@@ -132,6 +132,17 @@ def test_it_does_not_matter_which_galaxies_come_along(tree: DecisionTree) -> Non
         torch.testing.assert_close(average(regions[i : i + 1])[0], together[i], rtol=0, atol=1e-6)
 
 
+def test_no_galaxies_give_no_rows(tree: DecisionTree) -> None:
+    network, none = trained_like(spec("one maxout layer", SHORT), tree), galaxies(1, 176, 0.5)[:0]
+    assert SharedAverage(network)(none).shape == (0, 37)
+    assert naive_average(network, ViewpointSampler(), none).shape == (0, 37)
+
+
+def test_a_network_in_training_mode_is_refused(tree: DecisionTree) -> None:
+    with pytest.raises(ValueError, match="eval"):
+        SharedAverage(ViewpointNetwork(spec("one maxout layer", SHORT), tree))
+
+
 def test_bfloat16_stays_near_the_float32_mean(tree: DecisionTree) -> None:
     """Sixty averaged answers hide single roundings: at most 0.02 off, 0.004 on average."""
     network, regions = trained_like(spec("two maxout layers", PAPER_SHAPE), tree), galaxies(3, 352, 1.0)

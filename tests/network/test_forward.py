@@ -145,9 +145,13 @@ def test_dropout_comes_before_each_dense_layer_and_only_in_training(tree: Decisi
     assert torch.equal(network.raw(features), network.raw(features))
     network.train()
     assert not torch.equal(network.raw(features), network.raw(features))
-    layer = network.dense_layers[0]
-    seen: list[Tensor] = []
-    layer.linear.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    layer(torch.ones(100, network.spec.features))
-    assert set(seen[0].unique().tolist()) == {0.0, 2.0}
-    assert float(seen[0].mean()) == pytest.approx(1, abs=0.05)
+    for layer, linear, width in [
+        (network.dense_layers[0], network.dense_layers[0].linear, network.spec.features),
+        (network.dense_layers[1], network.dense_layers[1].linear, 12),
+        (lambda x: network.raw_from(x, []), network.last, 10),
+    ]:
+        seen: list[Tensor] = []
+        linear.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))
+        layer(torch.ones(2000, width))
+        assert set(seen[0].unique().tolist()) == {0.0, 2.0}
+        assert float(seen[0].mean()) == pytest.approx(1, abs=0.05)

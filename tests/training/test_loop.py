@@ -91,6 +91,23 @@ def test_progress_counts_every_example(galaxies: LabelledGalaxies, tree: Decisio
     assert list(result.losses) == pytest.approx(pairs)
 
 
+def test_every_epoch_shows_every_galaxy_once_in_another_order(
+    galaxies: LabelledGalaxies, tree: DecisionTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[int] = []
+    subset = LabelledGalaxies.subset
+
+    def noted(self: LabelledGalaxies, rows: torch.Tensor) -> LabelledGalaxies:
+        shown.extend(rows.tolist())
+        return subset(self, rows)
+
+    monkeypatch.setattr(LabelledGalaxies, "subset", noted)
+    train_network(SPEC, tree, recipe(epochs=3), galaxies)
+    epochs = [tuple(shown[i : i + 16]) for i in range(0, 48, 16)]
+    assert all(sorted(order) == list(range(16)) for order in epochs)
+    assert len(set(epochs)) == 3
+
+
 def test_the_first_examples_are_taken_on_clipped_raw_values(
     galaxies: LabelledGalaxies, tree: DecisionTree
 ) -> None:
