@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.catalogue import RunSummary, catalogue_dataset, catalogue_uri, report_uri
 from pipeline.network import Card
-from pipeline.report import RunFacts, choose_galaxies, render_report
+from pipeline.report import RunCounts, RunFacts, choose_galaxies, render_report
 from pipeline.survey import CUTOUT_SCHEMA, read_field, read_rows
 from pipeline.tree import DecisionTree
 
@@ -46,8 +46,7 @@ def write_report(
         weights=card.sha256,
         network=card.network.name,
         transforms=transforms,
-        classified=summary.classified,
-        quarantined=summary.quarantined,
+        counts=RunCounts(summary.classified, summary.quarantined),
         seconds=summary.seconds,
         started=summary.started,
         versions={library: version(library) for library in _LIBRARIES},
