@@ -96,6 +96,7 @@ def test_hostile_ids_are_text() -> None:
     page = parse(render(table, facts=facts))
     assert {e.text for e in page.of("span", "tile-id")} == set(HOSTILE)
     assert {g["id"] for g in json.loads(page.by_id("data")[0].text)["galaxies"]} == set(HOSTILE)
+    assert not set(page.by_id("data")[0].text) & set("<>&")
     assert len(page.of("script")) == 2
     assert page.unbalanced == []
     assert page.of("title")[0].text.startswith("</title><script>alert(1)")
@@ -151,6 +152,8 @@ def test_rings_lie_on_their_pixels_small_ones_on_top() -> None:
     page = parse(render(table, cutouts(table["object_id"].to_pylist(), x=[10.0, 50.0], radius=[30.0, 60.0])))
     circles = [e.attributes for e in page.of("circle", "line")]
     assert [(c["cx"], c["r"]) for c in circles] == [("50.5", "60.0"), ("10.5", "30.0")]
+    halos = [e.attributes for e in page.of("circle", "halo")]
+    assert [{**h, "class": ""} for h in halos] == [{**c, "class": ""} for c in circles]
     svg = next(e for e in page.of("svg") if e.attributes["viewbox"] == "0 0 200 200")
     assert svg.attributes["role"] == "group"
 
