@@ -13,7 +13,6 @@ from pipeline.evaluation import rmse
 from pipeline.geometry import IDENTITY
 from pipeline.network import (
     Card,
-    NetworkSpec,
     ViewpointNetwork,
     ViewpointSampler,
     load_network,
@@ -21,7 +20,7 @@ from pipeline.network import (
     save_network,
 )
 from pipeline.training import LabelledGalaxies, Recipe, load_galaxies, train_network
-from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
+from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 
 class TrainConfig(StrictModel):
@@ -35,6 +34,10 @@ class TrainConfig(StrictModel):
         Folder or prefix for ``<network>.safetensors`` and its card.
     network, recipe, tree
         YAML files.
+    data_name
+        What the card calls the data; the folder's name if not given.
+    not_good_for
+        Known limits for the card, one sentence each.
     """
 
     data: str
@@ -42,6 +45,8 @@ class TrainConfig(StrictModel):
     network: str = str(CONFIGS / "networks" / "compact.yaml")
     recipe: str = str(CONFIGS / "recipes" / "small.yaml")
     tree: str = str(GALAXY_ZOO_2)
+    data_name: str | None = None
+    not_good_for: tuple[str, ...] = ()
 
 
 def run(config: TrainConfig) -> None:
@@ -67,49 +72,38 @@ def run(config: TrainConfig) -> None:
     total = recipe.epochs * len(trained_on)
     with progress("Training", total, unit="examples") as advance:
         result = train_network(spec, tree, recipe, trained_on, lambda count, _: advance(count))
-    _save(result.network, spec, tree, recipe, trained_on, weights)
-    network, card = load_network(weights, tree)
-    score = _score(network, held_out)
-    card = card.model_copy(update={"score": score})
-    save_network(network, weights, card)
-    if score:
-        say(f"RMSE {score['rmse_60_transforms']} with 60 transforms on the held-out galaxies")
-    say(f"Weights: {weights}")
-
-
-def _save(
-    network: ViewpointNetwork,
-    spec: NetworkSpec,
-    tree: DecisionTree,
-    recipe: Recipe,
-    trained_on: LabelledGalaxies,
-    weights: str,
-) -> None:
     card = Card(
         network=spec,
         tree=tree.name,
         columns=tree.columns,
-        data={"galaxies": len(trained_on)},
+        data={"name": config.data_name or storage.name(config.data), "galaxies": len(trained_on)},
         recipe=recipe.model_dump(mode="json"),
-        not_good_for=_limits(trained_on),
+        not_good_for=config.not_good_for,
     )
-    save_network(network, weights, card)
+    save_network(result.network, weights, card)
+    stored, card = load_network(weights, tree)
+    score = _score(stored, held_out)
+    save_network(stored, weights, card.model_copy(update={"score": score}))
+    if score:
+        say(f"RMSE {score['rmse_60_transforms']} with 60 transforms on the held-out galaxies")
+    say(f"Weights: {weights}")
 
 
 def _score(network: ViewpointNetwork, held_out: LabelledGalaxies) -> dict[str, object]:
     """The score of the weights as stored, on galaxies never trained on."""
     if not len(held_out):
         return {}
+    votes = held_out.votes
     single = naive_average(network, ViewpointSampler(), held_out.regions, (IDENTITY,))
     averaged = SharedAverage(network)(held_out.regions)
-    mean = held_out.votes.mean(dim=0, keepdim=True).expand_as(held_out.votes)
+    mean = votes.mean(dim=0, keepdim=True).expand_as(votes)
     return {
-        "rmse_60_transforms": round(rmse(averaged, held_out.votes), 4),
-        "rmse_single": round(rmse(single, held_out.votes), 4),
-        "rmse_of_mean_votes": round(rmse(mean, held_out.votes), 4),
+        "rmse_60_transforms": round(rmse(averaged, votes), 4),
+        "rmse_single": round(rmse(single, votes), 4),
+        "rmse_of_mean_votes": round(rmse(mean, votes), 4),
+        "rmse_by_question": {
+            key: round(rmse(averaged[:, where], votes[:, where]), 4)
+            for key, where in network.tree.slices.items()
+        },
         "held_out_galaxies": list(held_out.ids),
     }
-
-
-def _limits(trained_on: LabelledGalaxies) -> tuple[str, ...]:
-    return (f"Trained on {len(trained_on):,} galaxies: answers that few of them had are learnt poorly.",)

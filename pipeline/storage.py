@@ -156,8 +156,10 @@ def write_bytes(uri: str, data: bytes) -> None:
     fs, path = filesystem(uri)
     with _explained("write", uri):
         if _is_local(fs):
-            with _temporary_beside(Path(path), data) as temporary:
-                os.replace(temporary, path)
+            with _temporary_beside(Path(path)) as temporary:
+                temporary.write(data)
+                _seal(temporary)
+                os.replace(temporary.name, path)
         else:
             fs.pipe_file(path, data)
 
@@ -173,11 +175,23 @@ def remove(uri: str) -> None:
 def open_new(uri: str) -> Iterator[IO[bytes]]:
     """A stream whose content appears under `uri` when the block ends well, and not at all when it fails."""
     fs, path = filesystem(uri)
+    if _is_local(fs):
+        with _temporary_beside(Path(path)) as temporary:
+            yield temporary
+            _seal(temporary)
+            os.replace(temporary.name, path)
+        return
     with _explained("write", uri):
-        if _is_local(fs):
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with fs.transaction, fs.open(path, "wb") as stream:
-            yield stream
+        stream = fs.open(path, "wb", autocommit=False)
+    try:
+        yield stream
+    except BaseException:
+        stream.close()
+        stream.discard()
+        raise
+    with _explained("write", uri):
+        stream.close()
+        stream.commit()
 
 
 def create(uri: str, data: bytes) -> bool:
@@ -191,9 +205,11 @@ def create(uri: str, data: bytes) -> bool:
     fs, path = filesystem(uri)
     with _explained("create", uri):
         if _is_local(fs):
-            with _temporary_beside(Path(path), data) as temporary:
+            with _temporary_beside(Path(path)) as temporary:
+                temporary.write(data)
+                _seal(temporary)
                 try:
-                    os.link(temporary, path)
+                    os.link(temporary.name, path)
                 except FileExistsError:
                     return False
             return True
@@ -214,17 +230,20 @@ def _is_local(fs: AbstractFileSystem) -> bool:
 
 
 @contextlib.contextmanager
-def _temporary_beside(target: Path, data: bytes) -> Iterator[str]:
-    """A durable temporary file in the target's folder; removed at the end if it's still there."""
+def _temporary_beside(target: Path) -> Iterator[IO[bytes]]:
+    """A new file in the target's folder, open for writing; removed at the end if it's still there."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    stream = tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False)  # noqa: SIM115
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        yield temporary
+        with stream:
+            yield stream
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+            os.unlink(stream.name)
+
+
+def _seal(stream: IO[bytes]) -> None:
+    """Make what was written durable, and readable by others as an ordinary file is."""
+    stream.flush()
+    os.fsync(stream.fileno())
+    os.fchmod(stream.fileno(), 0o644)

@@ -166,3 +166,22 @@ def test_a_file_in_the_place_of_a_folder_is_an_error(
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InputError, match="file/entry"):
         write(str(tmp_path / "file" / "entry"), b"x")
+
+
+def test_a_stream_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    uri = f"{tmp_path}/sub/file"
+    with storage.open_new(uri) as stream:
+        stream.write(b"first")
+        assert not storage.exists(uri)
+    assert storage.read_bytes(uri) == b"first"
+    other = f"{tmp_path}/sub/other"
+
+    def fail_half_way() -> None:
+        with storage.open_new(other) as stream:
+            stream.write(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
+    assert not storage.exists(other)
+    assert [file.uri.rsplit("/", 1)[1] for file in storage.list_files(uri.rsplit("/", 1)[0])] == ["file"]

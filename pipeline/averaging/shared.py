@@ -86,7 +86,7 @@ class SharedAverage(nn.Module):
         features = self.network.viewpoint_features(self.sampler(regions, self.transforms))
         first, *others = self.network.dense_layers
         x = first.activate(self._first_layer(features.flatten(0, 1), first))
-        probabilities: Tensor = self.network.output(self.network.raw_from(x, others))
+        probabilities: Tensor = self.network.output(self.network.raw_after(x, others))
         return torch.mean(probabilities.unflatten(1, (len(regions), len(self.transforms))), dim=(0, 2))
 
     def _first_layer(self, features: Tensor, first: Dense) -> Tensor:

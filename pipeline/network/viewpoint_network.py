@@ -76,11 +76,11 @@ class ViewpointNetwork(nn.Module):
     def raw(self, features: Tensor) -> Tensor:
         """Map features of all viewpoints (…, 16, features) to raw answers (…, answers)."""
         x = features.flatten(-2)
-        return self.raw_from(x, self.dense_layers)
+        return self.raw_after(x, self.dense_layers)
 
-    def raw_from(self, x: Tensor, layers: Sequence[Dense]) -> Tensor:
-        """Map what enters the given, last dense layers to raw answers (…, answers)."""
-        for layer in layers:
+    def raw_after(self, x: Tensor, remaining: Sequence[Dense]) -> Tensor:
+        """Map the input of the remaining dense layers to raw answers (…, answers)."""
+        for layer in remaining:
             x = layer(x)
         raw: Tensor = self.last(self.last_dropout(x))
         return raw

@@ -41,7 +41,7 @@ def train_network(
     galaxies
         All of them are trained on: hold some out before.
     progress
-        Called after each step with the examples seen so far and the step's loss.
+        Called after each step with the number of its examples and its loss.
 
     Raises
     ------
@@ -74,7 +74,8 @@ def train_network(
             loss.backward()
             optimizer.step()
             schedule.step()
-            average.update_parameters(network)
+            if recipe.average_decay:
+                average.update_parameters(network)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise FloatingPointError(
@@ -82,7 +83,7 @@ def train_network(
                 )
             seen += len(batch)
             total += value
-            progress(seen, value)
+            progress(len(batch), value)
         losses.append(total / steps_per_epoch)
     trained = cast(ViewpointNetwork, average.module) if recipe.average_decay else network
     return TrainingResult(trained.eval().requires_grad_(False), tuple(losses))

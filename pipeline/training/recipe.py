@@ -11,7 +11,7 @@ from pipeline.training.augmentation import Augmentation
 
 
 class Recipe(StrictModel):
-    """AdamW on a one-cycle learning rate, with an exponential moving average of the weights.
+    """AdamW on one cycle of learning rate and beta1, with an exponential moving average of the weights.
 
     Attributes
     ----------

@@ -148,7 +148,7 @@ def test_dropout_comes_before_each_dense_layer_and_only_in_training(tree: Decisi
     for layer, linear, width in [
         (network.dense_layers[0], network.dense_layers[0].linear, network.spec.features),
         (network.dense_layers[1], network.dense_layers[1].linear, 12),
-        (lambda x: network.raw_from(x, []), network.last, 10),
+        (lambda x: network.raw_after(x, []), network.last, 10),
     ]:
         seen: list[Tensor] = []
         linear.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))
