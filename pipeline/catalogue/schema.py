@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
 QUARANTINE_SCHEMA = pa.schema(
@@ -24,6 +25,11 @@ def catalogue_schema(tree: DecisionTree) -> pa.Schema:
     ``object_id, ra, dec``; one float32 column an answer, named ``<question>_<answer>``, in the tree's order;
     per question the most probable answer and the agreement a(p), null and NaN-free where the question has no
     probability at all; then the provenance.
+
+    Raises
+    ------
+    InputError
+        If an answer's key makes its column collide with another of the catalogue's.
     """
     fields = [
         pa.field("object_id", pa.string(), nullable=False),
@@ -50,4 +56,10 @@ def catalogue_schema(tree: DecisionTree) -> pa.Schema:
         ),
         pa.field("input", pa.string(), nullable=False, metadata={"description": "Shard and row read"}),
     ]
+    names = [field.name for field in fields]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"tree {tree.name!r} makes two catalogue columns {twice[0]!r}; rename the answer's key"
+        )
     return pa.schema(fields)

@@ -23,6 +23,7 @@ from pipeline.catalogue import (
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from tests.catalogue.conftest import finish
+from tests.tables import snapshot
 
 
 def finish_all(layout: RunLayout, tree: DecisionTree, plan: Plan, bad: int = 1) -> None:
@@ -36,7 +37,7 @@ def test_the_catalogue_holds_every_row_in_the_order_of_the_plan(
     finish_all(layout, tree, plan)
     ledger = read_ledger(layout)
     commit_run(layout, tree, plan, ledger)
-    table = DeltaTable(catalogue_uri(layout.output)).to_pyarrow_table()
+    table = snapshot(catalogue_uri(layout.output))
     expected = [f"{unit.shard}-{row}" for unit in plan.units() for row in range(unit.start, unit.stop - 1)]
     assert table["object_id"].to_pylist() == expected
     assert table.schema.names == catalogue_schema(tree).names
@@ -54,7 +55,7 @@ def test_a_commit_happens_once(layout: RunLayout, tree: DecisionTree, plan: Plan
     table = DeltaTable(catalogue_uri(layout.output))
     assert is_committed(layout.output, plan)
     assert table.version() == 0
-    assert table.to_pyarrow_table().num_rows == 21
+    assert snapshot(catalogue_uri(layout.output)).num_rows == 21
 
 
 def test_an_unfinished_run_is_not_committed(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
@@ -70,7 +71,7 @@ def test_a_run_with_every_row_bad_gives_an_empty_catalogue(
     for unit in plan.units():
         finish(layout, tree, unit, bad=unit.rows)
     commit_run(layout, tree, plan, read_ledger(layout))
-    assert DeltaTable(catalogue_uri(layout.output)).to_pyarrow_table().num_rows == 0
+    assert snapshot(catalogue_uri(layout.output)).num_rows == 0
     assert pq.read_table(layout.quarantine).num_rows == 25
 
 
@@ -84,15 +85,15 @@ def test_a_new_run_replaces_the_snapshot_and_keeps_the_old(
     finish_all(other, tree, second, bad=0)
     commit_run(other, tree, second, read_ledger(other))
     uri = catalogue_uri(layout.output)
-    assert DeltaTable(uri).to_pyarrow_table().num_rows == 25
-    assert DeltaTable(uri, version=0).to_pyarrow_table().num_rows == 21
+    assert snapshot(uri).num_rows == 25
+    assert snapshot(uri, version=0).num_rows == 21
 
 
 def test_other_programs_read_it(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
     """Plain Parquet types: what DuckDB reads from the files is what was written."""
     finish_all(layout, tree, plan)
     commit_run(layout, tree, plan, read_ledger(layout))
-    table = DeltaTable(catalogue_uri(layout.output)).to_pyarrow_table()
+    table = snapshot(catalogue_uri(layout.output))
     files = f"{catalogue_uri(layout.output)}/*.parquet"
     found = duckdb.sql(f"select sum(spiral_winding_loose), count(*) from read_parquet('{files}')").fetchall()
     assert found[0][1] == 21
@@ -103,7 +104,7 @@ def test_other_programs_read_it(layout: RunLayout, tree: DecisionTree, plan: Pla
 def test_most_probable_answer_and_agreement(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
     finish_all(layout, tree, plan)
     commit_run(layout, tree, plan, read_ledger(layout))
-    table = DeltaTable(catalogue_uri(layout.output)).to_pyarrow_table()
+    table = snapshot(catalogue_uri(layout.output))
     matrix = answer_matrix(tree, table)
     smooth = matrix[:, tree.slices["smooth_or_featured"]]
     keys = np.array(["smooth", "featured_or_disk", "artifact"])

@@ -86,7 +86,7 @@ def test_progress_counts_every_example(galaxies: LabelledGalaxies, tree: Decisio
         losses.append(loss)
 
     result = train_network(SPEC, tree, recipe(epochs=3), galaxies, note)
-    assert seen == [8, 16, 24, 32, 40, 48]
+    assert seen == [8] * 6
     pairs = [(a + b) / 2 for a, b in zip(losses[::2], losses[1::2], strict=True)]
     assert list(result.losses) == pytest.approx(pairs)
 
@@ -157,4 +157,4 @@ def test_fewer_galaxies_than_a_batch_are_one_batch(galaxies: LabelledGalaxies, t
     seen: list[int] = []
     few = galaxies.subset(torch.arange(3))
     train_network(SPEC, tree, recipe(epochs=2), few, lambda n, _: seen.append(n))
-    assert seen == [3, 6]
+    assert seen == [3, 3]

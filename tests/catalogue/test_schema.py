@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.catalogue import catalogue_schema
+from pipeline.errors import InputError
+from pipeline.tree import DecisionTree
+
+
+def test_columns_in_order(tree: DecisionTree) -> None:
+    names = catalogue_schema(tree).names
+    assert names[:3] == ["object_id", "ra", "dec"]
+    assert names[3:40] == list(tree.columns)
+    assert names[40:42] == ["smooth_or_featured_answer", "smooth_or_featured_agreement"]
+    assert names[-3:] == ["run", "weights", "input"]
+    assert len(names) == 3 + 37 + 2 * 11 + 3
+
+
+def test_a_key_that_collides_is_named(tree: DecisionTree) -> None:
+    first, *others = tree.questions
+    answers = (replace(first.answers[0], key="agreement"), *first.answers[1:])
+    bad = replace(tree, questions=(replace(first, answers=answers), *others), classes=())
+    with pytest.raises(InputError, match="'smooth_or_featured_agreement'"):
+        catalogue_schema(bad)
