@@ -10,14 +10,18 @@ from pydantic import Field
 from jobs.console import progress, say
 from pipeline import storage
 from pipeline.catalogue import (
+    Lease,
     Plan,
     PlannedShard,
     RunLayout,
     RunSummary,
+    WorkUnit,
     adopt_plan,
     catalogue_uri,
     commit_run,
     digest,
+    find_run,
+    hold_lease,
     is_committed,
     make_plan,
     read_ledger,
@@ -25,6 +29,7 @@ from pipeline.catalogue import (
     summarize,
 )
 from pipeline.config import StrictModel, dump_config
+from pipeline.faults import crash_point
 from pipeline.network import DEFAULT_WEIGHTS, Card, check_weights
 from pipeline.survey import duplicate_rows, list_shards, read_ids
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
@@ -91,17 +96,22 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
         )
         say(f"Run {plan.run} would write {catalogue_uri(config.output)}; nothing was written")
         return
-    plan = adopt_plan(config.output, plan, config.new_run)
-    layout = RunLayout(config.output, plan.run)
-    if is_committed(config.output, plan):
-        summary = RunSummary.model_validate_json(storage.read_bytes(layout.summary))
-        say(f"Run {plan.run} is complete: {_counts(summary)}. Nothing to do.")
+    done = None if config.new_run else find_run(config.output, plan)
+    if done is not None and is_committed(config.output, done) and storage.exists(report_uri(config.output)):
+        summary = RunSummary.model_validate_json(
+            storage.read_bytes(RunLayout(config.output, done.run).summary)
+        )
+        say(f"Run {done.run} is complete: {_counts(summary)}. Nothing to do.")
     else:
-        storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(config).encode())
-        summary = _classify(config, tree, card, plan, layout)
+        with hold_lease(config.output, plan.run) as lease:
+            plan = adopt_plan(
+                config.output, plan, config.new_run, lambda earlier: is_committed(config.output, earlier)
+            )
+            layout = RunLayout(config.output, plan.run)
+            storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(config).encode())
+            summary = _classify(config, tree, card, plan, layout, lease)
+            _report(config, tree, card, plan, summary)
         say(f"Run {plan.run}: {_counts(summary)} in {summary.seconds:,.0f} s")
-    if not storage.exists(report_uri(config.output)):
-        _report(config, tree, card, plan, summary)
     say(f"Catalogue: {catalogue_uri(config.output)}")
     say(f"Report:    {report_uri(config.output)}")
 
@@ -123,33 +133,39 @@ def _plan(config: ClassifyConfig, tree: DecisionTree, card: Card) -> Plan:
 
 
 def _classify(
-    config: ClassifyConfig, tree: DecisionTree, card: Card, plan: Plan, layout: RunLayout
+    config: ClassifyConfig, tree: DecisionTree, card: Card, plan: Plan, layout: RunLayout, lease: Lease
 ) -> RunSummary:
-    # Ray takes seconds to load: only a run that has work pays for it.
-    from pipeline.streaming import StreamSettings, connect, plan_resources, stream_units
-
     started = time.monotonic()
     done = read_ledger(layout)
     pending = [unit for unit in plan.units() if unit.index not in done]
     if done:
         say(f"Run {plan.run} continues: {len(done):,} of {plan.unit_count:,} units are done")
     if pending:
-        say(f"Starting Ray for {sum(unit.rows for unit in pending):,} galaxies in {len(pending):,} units …")
-        connect()
-        resources = plan_resources(config.decode_actors, config.model_actors, config.model_threads)
-        settings = StreamSettings(
-            config.weights, card.sha256, config.tree, config.transforms, config.precision
-        )
-        with progress("Classifying", plan.rows) as advance:
-            advance(sum(entry.rows for entry in done.values()))
-            for unit in stream_units(pending, layout, settings, resources):
-                advance(unit.rows)
-    ledger = read_ledger(layout)
-    summary = summarize(plan, ledger, time.monotonic() - started)
+        _stream(config, card, pending, plan, layout, lease)
+    ledger = read_ledger(layout) if pending else done
+    crash_point("after_ledger")
+    summary = summarize(plan, ledger, time.monotonic() - started, resumed=bool(done))
     storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
-    commit_run(layout, tree, plan, ledger)
-    storage.remove(report_uri(config.output))
+    lease.check()
+    commit_run(layout, tree, plan, ledger, lease.epoch)
     return summary
+
+
+def _stream(
+    config: ClassifyConfig, card: Card, pending: list[WorkUnit], plan: Plan, layout: RunLayout, lease: Lease
+) -> None:
+    # Ray takes seconds to load: only a run that has work pays for it.
+    from pipeline.streaming import StreamSettings, connect, plan_resources, stream_units
+
+    rows = sum(unit.rows for unit in pending)
+    say(f"Starting Ray for {rows:,} galaxies in {len(pending):,} units …")
+    connect()
+    resources = plan_resources(config.decode_actors, config.model_actors, config.model_threads)
+    settings = StreamSettings(config.weights, card.sha256, config.tree, config.transforms, config.precision)
+    with progress("Classifying", plan.rows, done=plan.rows - rows) as advance:
+        for unit in stream_units(pending, layout, settings, resources):
+            lease.check()
+            advance(unit.rows)
 
 
 def _counts(summary: RunSummary) -> str:

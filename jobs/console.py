@@ -37,10 +37,13 @@ class _Rate(ProgressColumn):
 
 
 @contextlib.contextmanager
-def progress(label: str, total: int, unit: str = "galaxies") -> Iterator[Callable[[int], None]]:
+def progress(
+    label: str, total: int, unit: str = "galaxies", done: int = 0
+) -> Iterator[Callable[[int], None]]:
     """Show how far a job is, with its rate and the time left.
 
-    On a terminal this is a bar; elsewhere a line at times, so that logs stay short.
+    On a terminal this is a bar; elsewhere a line at times, so that logs stay short. `done` items were done
+    before and don't count towards the rate.
 
     Yields
     ------
@@ -49,7 +52,7 @@ def progress(label: str, total: int, unit: str = "galaxies") -> Iterator[Callabl
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _line_logger(console, label, total, unit)
+        yield _line_logger(console, label, total, unit, done)
         return
     columns = (
         SpinnerColumn(),
@@ -60,13 +63,13 @@ def progress(label: str, total: int, unit: str = "galaxies") -> Iterator[Callabl
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(label, total=total, completed=done)
         yield lambda count: bar.advance(task, count)
 
 
-def _line_logger(console: Console, label: str, total: int, unit: str) -> Callable[[int], None]:
+def _line_logger(console: Console, label: str, total: int, unit: str, before: int) -> Callable[[int], None]:
     started = last = time.monotonic()
-    done = 0
+    done = before
 
     def advance(count: int) -> None:
         nonlocal done, last
@@ -74,7 +77,7 @@ def _line_logger(console: Console, label: str, total: int, unit: str) -> Callabl
         now = time.monotonic()
         if now - last >= _LOG_EVERY_SECONDS or done >= total > done - count:
             last = now
-            rate = done / max(now - started, 1e-9)
+            rate = (done - before) / max(now - started, 1e-9)
             left = (total - done) / max(rate, 1e-9)
             console.print(
                 f"{label}: {done:,} of {total:,} {unit}, {rate:,.1f} {unit}/s, {left:,.0f} s left",

@@ -47,7 +47,7 @@ def write_report(
         network=card.network.name,
         transforms=transforms,
         counts=RunCounts(summary.classified, summary.quarantined),
-        seconds=summary.seconds,
+        seconds=0.0 if summary.resumed else summary.seconds,
         started=summary.started,
         versions={library: version(library) for library in _LIBRARIES},
         limits=card.not_good_for,

@@ -9,13 +9,15 @@ from pipeline.catalogue.commit import (
 )
 from pipeline.catalogue.export import catalogue_dataset, export_catalogue
 from pipeline.catalogue.layout import RunLayout, catalogue_uri, report_uri
+from pipeline.catalogue.lease import Lease, hold_lease
 from pipeline.catalogue.ledger import LedgerEntry, read_ledger, record_unit
-from pipeline.catalogue.plan import Plan, PlannedShard, WorkUnit, adopt_plan, digest, make_plan
+from pipeline.catalogue.plan import Plan, PlannedShard, WorkUnit, adopt_plan, digest, find_run, make_plan
 from pipeline.catalogue.rows import answer_matrix, catalogue_rows
 from pipeline.catalogue.schema import QUARANTINE_SCHEMA, catalogue_schema
 
 __all__ = [
     "QUARANTINE_SCHEMA",
+    "Lease",
     "LedgerEntry",
     "Plan",
     "PlannedShard",
@@ -31,6 +33,8 @@ __all__ = [
     "commit_run",
     "digest",
     "export_catalogue",
+    "find_run",
+    "hold_lease",
     "is_committed",
     "make_plan",
     "open_catalogue",

@@ -18,15 +18,23 @@ from pipeline.catalogue.ledger import LedgerEntry, read_stored
 from pipeline.catalogue.plan import Plan
 from pipeline.catalogue.schema import QUARANTINE_SCHEMA, catalogue_schema
 from pipeline.config import StrictModel
-from pipeline.errors import InputError
+from pipeline.errors import HeldError, InputError
+from pipeline.faults import crash_point
 from pipeline.tree import DecisionTree
 
 _TARGET_FILE_BYTES = 256 << 20
 _BATCH_ROWS = 65_536
+_LEASE = "lease"
 
 
 class RunSummary(StrictModel):
-    """What a run did."""
+    """What a run did.
+
+    Attributes
+    ----------
+    seconds
+        Wall-clock time; of the last attempt alone where the run was `resumed`.
+    """
 
     run: str
     rows: int
@@ -34,6 +42,7 @@ class RunSummary(StrictModel):
     quarantined: dict[str, int]
     bytes_in: int
     seconds: float
+    resumed: bool
     started: str
 
 
@@ -57,15 +66,25 @@ def is_committed(output: str, plan: Plan) -> bool:
     return table is not None and table.transaction_version(plan.run) is not None
 
 
-def commit_run(layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[int, LedgerEntry]) -> None:
+def commit_run(
+    layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[int, LedgerEntry], epoch: int = 1
+) -> None:
     """Compact the parts of a run into the catalogue, as one snapshot that replaces the one before.
 
-    Committing a run twice changes nothing.
+    Committing a run twice changes nothing. The snapshot records the lease's epoch: a writer of an older one
+    is refused, and of two writers at once the Delta log lets one through: both name the same transaction.
+
+    Parameters
+    ----------
+    epoch
+        Of the lease under which this writer works.
 
     Raises
     ------
     InputError
         If a unit is not accounted for, or a part is gone or damaged.
+    HeldError
+        If a later holder of the lease has committed already.
     """
     missing = [unit.index for unit in plan.units() if unit.index not in ledger]
     if missing:
@@ -74,11 +93,15 @@ def commit_run(layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[i
             "run the same command again"
         )
     _write_quarantine(layout, ledger)
-    if is_committed(layout.output, plan):
-        return
+    table = open_catalogue(catalogue_uri(layout.output))
+    if table is not None:
+        if table.transaction_version(plan.run) is not None:
+            return
+        if (table.transaction_version(_LEASE) or 0) > epoch:
+            raise HeldError(f"a later run has committed to {layout.output}; this one stops")
     schema = catalogue_schema(tree)
     write_deltalake(
-        catalogue_uri(layout.output),
+        table if table is not None else catalogue_uri(layout.output),
         pa.RecordBatchReader.from_batches(schema, _batches(layout, schema, ledger)),
         mode="overwrite",
         schema_mode="overwrite",
@@ -87,12 +110,16 @@ def commit_run(layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[i
         target_file_size=_TARGET_FILE_BYTES,
         storage_options=delta_options(layout.output),
         commit_properties=CommitProperties(
-            app_transactions=[Transaction(plan.run, 0)], custom_metadata={"run": plan.run}
+            app_transactions=[Transaction(plan.run, 0), Transaction(_LEASE, epoch)],
+            custom_metadata={"run": plan.run},
         ),
     )
+    crash_point("after_commit")
 
 
-def summarize(plan: Plan, ledger: dict[int, LedgerEntry], seconds: float) -> RunSummary:
+def summarize(
+    plan: Plan, ledger: dict[int, LedgerEntry], seconds: float, resumed: bool = False
+) -> RunSummary:
     """Count what a run did."""
     quarantined: Counter[str] = Counter()
     for entry in ledger.values():
@@ -104,6 +131,7 @@ def summarize(plan: Plan, ledger: dict[int, LedgerEntry], seconds: float) -> Run
         quarantined=dict(sorted(quarantined.items())),
         bytes_in=sum(shard.size for shard in plan.shards),
         seconds=round(seconds, 2),
+        resumed=resumed,
         started=plan.created,
     )
 
@@ -118,8 +146,10 @@ def _batches(
         if part is not None:
             waiting.append(read_stored(layout, part).cast(schema))
         if sum(len(table) for table in waiting) >= _BATCH_ROWS:
+            crash_point("in_compaction")
             yield from pa.concat_tables(waiting).combine_chunks().to_batches()
             waiting = []
+    crash_point("in_compaction")
     if waiting:
         yield from pa.concat_tables(waiting).combine_chunks().to_batches()
 

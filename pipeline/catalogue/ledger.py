@@ -17,6 +17,7 @@ from pipeline.catalogue.layout import RunLayout
 from pipeline.catalogue.plan import WorkUnit
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
+from pipeline.faults import crash_point
 
 
 class StoredTable(StrictModel):
@@ -93,6 +94,7 @@ def record_unit(
         node=socket.gethostname(),
     )
     uri = _entry_uri(layout, unit.index)
+    crash_point("after_part")
     if storage.create(uri, entry.model_dump_json().encode()):
         return entry
     return _read_entry(uri)

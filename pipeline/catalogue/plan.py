@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from pipeline import storage
 from pipeline.catalogue.layout import RunLayout, runs_folder
 from pipeline.config import StrictModel
-from pipeline.errors import InputError
+from pipeline.errors import HeldError, InputError
 
 _VALUE_ROOMS = ("tree", "geometry", "images", "network", "averaging", "survey", "catalogue", "streaming")
 
@@ -42,9 +42,12 @@ class Plan(StrictModel):
     ----------
     fingerprint
         What decides the result, each part by name (``input``, ``weights``, …) as a hash or value.
+    sequence
+        1 for the first run of an output, 2 for the next.
     """
 
     run: str
+    sequence: int = 1
     created: str
     fingerprint: dict[str, str]
     shards: tuple[PlannedShard, ...] = Field(min_length=1)
@@ -100,9 +103,7 @@ def code_digest() -> str:
     return digest(*[(str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in files])
 
 
-def make_plan(
-    shards: Sequence[PlannedShard], unit_rows: int, settings: Mapping[str, str], repetition: int = 1
-) -> Plan:
+def make_plan(shards: Sequence[PlannedShard], unit_rows: int, settings: Mapping[str, str]) -> Plan:
     """Plan a run.
 
     Parameters
@@ -113,8 +114,6 @@ def make_plan(
         Most rows in a unit.
     settings
         What else decides the result, by name: weights, tree, transforms, …
-    repetition
-        Above 1 names a new run of the same fingerprint.
     """
     fingerprint = {
         "input": digest([shard.model_dump() for shard in shards]),
@@ -122,9 +121,14 @@ def make_plan(
         "code": code_digest(),
         **settings,
     }
-    run = digest(fingerprint)[:12] + (f"-{repetition}" if repetition > 1 else "")
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    return Plan(run=run, created=created, fingerprint=fingerprint, shards=tuple(shards), unit_rows=unit_rows)
+    return Plan(
+        run=digest(fingerprint)[:12],
+        created=created,
+        fingerprint=fingerprint,
+        shards=tuple(shards),
+        unit_rows=unit_rows,
+    )
 
 
 def read_plans(output: str) -> list[Plan]:
@@ -144,16 +148,32 @@ def read_plans(output: str) -> list[Plan]:
             raise InputError(
                 f"{file.uri} is not a plan of this version: {error.errors()[0]['msg']}; use another output"
             ) from error
-    return sorted(plans, key=lambda plan: plan.created)
+    return sorted(plans, key=lambda plan: plan.sequence)
 
 
-def adopt_plan(output: str, plan: Plan, new_run: bool = False) -> Plan:
-    """Write the plan of a new run, or find the run that it continues.
+def find_run(output: str, plan: Plan) -> Plan | None:
+    """The output's latest run if it has the fingerprint of `plan`."""
+    earlier = read_plans(output)
+    return earlier[-1] if earlier and earlier[-1].fingerprint == plan.fingerprint else None
+
+
+def adopt_plan(
+    output: str, plan: Plan, new_run: bool = False, is_finished: Callable[[Plan], bool] = lambda plan: True
+) -> Plan:
+    """Write the plan of a new run, or find the run that it continues. To be called under the output's lease.
+
+    Parameters
+    ----------
+    new_run
+        Start afresh, unless the latest run is itself an unfinished one of the same fingerprint: the same
+        command given again continues what it began.
+    is_finished
+        Tells whether an earlier run is committed.
 
     Returns
     -------
     Plan
-        The stored plan: `plan` itself, or the earlier one of the same fingerprint.
+        The stored plan.
 
     Raises
     ------
@@ -161,23 +181,25 @@ def adopt_plan(output: str, plan: Plan, new_run: bool = False) -> Plan:
         If the output's latest run has another fingerprint, naming what changed, and `new_run` isn't set.
     """
     earlier = read_plans(output)
-    if earlier and not new_run:
+    if earlier:
         latest = earlier[-1]
-        if latest.fingerprint == plan.fingerprint:
+        same = latest.fingerprint == plan.fingerprint
+        if same and not (new_run and is_finished(latest)):
             return latest
-        changed = [key for key in plan.fingerprint if latest.fingerprint.get(key) != plan.fingerprint[key]]
-        details = "; ".join(_change(key, latest, plan) for key in changed)
-        raise InputError(
-            f"{output} holds run {latest.run}, made from something else: {details}. "
-            "Name another output, or start afresh with new_run=true (the catalogue's history is kept)"
-        )
-    if new_run:
-        repetition = 1 + sum(old.fingerprint == plan.fingerprint for old in earlier)
-        suffix = f"-{repetition}" if repetition > 1 else ""
-        plan = plan.model_copy(update={"run": plan.run.partition("-")[0] + suffix})
-    data = plan.model_dump_json(indent=1).encode()
-    if not storage.create(RunLayout(output, plan.run).plan, data):
-        return next(stored for stored in read_plans(output) if stored.run == plan.run)
+        if not new_run:
+            changed = [
+                key for key in plan.fingerprint if latest.fingerprint.get(key) != plan.fingerprint[key]
+            ]
+            details = "; ".join(_change(key, latest, plan) for key in changed)
+            raise InputError(
+                f"{output} holds run {latest.run}, made from something else: {details}. "
+                "Name another output, or start afresh with new_run=true (the catalogue's history is kept)"
+            )
+    sequence = len(earlier) + 1
+    run = plan.run if sequence == 1 else f"{plan.run}-{sequence}"
+    plan = plan.model_copy(update={"run": run, "sequence": sequence})
+    if not storage.create(RunLayout(output, run).plan, plan.model_dump_json(indent=1).encode()):
+        raise HeldError(f"{output}: run {run} was planned by someone else at this moment; try again")
     return plan
 
 

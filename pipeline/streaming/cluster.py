@@ -16,6 +16,7 @@ from ray.data import DataContext
 from ray.util.annotations import RayDeprecationWarning
 
 from pipeline.errors import InputError
+from pipeline.faults import DRIVER_PID
 
 _UNBOUNDED = 1 << 50
 _NO_PROGRESS_SECONDS = 900
@@ -55,6 +56,7 @@ def connect() -> None:
         If the named cluster can't be reached.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ[DRIVER_PID] = str(os.getpid())
     # Else Ray's core prints an error about every actor that may be restarted (ray-project/ray#53727).
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = os.environ.get("RAY_ADDRESS")

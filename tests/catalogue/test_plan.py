@@ -59,12 +59,19 @@ def test_a_changed_run_is_refused_and_says_what_changed(
         adopt_plan(str(tmp_path), other)
     assert named in str(error.value)
     assert "new_run=true" in str(error.value)
-    assert adopt_plan(str(tmp_path), other, new_run=True).run == other.run
+    assert adopt_plan(str(tmp_path), other, new_run=True).run == f"{other.run}-2"
 
 
 def test_a_new_run_of_the_same_fingerprint_has_a_name_of_its_own(tmp_path: Path, plan: Plan) -> None:
     runs = [adopt_plan(str(tmp_path), plan, new_run=new).run for new in (False, True, True)]
     assert runs == [plan.run, f"{plan.run}-2", f"{plan.run}-3"]
+
+
+def test_a_new_run_that_was_interrupted_is_continued(tmp_path: Path, plan: Plan) -> None:
+    adopt_plan(str(tmp_path), plan)
+    second = adopt_plan(str(tmp_path), plan, new_run=True)
+    again = adopt_plan(str(tmp_path), plan, new_run=True, is_finished=lambda run: run.run != second.run)
+    assert again == second
 
 
 def test_a_damaged_plan_is_named(tmp_path: Path, plan: Plan) -> None:

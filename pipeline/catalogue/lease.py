@@ -1,0 +1,233 @@
+"""One run at a time for each output: a lease with a heartbeat, taken over when its holder is dead.
+
+Clocks of two machines are never compared: a contender watches the lease, and holds its owner for dead when it
+has not changed for `TIME_TO_LIVE`. Each taking raises the lease's epoch, and the commit carries it, so that a
+holder that slept through a takeover can't commit any more (fencing; see `pipeline.catalogue.commit`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipeline import storage
+from pipeline.config import StrictModel
+from pipeline.errors import HeldError, InputError
+
+TIME_TO_LIVE = 20.0
+"""Seconds without a heartbeat after which a holder counts as dead."""
+
+_BEAT = TIME_TO_LIVE / 5
+_POLL = 1.0
+_logger = logging.getLogger(__name__)
+
+
+class LeaseRecord(StrictModel):
+    """What the lease file says.
+
+    Attributes
+    ----------
+    holder
+        Unique to one taking; None when the lease was given back.
+    epoch
+        How often the lease was taken.
+    process
+        Process id and start time on `node`; where both can be looked up, death is known at once.
+    beat
+        Changes with every heartbeat.
+    """
+
+    holder: str | None
+    epoch: int
+    run: str
+    node: str
+    process: str
+    beat: int
+    time: str
+
+
+def lease_uri(output: str) -> str:
+    """The lease file of an output."""
+    return storage.join(output, "lease.json")
+
+
+class Lease:
+    """A lease that this process holds, renewed by a thread of its own.
+
+    Attributes
+    ----------
+    epoch
+        Of this taking.
+    """
+
+    def __init__(self, output: str, record: LeaseRecord) -> None:
+        self.epoch = record.epoch
+        self._uri = lease_uri(output)
+        self._record = record
+        self._stop = threading.Event()
+        self._lost: str | None = None
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Make sure that the lease is still held.
+
+        Raises
+        ------
+        HeldError
+            If another run has taken it over.
+        """
+        if self._lost:
+            raise HeldError(self._lost)
+
+    def release(self) -> None:
+        """Stop renewing and give the lease back; the next run needn't wait."""
+        self._stop.set()
+        self._thread.join()
+        if not self._lost:
+            self._swap(self._record.model_copy(update={"holder": None}))
+
+    def _renew(self) -> None:
+        last = time.monotonic()
+        while not self._stop.wait(_BEAT):
+            try:
+                beat = self._record.model_copy(update={"beat": self._record.beat + 1, "time": _now()})
+                if not self._swap(beat):
+                    return
+                last = time.monotonic()
+            except InputError as error:
+                # The store may be away for a moment; only a whole lifetime without a beat loses the lease.
+                _logger.warning("the lease could not be renewed: %s", error)
+                if time.monotonic() - last > TIME_TO_LIVE:
+                    self._lost = f"the lease {self._uri} could not be renewed for {TIME_TO_LIVE:g} s: {error}"
+                    return
+
+    def _swap(self, record: LeaseRecord) -> bool:
+        data, etag = storage.read_with_etag(self._uri)
+        if LeaseRecord.model_validate_json(data) != self._record or not storage.write_if_match(
+            self._uri, _encode(record), etag
+        ):
+            found = LeaseRecord.model_validate_json(storage.read_bytes(self._uri))
+            if found == record:  # our own write, whose answer was lost
+                self._record = record
+                return True
+            self._lost = f"{_who(found)} has taken over {self._uri}; this run stops"
+            return False
+        self._record = record
+        return True
+
+
+@contextlib.contextmanager
+def hold_lease(output: str, run: str) -> Iterator[Lease]:
+    """Hold the lease of an output.
+
+    Raises
+    ------
+    HeldError
+        If a living run holds it.
+    """
+    lease = Lease(output, _take(output, run))
+    try:
+        yield lease
+    finally:
+        lease.release()
+
+
+def _take(output: str, run: str) -> LeaseRecord:
+    uri = lease_uri(output)
+    mine = LeaseRecord(
+        holder=uuid.uuid4().hex,
+        epoch=1,
+        run=run,
+        node=socket.gethostname(),
+        process=_process(os.getpid()),
+        beat=0,
+        time=_now(),
+    )
+    if storage.create(uri, _encode(mine)):
+        return mine
+    found, etag = _wait_for_death(uri)
+    mine = mine.model_copy(update={"epoch": found.epoch + 1, "time": _now()})
+    if storage.write_if_match(uri, _encode(mine), etag) or storage.read_bytes(uri) == _encode(mine):
+        return mine
+    raise HeldError(f"{uri} was taken by {_who(_read(uri)[0])} a moment ago; wait for it to end")
+
+
+def _wait_for_death(uri: str) -> tuple[LeaseRecord, str]:
+    """The record of a holder that is gone, as it must be for the swap.
+
+    Raises
+    ------
+    HeldError
+        As soon as the holder shows life.
+    """
+    found, etag = _read(uri)
+    watched = time.monotonic()
+    while found.holder is not None and not _known_dead(found):
+        if _known_alive(found):
+            raise HeldError(f"{uri} is held by {_who(found)}; wait for it to end, or stop it")
+        if time.monotonic() - watched > TIME_TO_LIVE:
+            break
+        time.sleep(_POLL)
+        again, etag = _read(uri)
+        if again != found and again.holder is not None:
+            raise HeldError(f"{uri} is held by {_who(again)}; wait for it to end, or stop it")
+        found = again
+    return found, etag
+
+
+def _read(uri: str) -> tuple[LeaseRecord, str]:
+    data, etag = storage.read_with_etag(uri)
+    try:
+        return LeaseRecord.model_validate_json(data), etag
+    except ValidationError as error:
+        raise InputError(
+            f"{uri} is not a lease: {error.errors()[0]['msg']}; remove it if no run is going"
+        ) from error
+
+
+def _encode(record: LeaseRecord) -> bytes:
+    return record.model_dump_json().encode()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _who(record: LeaseRecord) -> str:
+    return f"run {record.run} (process {record.process.split('@')[0]} on {record.node}, seen {record.time})"
+
+
+def _process(pid: int) -> str:
+    """Process id and start time, so that a later process of the same id is told apart."""
+    try:
+        started = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return f"{pid}@unknown"
+    return f"{pid}@{started}@{boot}"
+
+
+def _on_this_machine(record: LeaseRecord) -> bool:
+    own = _process(os.getpid()).split("@")
+    theirs = record.process.split("@")
+    # Containers may share a kernel but not a process table: their host names differ.
+    return record.node == socket.gethostname() and len(own) == len(theirs) == 3 and own[2] == theirs[2]
+
+
+def _known_dead(record: LeaseRecord) -> bool:
+    return _on_this_machine(record) and _process(int(record.process.split("@")[0])) != record.process
+
+
+def _known_alive(record: LeaseRecord) -> bool:
+    return _on_this_machine(record) and _process(int(record.process.split("@")[0])) == record.process

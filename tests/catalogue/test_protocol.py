@@ -1,0 +1,161 @@
+"""Plan, ledger and commit under crashes between any two storage operations.
+
+Whatever crashed before, an attempt that runs to its end leaves every input row in the catalogue once or in
+the quarantine once; and at no moment does the catalogue show a part of a run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from pipeline import storage
+from pipeline.catalogue import (
+    PlannedShard,
+    RunLayout,
+    adopt_plan,
+    catalogue_uri,
+    commit,
+    commit_run,
+    find_run,
+    is_committed,
+    make_plan,
+    open_catalogue,
+    read_ledger,
+)
+from pipeline.tree import load_tree
+from tests.catalogue.conftest import finish
+from tests.tables import snapshot
+
+EXAMPLES = int(os.environ.get("TUNINGFORK_PROTOCOL_EXAMPLES", "60"))
+TREE = load_tree()
+SHARDS = [
+    PlannedShard(uri="a.parquet", size=1, etag="1", rows=5),
+    PlannedShard(uri="b.parquet", size=1, etag="1", rows=4),
+]
+PLAN = make_plan(SHARDS, 3, {"weights": "w"})
+BAD = {0: 0, 1: 2, 2: 3, 3: 1}
+"""Rows to be quarantined in each unit, the last of its rows; all of unit 2."""
+
+OPERATIONS = ("create", "write_bytes", "read_bytes", "list_files", "exists", "filesystem")
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class Fuse:
+    """Lets so many storage operations pass, then the process is dead: every further one crashes too."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+        self.blown = False
+
+    def pass_one(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                self.blown = True
+                raise Crash
+
+
+class Protocol(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.mkdtemp()
+        self.output = str(Path(self.folder) / "out")
+        self.fuse = Fuse()
+        self.originals: list[tuple[Any, str, Callable[..., Any]]] = []
+        for module, name in [*((storage, name) for name in OPERATIONS), (commit, "write_deltalake")]:
+            original = getattr(module, name)
+            self.originals.append((module, name, original))
+            setattr(module, name, self.fused(original))
+
+    def fused(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.fuse.pass_one()
+            result = original(*args, **kwargs)
+            self.fuse.pass_one()
+            return result
+
+        return call
+
+    def teardown(self) -> None:
+        for module, name, original in self.originals:
+            setattr(module, name, original)
+        shutil.rmtree(self.folder)
+
+    @initialize()
+    def begin(self) -> None:
+        self.runs_finished = 0
+
+    def attempt(self, order: list[int], new_run: bool) -> None:
+        plan = adopt_plan(self.output, PLAN, new_run, lambda earlier: is_committed(self.output, earlier))
+        layout = RunLayout(self.output, plan.run)
+        done = read_ledger(layout)
+        units = list(plan.units())
+        for index in order:
+            if index not in done:
+                finish(layout, TREE, units[index], BAD[index])
+        commit_run(layout, TREE, plan, read_ledger(layout))
+
+    @rule(
+        order=st.permutations(range(4)),
+        operations=st.integers(0, 120),
+        new_run=st.booleans(),
+    )
+    def crash(self, order: list[int], operations: int, new_run: bool) -> None:
+        self.fuse.left, self.fuse.blown = operations, False
+        try:
+            self.attempt(order, new_run)
+        except BaseException:
+            # Delta's writer wraps what is raised within it, so that the fuse, not the type, tells.
+            if not self.fuse.blown:
+                raise
+        finally:
+            self.fuse.left = None
+
+    @rule(unit=st.integers(0, 3))
+    def late_writer(self, unit: int) -> None:
+        """A worker of a dead attempt finishes its unit after all."""
+        plan = find_run(self.output, PLAN)
+        if plan is not None:
+            finish(RunLayout(self.output, plan.run), TREE, list(plan.units())[unit], BAD[unit])
+
+    @rule(order=st.permutations(range(4)), new_run=st.booleans())
+    def run_to_the_end(self, order: list[int], new_run: bool) -> None:
+        self.attempt(order, new_run)
+        plan = find_run(self.output, PLAN)
+        assert plan is not None
+        assert is_committed(self.output, plan)
+        quarantine = pq.read_table(RunLayout(self.output, plan.run).quarantine)
+        rows = [(row["shard"], row["row"]) for row in quarantine.to_pylist()]
+        assert sorted(rows) == sorted(self.expected()[1])
+
+    @invariant()
+    def the_catalogue_is_whole_or_absent(self) -> None:
+        if open_catalogue(catalogue_uri(self.output)) is not None:
+            ids = snapshot(catalogue_uri(self.output))["object_id"].to_pylist()
+            assert sorted(ids) == sorted(self.expected()[0])
+
+    @staticmethod
+    def expected() -> tuple[list[str], list[tuple[str, int]]]:
+        good, bad = [], []
+        for unit in PLAN.units():
+            edge = unit.stop - BAD[unit.index]
+            good += [f"{unit.shard}-{row}" for row in range(unit.start, edge)]
+            bad += [(unit.shard, row) for row in range(edge, unit.stop)]
+        return good, bad
+
+
+Protocol.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=6, deadline=None)
+TestProtocol = Protocol.TestCase
