@@ -1,0 +1,96 @@
+"""Runs of the command line in processes of their own, and ways to kill parts of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_MARK = "TUNINGFORK_TEST_RUN"
+
+
+class Run:
+    """One call of ``tuningfork``; everything that it starts carries a mark in its environment."""
+
+    def __init__(self, words: list[str], folder: Path, environment: dict[str, str] | None = None) -> None:
+        self.mark = uuid.uuid4().hex
+        base = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+        self.log = folder / f"{self.mark}.log"
+        self._stream = self.log.open("wb")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "jobs.cli", *words],
+            cwd=folder,
+            env=base
+            | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0", _MARK: self.mark}
+            | (environment or {}),
+            stdout=self._stream,
+            stderr=subprocess.STDOUT,
+        )
+
+    def wait(self, seconds: float = 300) -> int:
+        """The exit status, once every process of the run has gone."""
+        status = self.process.wait(seconds)
+        self._stream.close()
+        wait_for(lambda: not list(self.processes()), seconds=60)
+        return status
+
+    def processes(self, title: str = "") -> Iterator[int]:
+        """Process ids of the run whose command line holds `title`."""
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                environment = (entry / "environ").read_bytes()
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if f"{_MARK}={self.mark}".encode() in environment and title in command:
+                yield int(entry.name)
+
+    def kill(self, title: str) -> int:
+        """Kill one process of that title, as soon as there is one; returns its id."""
+        found: list[int] = []
+        wait_for(lambda: bool(found.extend(self.processes(title)) or found), seconds=120)
+        os.kill(found[0], signal.SIGKILL)
+        return found[0]
+
+    def text(self) -> str:
+        """All that the run has printed."""
+        return self.log.read_text(errors="replace")
+
+
+@contextmanager
+def running(words: list[str], folder: Path, environment: dict[str, str] | None = None) -> Iterator[Run]:
+    """A run that is killed at the end, with all that it started, if it still goes."""
+    run = Run(words, folder, environment)
+    try:
+        yield run
+    finally:
+        for process in [run.process.pid, *run.processes()]:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        run.process.wait()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait until a condition holds.
+
+    Raises
+    ------
+    TimeoutError
+        If it doesn't within so many seconds.
+    """
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError(f"still not so after {seconds:g} s")
+        time.sleep(0.02)
