@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import sys
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +71,7 @@ def bad_images() -> dict[str, tuple[bytes, str]]:
     good = galaxy(99)
     huge = bytearray(png(good[:16, :16]))
     huge[16:24] = (30_000).to_bytes(4, "big") * 2
+    huge[29:33] = zlib.crc32(huge[12:29]).to_bytes(4, "big")
     alpha = np.dstack([good, np.full(good.shape[:2], 128, np.uint8)])
     return {
         "truncated.jpg": (jpeg(good)[:5000], "truncated"),
@@ -171,8 +174,6 @@ def test_a_complete_run_is_not_run_again(output: Output) -> None:
 
 def test_a_run_with_units_missing_continues(output: Output) -> None:
     """With its commit and two ledger entries gone, a run does just those units again and ends the same."""
-    import shutil
-
     work = output.folder / "continued"
     shutil.copytree(output.folder / "out", work)
     before = snapshot(str(work / "catalogue")).sort_by("object_id")
