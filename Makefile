@@ -55,7 +55,7 @@ lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet torch==2.13.0 '.[dev]'
 	build/lock/bin/pip freeze | grep -v '^tuningfork' | sed 's/+cpu$$//' > requirements.lock
-	rm -rf build
+	rm -rf build/lock build/lib build/bdist.*
 
-clean:
+clean: s3-down
 	rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
