@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: help install classify test lint format bench lock clean
+.PHONY: help install classify test lint format bench s3-up s3-down lock clean
 
 help:
 	@echo "make classify   the main job: galaxies of the Hubble deep field -> out/hubble"
 	@echo "make test       the tests"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      benchmarks, as JSON"
+	@echo "make s3-up      an S3 object store on loopback, to try s3:// out; make s3-down stops it"
 	@echo "make install    only set up .venv"
 	@echo "make lock       resolve pyproject.toml anew into requirements.lock"
 
@@ -43,12 +44,18 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/tuningfork bench averaging
 
+s3-up:
+	infra/s3/up build/s3
+
+s3-down:
+	infra/s3/down build/s3
+
 # The local label of a CPU build (+cpu) is dropped, so that the lock fits machines with a GPU too.
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet torch==2.13.0 '.[dev]'
 	build/lock/bin/pip freeze | grep -v '^tuningfork' | sed 's/+cpu$$//' > requirements.lock
-	rm -rf build
+	rm -rf build/lock build/lib build/bdist.*
 
-clean:
+clean: s3-down
 	rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections import Counter
 from collections.abc import Iterator
 
@@ -46,16 +45,10 @@ class RunSummary(StrictModel):
     started: str
 
 
-def delta_options(uri: str) -> dict[str, str]:
-    """Options of the Delta library for a URI; credentials come from the environment by themselves."""
-    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-    return {"AWS_ALLOW_HTTP": "true"} if uri.startswith("s3://") and plain else {}
-
-
 def open_catalogue(uri: str) -> DeltaTable | None:
     """The Delta table at a URI; None if there is none yet."""
     try:
-        return DeltaTable(uri, storage_options=delta_options(uri))
+        return DeltaTable(uri, storage_options=storage.delta_options(uri))
     except TableNotFoundError:
         return None
 
@@ -108,7 +101,7 @@ def commit_run(
         name="Galaxy morphology",
         description=f"Answers of the {tree.name} decision tree",
         target_file_size=_TARGET_FILE_BYTES,
-        storage_options=delta_options(layout.output),
+        storage_options=storage.delta_options(layout.output),
         commit_properties=CommitProperties(
             app_transactions=[Transaction(plan.run, 0), Transaction(_LEASE, epoch)],
             custom_metadata={"run": plan.run},

@@ -1,0 +1,249 @@
+"""Files at any fsspec URI (a local path, file://, s3://, …): listing, reading, atomic writes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from fsspec.spec import AbstractFileSystem
+
+from pipeline.storage import local, s3
+from pipeline.storage.connection import delta_options, filesystem, is_local, is_s3
+from pipeline.storage.explain import explained
+
+__all__ = [
+    "FileInfo",
+    "create",
+    "delta_options",
+    "exists",
+    "explained",
+    "file_info",
+    "filesystem",
+    "join",
+    "list_files",
+    "name",
+    "open_new",
+    "read_bytes",
+    "read_with_etag",
+    "remove",
+    "write_bytes",
+    "write_if_match",
+]
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file as its store describes it; `etag` changes when its content does."""
+
+    uri: str
+    size: int
+    etag: str
+
+
+def join(uri: str, *parts: str) -> str:
+    """Append path segments to a URI."""
+    return "/".join([uri.rstrip("/"), *parts])
+
+
+def name(uri: str) -> str:
+    """The last segment of a URI."""
+    return uri.rstrip("/").rsplit("/", 1)[-1]
+
+
+def exists(uri: str) -> bool:
+    """Whether a file or folder is there; that its bucket isn't is an error."""
+    fs, path = filesystem(uri)
+    with explained("look up", uri):
+        if is_s3(uri):
+            return s3.exists(fs, path)
+        fs.invalidate_cache()
+        return bool(fs.exists(path))
+
+
+def list_files(uri: str, suffix: str = "") -> list[FileInfo]:
+    """Files below a folder whose names end in `suffix`, sorted by URI; empty where there is none.
+
+    On a local disk, links to files count and links to folders aren't followed.
+
+    Raises
+    ------
+    InputError
+        If the folder, or one below it, or its bucket can't be read.
+    """
+    fs, path = filesystem(uri)
+    with explained("list", uri):
+        if is_s3(uri):
+            return [FileInfo(*found) for found in s3.list_objects(fs, path) if found[0].endswith(suffix)]
+        fs.invalidate_cache()
+        found = local.find(fs, path) if is_local(fs) else fs.find(path, detail=True)
+    return [
+        _file_info(fs, details)
+        for _, details in sorted(found.items())
+        if details["name"].endswith(suffix) and details["type"] == "file"
+    ]
+
+
+def file_info(uri: str) -> FileInfo:
+    """Size and etag of one file.
+
+    Raises
+    ------
+    InputError
+        If it isn't there or can't be reached.
+    """
+    fs, path = filesystem(uri)
+    with explained("look up", uri):
+        if is_s3(uri):
+            return FileInfo(*s3.describe_object(fs, path))
+        fs.invalidate_cache()
+        return _file_info(fs, fs.info(path))
+
+
+def _file_info(fs: AbstractFileSystem, details: dict[str, object]) -> FileInfo:
+    uri = str(details["name"]) if is_local(fs) else fs.unstrip_protocol(str(details["name"]))
+    version = details.get("ETag") or details.get("etag") or details.get("mtime") or ""
+    return FileInfo(uri, int(str(details["size"] or 0)), str(version).strip('"'))
+
+
+def read_bytes(uri: str) -> bytes:
+    """The whole content of a file.
+
+    Raises
+    ------
+    InputError
+        If it isn't there or can't be reached.
+    """
+    fs, path = filesystem(uri)
+    with explained("read", uri):
+        return s3.read(fs, path)[0] if is_s3(uri) else bytes(fs.cat_file(path))
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Write a file, replacing an older one; a reader sees the old content or the new, never a part."""
+    fs, path = filesystem(uri)
+    with explained("write", uri):
+        if is_s3(uri):
+            s3.write(fs, uri, path, data)
+        elif is_local(fs):
+            local.write(path, data)
+        else:
+            fs.pipe_file(path, data)
+
+
+def remove(uri: str) -> None:
+    """Remove a file; one that isn't there is no error."""
+    fs, path = filesystem(uri)
+    with explained("remove", uri), contextlib.suppress(FileNotFoundError):
+        if is_s3(uri):
+            s3.remove(fs, path)
+        else:
+            fs.rm_file(path)
+
+
+@contextlib.contextmanager
+def open_new(uri: str) -> Iterator[IO[bytes]]:
+    """A stream whose content appears under `uri` when the block ends well, and not at all when it fails.
+
+    A process that is killed in the block leaves a temporary file beside a local one, or the parts of an
+    unfinished upload in an S3 bucket, for which a bucket can have a life-cycle rule.
+    """
+    fs, path = filesystem(uri)
+    if is_s3(uri):
+        with s3.open_new(fs, uri, path) as stream:
+            yield stream
+        return
+    if is_local(fs):
+        with local.open_new(path) as stream:
+            yield stream
+        return
+    with explained("write", uri):
+        stream = fs.open(path, "wb", autocommit=False)
+    try:
+        yield stream
+    except BaseException:
+        stream.close()
+        stream.discard()
+        raise
+    with explained("write", uri):
+        stream.close()
+        stream.commit()
+
+
+def create(uri: str, data: bytes) -> bool:
+    """Write a file only if there is none of that name, in one step.
+
+    On S3 a request whose answer was lost is sent again; if it then finds the file there with these very
+    bytes, it counts as this call's own. So content by which a winner is known has to differ between callers,
+    for example by an attempt's random id.
+
+    Where an S3 store answers that it has no conditional writes, the file is looked for and then written,
+    which two callers at the same moment can both do; that is said once, as a warning. A store that ignores
+    the condition in silence can't be told from one that honours it.
+
+    Returns
+    -------
+    bool
+        False, with nothing written, if the file was there already.
+    """
+    fs, path = filesystem(uri)
+    with explained("create", uri):
+        if is_s3(uri):
+            return s3.create(fs, path, data)
+        if is_local(fs):
+            return local.create(path, data)
+        try:
+            fs.pipe_file(path, data, mode="create")
+        except FileExistsError:
+            return False
+    return True
+
+
+def read_with_etag(uri: str) -> tuple[bytes, str]:
+    """The whole content of a file, and the etag with which `write_if_match` replaces just this content.
+
+    Raises
+    ------
+    InputError
+        If it isn't there or can't be reached, or the store is neither S3 nor a local disk.
+    """
+    fs, path = filesystem(uri)
+    with explained("read", uri):
+        if is_s3(uri):
+            return s3.read(fs, path)
+        _check_swaps(fs)
+        return local.read_with_etag(path)
+
+
+def write_if_match(uri: str, data: bytes, etag: str) -> bool:
+    """Replace a file only if its content is still that of `etag`, in one step (compare and swap).
+
+    An etag stands for content, not for a moment: what was changed and changed back matches again. As with
+    `create`, a writer's content has to be its own.
+
+    On S3 the store compares (``If-Match``). On a local disk it's a lock on a file beside it
+    (``.NAME.lock``, which stays): that keeps other calls of this function out, on all machines that share
+    the disk if it locks across machines, but not a `write_bytes` or another program.
+
+    Returns
+    -------
+    bool
+        False, with nothing written, if the content is another or the file is gone.
+
+    Raises
+    ------
+    InputError
+        If the store can't be reached or can't compare. It's then unknown whether the file was replaced.
+    """
+    fs, path = filesystem(uri)
+    with explained("replace", uri):
+        if is_s3(uri):
+            return s3.write_if_match(fs, path, data, etag)
+        _check_swaps(fs)
+        return local.write_if_match(path, data, etag)
+
+
+def _check_swaps(fs: AbstractFileSystem) -> None:
+    if not is_local(fs):
+        raise OSError(f"a {type(fs).__name__} can't swap files; expected a local path or an s3:// URI")

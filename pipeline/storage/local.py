@@ -1,0 +1,109 @@
+"""Files on this machine's disks: found, written whole or not at all, and swapped under a lock."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from fsspec.spec import AbstractFileSystem
+
+
+def find(fs: AbstractFileSystem, path: str) -> dict[str, dict[str, object]]:
+    """What `fs.find` gives, but a folder that can't be read is an error, and links to files are in it."""
+    if os.path.isfile(path):
+        return {path: fs.info(path)}
+    found = {}
+    for folder, _, names in os.walk(path, onerror=_raise_unless_gone):
+        for file in names:
+            with contextlib.suppress(FileNotFoundError):  # gone since, or a link to nothing
+                details = fs.info(os.path.join(folder, file))
+                found[details["name"]] = details
+    return found
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+@contextlib.contextmanager
+def open_new(path: str) -> Iterator[IO[bytes]]:
+    """A stream whose content takes the place of a file when the block ends well."""
+    with _temporary_beside(Path(path)) as temporary:
+        yield temporary
+        _seal(temporary)
+        os.replace(temporary.name, path)
+
+
+def write(path: str, data: bytes) -> None:
+    """Write a file, replacing an older one in one step."""
+    with open_new(path) as stream:
+        stream.write(data)
+
+
+def create(path: str, data: bytes) -> bool:
+    """Write a file if there is none of that name; False if there is."""
+    with _temporary_beside(Path(path)) as temporary:
+        temporary.write(data)
+        _seal(temporary)
+        try:
+            os.link(temporary.name, path)
+        except FileExistsError:
+            return False
+    return True
+
+
+def read_with_etag(path: str) -> tuple[bytes, str]:
+    """Content of a file and its digest, which is as good as a version: times are too coarse."""
+    data = Path(path).read_bytes()
+    return data, _digest(data)
+
+
+def write_if_match(path: str, data: bytes, etag: str) -> bool:
+    """Replace a file if its content has this digest; False if not, or if it's gone."""
+    target = Path(path)
+    lock = target.with_name(f".{target.name}.lock")
+    try:
+        # Never removed: another process may hold the lock of the file that went.
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except FileNotFoundError:  # not even the folder is there
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if _digest(target.read_bytes()) == etag:
+                write(path, data)
+                return True
+        return False
+    finally:
+        os.close(handle)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextlib.contextmanager
+def _temporary_beside(target: Path) -> Iterator[IO[bytes]]:
+    """A new file in the target's folder, open for writing; removed at the end if it's still there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    stream = tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False)  # noqa: SIM115
+    try:
+        with stream:
+            yield stream
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(stream.name)
+
+
+def _seal(stream: IO[bytes]) -> None:
+    """Make what was written durable, and readable by others as an ordinary file is."""
+    stream.flush()
+    os.fsync(stream.fileno())
+    os.fchmod(stream.fileno(), 0o644)

@@ -1,0 +1,289 @@
+"""Objects of an S3 store: one request, or one upload, for each thing that is done to a file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+import random
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from typing import IO, Any, TypeVar
+
+from fsspec.asyn import sync
+from fsspec.spec import AbstractFileSystem
+
+from pipeline.storage.connection import BODY_ATTEMPTS, PART_BYTES
+from pipeline.storage.explain import error_code, explained
+
+_MOST_IN_ONE_REQUEST = 5 << 30
+_CONFLICTS = ("ConditionalRequestConflict", "OperationAborted", "409")
+_FAILED_PRECONDITION = ("PreconditionFailed", "412")
+_GONE = ("NoSuchKey", "NoSuchUpload", "404")
+_NOT_SUPPORTED = ("NotImplemented", "501")
+
+Result = TypeVar("Result")
+
+
+def list_objects(fs: AbstractFileSystem, path: str) -> Iterator[tuple[str, int, str]]:
+    """URI, size and etag of the object at a path, or else of those below it, sorted by key."""
+    bucket, key = _bucket_and_key(fs, path)
+    folder = f"{key}/" if key else ""
+    found = False
+    for entry in _pages(fs, Bucket=bucket, Prefix=folder):
+        if not entry["Key"].endswith("/"):  # an empty object that a console shows as a folder
+            found = True
+            yield _described(bucket, entry)
+    if key and not found:
+        with contextlib.suppress(FileNotFoundError):
+            yield describe_object(fs, path)
+
+
+def describe_object(fs: AbstractFileSystem, path: str) -> tuple[str, int, str]:
+    """URI, size and etag of one object.
+
+    Listed, since the answer to a HEAD has no body and so can't tell what is wrong.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    bucket, key = _bucket_and_key(fs, path)
+    entries = _call(fs, "list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", ())
+    for entry in entries:
+        if entry["Key"] == key:
+            return _described(bucket, entry)
+    raise FileNotFoundError(path)
+
+
+def exists(fs: AbstractFileSystem, path: str) -> bool:
+    """Whether there is an object or a folder with objects; or the bucket, if the path is only that."""
+    bucket, key = _bucket_and_key(fs, path)
+    if not key:
+        _call(fs, "list_objects_v2", Bucket=bucket, MaxKeys=1)
+        return True
+    try:
+        describe_object(fs, path)
+    except FileNotFoundError:
+        below = _call(fs, "list_objects_v2", Bucket=bucket, Prefix=f"{key}/", MaxKeys=1)
+        return bool(below.get("Contents"))
+    return True
+
+
+def read(fs: AbstractFileSystem, path: str) -> tuple[bytes, str]:
+    """Content and etag of one object, of the same moment.
+
+    Read in one request, whatever its size, so that it isn't pieced together from two versions.
+    """
+    bucket, key = _bucket_and_key(fs, path)
+
+    async def attempt() -> tuple[bytes, str]:
+        client = await fs.set_session()
+        response = await client.get_object(Bucket=bucket, Key=key)
+        async with response["Body"] as body:
+            return bytes(await body.read()), str(response["ETag"]).strip('"')
+
+    return _run(fs, _again_if_broken_off(attempt))
+
+
+def write(fs: AbstractFileSystem, uri: str, path: str, data: bytes) -> None:
+    """Write an object, replacing an older one."""
+    if len(data) <= 4 * PART_BYTES:
+        _put(fs, path, data)
+        return
+    with open_new(fs, uri, path) as stream:
+        for start in range(0, len(data), PART_BYTES):
+            stream.write(data[start : start + PART_BYTES])
+
+
+def create(fs: AbstractFileSystem, path: str, data: bytes) -> bool:
+    """Write an object if there is none of that name; False if there is (``If-None-Match: *``)."""
+    try:
+        return _put_if(fs, path, data, IfNoneMatch="*")
+    except OSError as error:
+        if error_code(error) not in _NOT_SUPPORTED:
+            raise
+    _warn_of_weak_create()
+    if exists(fs, path):
+        return False
+    _put(fs, path, data)
+    return True
+
+
+def write_if_match(fs: AbstractFileSystem, path: str, data: bytes, etag: str) -> bool:
+    """Write an object if the one that's there has this etag; False if not (``If-Match``).
+
+    Raises
+    ------
+    OSError
+        If the store doesn't know this condition: there is no weaker form that would be of use.
+    """
+    try:
+        # HTTP wants quotes; Ceph (16) compares them with an etag that has none. Both are one step.
+        return any(_put_if(fs, path, data, IfMatch=form) for form in (f'"{etag}"', etag))
+    except OSError as error:
+        if error_code(error) in _NOT_SUPPORTED:
+            raise OSError(
+                "the store doesn't support conditional writes (If-Match), without which two writers can't "
+                "be kept apart; expected one that does, such as AWS, Ceph or MinIO"
+            ) from error
+        raise
+
+
+def remove(fs: AbstractFileSystem, path: str) -> None:
+    """Remove an object; one that isn't there is no error."""
+    bucket, key = _bucket_and_key(fs, path)
+    _call(fs, "delete_object", Bucket=bucket, Key=key)
+
+
+@contextlib.contextmanager
+def open_new(fs: AbstractFileSystem, uri: str, path: str) -> Iterator[IO[bytes]]:
+    """A stream that is uploaded in parts, which become an object when the block ends well."""
+    with explained("write", uri):
+        stream = fs.open(path, "wb", autocommit=False, block_size=PART_BYTES)
+    try:
+        yield stream
+        with explained("write", uri):
+            stream.close()
+            _commit(fs, stream)
+    except BaseException:
+        stream.closed = True  # or the garbage collector would upload what is left
+        with contextlib.suppress(Exception):  # what made the block fail says more
+            stream.discard()
+        raise
+
+
+def _commit(fs: AbstractFileSystem, stream: Any) -> None:
+    """Make the parts an object; a success of which no answer came is known by the etag of the parts."""
+    try:
+        stream.commit()
+    except OSError as error:
+        if error_code(error) not in _GONE or not stream.parts:
+            raise
+        _, _, etag = describe_object(fs, stream.path)
+        if etag != _etag_of_parts([part["ETag"] for part in stream.parts]):
+            raise
+    stream.mpu = None
+
+
+def _etag_of_parts(etags: list[str]) -> str:
+    digests = b"".join(bytes.fromhex(etag.strip('"')) for etag in etags)
+    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}"
+
+
+def _put_if(fs: AbstractFileSystem, path: str, data: bytes, **condition: str) -> bool:
+    """Write if a condition holds, and say whether this call wrote.
+
+    A request may succeed and its answer be lost; sent again it meets its own work and fails. So after a
+    repetition the content decides whose it is.
+    """
+    retried = False
+    for attempt in range(BODY_ATTEMPTS):
+        try:
+            _put(fs, path, data, **condition)
+        except OSError as error:
+            retried = retried or _was_retried(error)
+            code = error_code(error)
+            if code in _CONFLICTS and attempt < BODY_ATTEMPTS - 1:
+                time.sleep(_pause(attempt))
+                continue
+            if code in _FAILED_PRECONDITION:
+                return retried and _holds(fs, path, data)
+            if code in _GONE and "IfMatch" in condition:
+                return False
+            raise
+        return True
+    raise AssertionError("unreachable")
+
+
+def _put(fs: AbstractFileSystem, path: str, data: bytes, **condition: str) -> None:
+    if len(data) > _MOST_IN_ONE_REQUEST:
+        raise OSError(f"it would have {len(data)} bytes, and one request can write 5 GiB")
+    bucket, key = _bucket_and_key(fs, path)
+    _call(fs, "put_object", Bucket=bucket, Key=key, Body=data, **condition)
+
+
+def _holds(fs: AbstractFileSystem, path: str, data: bytes) -> bool:
+    try:
+        return read(fs, path)[0] == data
+    except OSError as error:
+        if error_code(error) in _GONE:
+            return False
+        raise
+
+
+def _was_retried(error: BaseException) -> bool:
+    response = getattr(error.__cause__, "response", {})
+    return int(response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
+
+
+@functools.cache
+def _warn_of_weak_create() -> None:
+    warnings.warn(
+        "this object store has no conditional writes (If-None-Match): of two runs that start at the same "
+        "moment with the same output, both may think it's theirs; start one at a time",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+def _pages(fs: AbstractFileSystem, **query: str) -> Iterator[dict[str, Any]]:
+    while True:
+        page = _call(fs, "list_objects_v2", **query)
+        yield from page.get("Contents", ())
+        if not page.get("IsTruncated"):
+            return
+        query["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def _described(bucket: str, entry: dict[str, Any]) -> tuple[str, int, str]:
+    return f"s3://{bucket}/{entry['Key']}", int(entry["Size"]), str(entry["ETag"]).strip('"')
+
+
+def _bucket_and_key(fs: AbstractFileSystem, path: str) -> tuple[str, str]:
+    bucket, key, _ = fs.split_path(path)
+    return str(bucket), str(key).rstrip("/")
+
+
+def _call(fs: AbstractFileSystem, operation: str, **arguments: Any) -> dict[str, Any]:
+    """One request with botocore's retries, and without those that s3fs puts around them."""
+
+    async def call() -> dict[str, Any]:
+        client = await fs.set_session()
+        answer: dict[str, Any] = await getattr(client, operation)(**arguments)
+        return answer
+
+    return _run(fs, call())
+
+
+def _run(fs: AbstractFileSystem, work: Awaitable[Result]) -> Result:
+    """Wait for requests on fsspec's own thread; what the store refused is an OSError."""
+    from botocore.exceptions import ClientError
+
+    async def awaited() -> Result:
+        return await work
+
+    try:
+        result: Result = sync(fs.loop, awaited)
+    except ClientError as error:
+        raise OSError(str(error)) from error
+    return result
+
+
+async def _again_if_broken_off(attempt: Callable[[], Awaitable[Result]]) -> Result:
+    from aiohttp import ClientPayloadError
+    from botocore.exceptions import HTTPClientError, IncompleteReadError
+
+    for count in range(BODY_ATTEMPTS - 1):
+        try:
+            return await attempt()
+        except (ClientPayloadError, HTTPClientError, IncompleteReadError):
+            await asyncio.sleep(_pause(count))
+    return await attempt()
+
+
+def _pause(attempt: int) -> float:
+    return random.uniform(0, 0.2 * 2**attempt)  # noqa: S311

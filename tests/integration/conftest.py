@@ -1,0 +1,159 @@
+"""A real object store for the tests: Ceph's gateway where it can be had, else moto's imitation."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.config import Config
+
+from pipeline.storage import connection
+
+INFRA = Path(__file__).resolve().parents[2] / "infra" / "s3"
+CANNOT_BE_HAD = 2
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """An S3 store, and the environment by which clients find it.
+
+    `checks_keys` says whether it's a real one, that refuses wrong keys.
+    """
+
+    environment: dict[str, str]
+    checks_keys: bool
+
+    def bucket_uri(self, name: str) -> str:
+        """The URI of a bucket, which is made if it isn't there yet."""
+        client = self.client()
+        if name not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
+            client.create_bucket(Bucket=name)
+        return f"s3://{name}"
+
+    def client(self) -> Any:
+        """A client of botocore's own, to look at the store without the code under test."""
+        return botocore.session.Session().create_client(
+            "s3",
+            region_name=self.environment["AWS_REGION"],
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            config=Config(
+                request_checksum_calculation="when_required", response_checksum_validation="when_required"
+            ),
+        )
+
+    def objects(self, name: str) -> dict[str, bytes]:
+        """All objects of a bucket with their content."""
+        client = self.client()
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=name)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        return {key: client.get_object(Bucket=name, Key=key)["Body"].read() for key in keys}
+
+    def uploads(self, name: str) -> list[str]:
+        """Keys of the uploads in parts that were neither completed nor aborted."""
+        found = self.client().list_multipart_uploads(Bucket=name)
+        return [upload["Key"] for upload in found.get("Uploads", ())]
+
+
+@pytest.fixture(scope="session")
+def object_store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ObjectStore]:
+    """A store of this session's own, empty at first."""
+    folder = tmp_path_factory.mktemp("object_store")
+    done = subprocess.run([INFRA / "up", folder], capture_output=True, text=True, check=False)
+    try:
+        if done.returncode == 0:
+            yield ObjectStore(_environment(folder / "environment"), checks_keys=True)
+            return
+        required = "CI" in os.environ or "TUNINGFORK_REQUIRE_RADOSGW" in os.environ
+        if required or done.returncode != CANNOT_BE_HAD:
+            pytest.fail(f"Ceph's gateway could not be started: {done.stdout}{done.stderr}", pytrace=False)
+    finally:
+        subprocess.run([INFRA / "down", folder], capture_output=True, check=True)
+    _announce(request.config, f"{done.stderr.strip()}\nThe tests of s3:// use moto, which checks no keys.")
+    with _moto(folder / "moto.log") as store:
+        yield store
+
+
+@pytest.fixture
+def in_store(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """The store, with this process's environment set for it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in (object_store.environment | no_other_keys()).items():
+        monkeypatch.setenv(name, value)
+    connection._s3_filesystem.cache_clear()
+    yield object_store
+    connection._s3_filesystem.cache_clear()
+
+
+def no_other_keys() -> dict[str, str]:
+    """The environment in which a client finds none of the user's own keys."""
+    return {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def _environment(file: Path) -> dict[str, str]:
+    lines = file.read_text().splitlines()
+    return dict(line.removeprefix("export ").split("=", 1) for line in lines)
+
+
+@contextlib.contextmanager
+def _moto(log: Path) -> Iterator[ObjectStore]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        _wait_for(port, server)
+        yield ObjectStore(
+            {
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+                "AWS_ACCESS_KEY_ID": "moto-access",
+                "AWS_SECRET_ACCESS_KEY": "moto-secret-that-must-not-be-seen",
+                "AWS_REGION": "us-east-1",
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "AWS_ALLOW_HTTP": "true",
+            },
+            checks_keys=False,
+        )
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(120):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        if server.poll() is not None:
+            break
+        time.sleep(0.25)
+    pytest.fail("moto's server did not start", pytrace=False)
+
+
+def _announce(config: pytest.Config, text: str) -> None:
+    """Print past pytest's capture: which store was used says what the results are worth."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        print(f"\n{text}")
