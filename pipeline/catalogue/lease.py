@@ -94,8 +94,12 @@ class Lease:
         """Stop renewing and give the lease back; the next run needn't wait."""
         self._stop.set()
         self._thread.join()
-        if not self._lost:
+        if self._lost:
+            return
+        try:
             self._swap(self._record.model_copy(update={"holder": None}))
+        except InputError as error:
+            _logger.warning("the lease could not be given back; it runs out by itself: %s", error)
 
     def _renew(self) -> None:
         last = time.monotonic()

@@ -35,10 +35,10 @@ class Run:
         )
 
     def wait(self, seconds: float = 300) -> int:
-        """The exit status, once every process of the run has gone."""
+        """The exit status, once no process of the run can write any more (Ray's agents may stay a while)."""
         status = self.process.wait(seconds)
         self._stream.close()
-        wait_for(lambda: not list(self.processes()), seconds=60)
+        wait_for(lambda: not [*self.processes("ray::Map"), *self.processes("raylet")], seconds=60)
         return status
 
     def processes(self, title: str = "") -> Iterator[int]:

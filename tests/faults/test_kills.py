@@ -68,12 +68,13 @@ def units_done(folder: Path) -> int:
     return len(list(folder.glob("runs/*/ledger/*.json")))
 
 
-@pytest.mark.parametrize("title", ["DecodeActor", "ModelActor", "write_unit"])
+@pytest.mark.parametrize("title", ["DecodeActor)).submit", "ModelActor)).submit", "MapBatches(write_unit)"])
 def test_a_killed_worker_is_replaced_within_the_run(undisturbed: Undisturbed, title: str) -> None:
-    output = f"worker_{title}"
+    """Each is killed while it works on a unit: Ray names a process after what it does."""
+    output = "worker_" + "".join(filter(str.isalpha, title))
     with running(classify(output), undisturbed.folder) as run:
-        wait_for(lambda: units_done(undisturbed.folder / output) >= 1, seconds=120)
         run.kill(title)
+        assert units_done(undisturbed.folder / output) < GALAXIES / 6
         assert run.wait() == 0, run.text()
     assert_same_as(undisturbed, output)
 
