@@ -18,6 +18,26 @@ QUARANTINE_SCHEMA = pa.schema(
 )
 """One row for each input row that could not be classified."""
 
+QUARANTINE_REASONS = frozenset(
+    {
+        "alpha",
+        "bad_center",
+        "bad_frame",
+        "cmyk",
+        "damaged",
+        "duplicate_object_id",
+        "empty",
+        "grey",
+        "no_object_id",
+        "not_an_image",
+        "not_finite",
+        "too_large",
+        "too_small",
+        "truncated",
+    }
+)
+"""Every reason for which a row is quarantined; a new one must be entered here."""
+
 
 def catalogue_schema(tree: DecisionTree) -> pa.Schema:
     """Columns of the catalogue for a decision tree, plain Arrow types only.
