@@ -100,8 +100,8 @@ def record_unit(
         rows=unit.rows,
         classified=len(classified),
         quarantined=dict(Counter(rejects["reason"].to_pylist())),
-        part=_store(layout, f"{unit.index:08d}-{attempt}.parquet", classified),
-        rejects=_store(layout, f"{unit.index:08d}-{attempt}-rejects.parquet", rejects),
+        part=store_table(layout, f"{unit.index:08d}-{attempt}.parquet", classified),
+        rejects=store_table(layout, f"{unit.index:08d}-{attempt}-rejects.parquet", rejects),
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
         node=socket.gethostname(),
         attempt=attempt,
@@ -170,7 +170,8 @@ def read_stored(layout: RunLayout, stored: StoredTable) -> pa.Table:
     return pq.read_table(io.BytesIO(data))
 
 
-def _store(layout: RunLayout, name: str, table: pa.Table) -> StoredTable | None:
+def store_table(layout: RunLayout, name: str, table: pa.Table) -> StoredTable | None:
+    """Write one of a unit's files; an empty table needs none."""
     if not len(table):
         return None
     sink = io.BytesIO()

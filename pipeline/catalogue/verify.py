@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipeline import storage
@@ -112,12 +113,17 @@ def _verify_run(
     recount: Recount,
 ) -> Iterator[Finding]:
     parts = storage.list_files(layout.parts)  # before the ledger: a part is there before its entry
-    yield from check_plan(layout, plan)
+    edited = list(check_plan(layout, plan))
+    yield from edited
+    if edited:  # all that follows would be held to numbers that nobody planned
+        for shard in plan.shards:
+            yield from check_shard(shard, read_ids, np.zeros(0, np.uint64))
+        return
     run = Run(layout, plan, tree, {}, Book(plan), table is not None)
     yield from check_ledger(run)
     recount.orphans += orphaned_parts(parts, run.ledger.values())
     for shard, start in zip(plan.shards, run.book.starts, strict=False):
-        yield from check_shard(shard, int(start), read_ids, run.book)
+        yield from check_shard(shard, read_ids, run.book.ids[start : start + shard.rows])
     removed = storage.exists(layout.parts_removed)
     for unit in plan.units():
         if unit.index in run.ledger and not removed:
@@ -129,6 +135,8 @@ def _verify_run(
     for file in files:
         yield from check_catalogue_file(run, file)
     yield from check_accounts(run)
+    if removed:
+        yield from check_classified(run)
     yield from check_summary(run)
     recount.run, recount.rows, recount.units, recount.files = plan.run, plan.rows, plan.unit_count, len(files)
     recount.classified, recount.quarantined = int(run.book.catalogued.sum()), int(run.book.quarantined.sum())
@@ -183,8 +191,8 @@ def check_ledger(run: Run) -> Iterator[Finding]:
         yield Finding(_unit_name(first, last), problem, advice)
 
 
-def check_shard(shard: PlannedShard, start: int, read_ids: ReadIds, book: Book) -> Iterator[Finding]:
-    """An input shard as it is against the plan; enters its object ids into the book."""
+def check_shard(shard: PlannedShard, read_ids: ReadIds, hashes: NDArray[np.uint64]) -> Iterator[Finding]:
+    """An input shard as it is against the plan; sets the hashes of its object ids."""
     try:
         info = storage.file_info(shard.uri)
         ids = read_ids(shard.uri)
@@ -200,8 +208,8 @@ def check_shard(shard: PlannedShard, start: int, read_ids: ReadIds, book: Book) 
             yield Finding(
                 "input", f"{shard.uri}: expected {what} {expected} as planned, found {found}", _INPUT
             )
-    if len(ids) == shard.rows:
-        book.ids[start : start + shard.rows] = hash_rows(pa.table({"object_id": ids}))
+    if len(ids) == len(hashes):
+        hashes[:] = hash_rows(pa.table({"object_id": ids}))
 
 
 def check_accounts(run: Run) -> Iterator[Finding]:
@@ -226,7 +234,12 @@ def check_accounts(run: Run) -> Iterator[Finding]:
             f"{catalogue_uri(run.layout.output)}: expected each object_id once, found that of {twins} twice"
         )
         yield Finding("catalogue", problem, AFRESH)
-    counts = np.bincount(book.units(np.flatnonzero(book.catalogued)), minlength=run.plan.unit_count)
+
+
+def check_classified(run: Run) -> Iterator[Finding]:
+    """The ledger's counts against the catalogue's rows, for a run whose parts are no more."""
+    units = run.book.units(np.flatnonzero(run.book.catalogued))
+    counts = np.bincount(units, minlength=run.plan.unit_count)
     for index, entry in run.ledger.items():
         if counts[index] != entry.classified:
             problem = f"expected {counts[index]} classified as in the catalogue, found {entry.classified}"

@@ -60,7 +60,7 @@ def plan_run(folder: Path, tree: DecisionTree) -> tuple[RunLayout, Plan]:
     for stem, ids in zip("ab", IDS, strict=True):
         if not (cutouts / f"{stem}.parquet").exists():
             table = pa.table({"object_id": pa.array(ids, pa.string()), "image": [b"image"] * len(ids)})
-            pq.write_table(table, cutouts / f"{stem}.parquet")
+            pq.write_table(table, cutouts / f"{stem}.parquet", compression="none")
     shards = list_shards(str(cutouts))
     repeated = duplicate_rows([read_ids(shard.uri) for shard in shards])
     planned = [
