@@ -50,12 +50,15 @@ def run(config: VacuumConfig, dry_run: bool = False) -> None:
         files += len(removal.files)
         size += removal.bytes
     did = "would remove" if dry_run else "removed"
-    say(f"vacuum: {did} {files:,} files, {size:,} bytes" + ("; nothing was removed" if dry_run else ""))
+    say(f"vacuum: {did} {_size(files, size)}" + ("; nothing was removed" if dry_run else ""))
 
 
 def _line(removal: Removal) -> str:
     if not removal.files:
         return f"{removal.about}: {removal.what}"
     first = removal.files[0].uri + (" …" if len(removal.files) > 1 else "")
-    count = f"{len(removal.files):,} file" + ("s" if len(removal.files) > 1 else "")
-    return f"{removal.about}: {count}, {removal.bytes:,} bytes, {removal.what} ({first})"
+    return f"{removal.about}: {_size(len(removal.files), removal.bytes)}, {removal.what} ({first})"
+
+
+def _size(files: int, size: int) -> str:
+    return f"{files:,} file{'' if files == 1 else 's'}, {size:,} bytes"

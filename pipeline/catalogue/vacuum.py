@@ -57,7 +57,7 @@ def parse_duration(text: str) -> timedelta:
     ValueError
         If it is anything else.
     """
-    match = re.fullmatch(r"(\d{1,6})([smhdw])", text)
+    match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
     if match is None:
         raise ValueError(
             f"{text!r} is no duration; expected a number and s, m, h, d or w, such as 90m, 24h or 7d"
