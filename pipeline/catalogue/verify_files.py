@@ -35,7 +35,7 @@ from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
 AFRESH = "restore the file, or classify again with new_run=true"
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 16_384
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,9 @@ def hash_rows(table: pa.Table) -> NDArray[np.uint64]:
     return np.asarray(pd.util.hash_pandas_object(table.to_pandas(), index=False).to_numpy(), np.uint64)
 
 
+_NO_ID = hash_rows(pa.table({"object_id": pa.nulls(1, pa.string())}))[0]
+
+
 def input_places(book: Book, catalogue: pa.Table) -> NDArray[np.int64]:
     """Places of catalogue rows, by their ``input`` column."""
     parsed = pc.extract_regex(catalogue["input"].combine_chunks(), r"^(?P<shard>.*)#(?P<row>\d{1,18})$")
@@ -133,8 +136,12 @@ def catalogue_problems(
 
 
 def quarantine_problems(book: Book, rows: pa.Table, places: NDArray[np.int64]) -> Iterator[RowProblem]:
-    """What is wrong with quarantined rows: origin, reason, message."""
-    yield from _origin_problems(book, rows, places)
+    """What is wrong with quarantined rows: origin, reason, message.
+
+    An object_id that is null, or that ends in an ellipsis, is one that could not be read, or was too long.
+    """
+    ids = pc.fill_null(rows["object_id"], "…")
+    yield from _origin_problems(book, rows, places, pc.ends_with(ids, "…").to_numpy())
     reasons, messages = rows["reason"].to_numpy(), rows["message"]
     known = pc.is_in(rows["reason"], pa.array(sorted(QUARANTINE_REASONS))).to_numpy()
     yield RowProblem("a known reason", ~known, _told("{!r}", reasons))
@@ -171,7 +178,9 @@ def repetition_problems(
     yield RowProblem("each row as its unit wrote it", other, difference)
 
 
-def _origin_problems(book: Book, rows: pa.Table, places: NDArray[np.int64]) -> Iterator[RowProblem]:
+def _origin_problems(
+    book: Book, rows: pa.Table, places: NDArray[np.int64], nameless: NDArray[np.bool_] | None = None
+) -> Iterator[RowProblem]:
     columns = [name for name in ("input", "shard", "row") if name in rows.column_names]
     yield RowProblem(
         "an input row of the plan",
@@ -181,6 +190,8 @@ def _origin_problems(book: Book, rows: pa.Table, places: NDArray[np.int64]) -> I
     known = np.zeros(len(rows), np.uint64)
     known[places >= 0] = book.ids[places[places >= 0]]
     other = (known != 0) & (known != hash_rows(rows.select(["object_id"])))
+    if nameless is not None:
+        other &= ~nameless & (known != _NO_ID)
     yield RowProblem(
         "the object_id of the input row", other, lambda i: f"another for {book.name(int(places[i]))}"
     )

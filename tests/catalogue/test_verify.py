@@ -311,17 +311,33 @@ def test_a_shortfall_of_a_sum_is_sound_in_a_mean_over_views(made: Made) -> None:
     assert kinds[False] == ["answers of odd_feature that sum to the probability that it was asked"]
 
 
+@pytest.mark.parametrize(
+    ("name", "clean"), [(None, True), ("g0…", True), ("g04", True), ("g05", False), ("", False)]
+)
+def test_a_quarantined_row_may_lack_its_name_and_not_bear_another(
+    made: Made, name: str | None, clean: bool
+) -> None:
+    edit_rejects(made, object_id=name)
+    assert (made.verify() == []) == clean
+
+
 def test_what_is_no_output_is_an_error(tmp_path: Path, tree: DecisionTree) -> None:
     with pytest.raises(InputError, match="is no output of classify"):
         list(verify_output(str(tmp_path / "none"), tree, read_ids))
 
 
 def reasons_in(source: str) -> set[str]:
-    """Codes given to `ImageError`, and those that a choice assigns to a name `reason`."""
+    """Codes given to an error or ending, to a key ``reason`` of a row, or by a choice to a name `reason`."""
     found: list[ast.expr] = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ImageError":
-            found.append(node.args[0])
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("ImageError", "_Ending"):
+            found += node.args[:1]
+        elif isinstance(node, ast.Dict):
+            found += [
+                value
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant) and key.value == "reason"
+            ]
         elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "reason":
             found += [node.value.body, node.value.orelse] if isinstance(node.value, ast.IfExp) else []
     return {str(node.value) for node in found if isinstance(node, ast.Constant)}
@@ -330,4 +346,5 @@ def reasons_in(source: str) -> set[str]:
 def test_every_reason_in_the_sources_is_known() -> None:
     root = Path(__file__).resolve().parents[2] / "pipeline"
     given = set().union(*(reasons_in(path.read_text(encoding="utf-8")) for path in root.rglob("*.py")))
-    assert given | {"not_finite"} == QUARANTINE_REASONS
+    assert {"truncated", "duplicate_object_id", "bad_frame"} <= given
+    assert given <= QUARANTINE_REASONS
