@@ -83,7 +83,7 @@ def test_a_run_from_plan_to_commit(tmp_path: Path, tree: DecisionTree) -> None:
 
 def test_runs_stand_latest_first(tmp_path: Path, tree: DecisionTree) -> None:
     _, plan = make_output(tmp_path, tree)
-    layout, second = rerun(tmp_path, tree, plan)
+    layout, second = rerun(tmp_path, plan)
     found = output_status(layout.output)
     assert [(status.run, status.committed, status.done) for status in found] == [
         (second.run, False, 0),

@@ -126,7 +126,7 @@ def test_a_part_about_to_be_entered_stays(tmp_path: Path, tree: DecisionTree) ->
 
 
 def test_parts_of_committed_runs_go_only_when_asked(made: Made) -> None:
-    layout, plan = rerun(made.folder, made.tree, made.plan)
+    layout, plan = rerun(made.folder, made.plan)
     record(layout, made.tree, next(plan.units()))
     before = files(made.folder)
     assert vacuum(made, timedelta(0)) == []
@@ -168,7 +168,7 @@ def test_parts_stay_where_the_quarantine_is_gone(made: Made) -> None:
 
 
 def test_superseded_files_go_past_the_retention_of_the_table(made: Made) -> None:
-    layout, plan = rerun(made.folder, made.tree, made.plan)
+    layout, plan = rerun(made.folder, made.plan)
     for unit in plan.units():
         record(layout, made.tree, unit, seed=7)
     commit(layout, made.tree, plan)
@@ -224,7 +224,7 @@ def test_vacuum_makes_no_output_unclean(
     """Whatever lies about, of whatever age: a clean run stays clean, a pending one can be finished."""
     folder = tmp_path_factory.mktemp("vacuum")
     layout, plan = make_output(folder, tree)
-    pending_layout, pending = rerun(folder, tree, plan)
+    pending_layout, pending = rerun(folder, plan)
     units = list(pending.units())
     for unit in units[:done]:
         record(pending_layout, tree, unit)

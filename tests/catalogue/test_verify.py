@@ -267,7 +267,7 @@ def test_a_damaged_part_of_an_unfinished_run_can_be_done_again(tmp_path: Path, t
 
 
 def test_a_pending_run_beside_the_snapshot_is_told_apart(made: Made) -> None:
-    layout, plan = rerun(made.folder, made.tree, made.plan)
+    layout, plan = rerun(made.folder, made.plan)
     assert [line.partition(":")[0] for line in made.verify()] == ["units 0 to 3", f"run {plan.run}"]
     for unit in plan.units():
         record(layout, made.tree, unit, seed=7)

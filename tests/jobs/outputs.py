@@ -16,6 +16,7 @@ from pipeline.catalogue import (
     PlannedShard,
     RunLayout,
     WorkUnit,
+    adopt_plan,
     catalogue_rows,
     commit_run,
     digest,
@@ -73,14 +74,9 @@ def plan_run(folder: Path, tree: DecisionTree) -> tuple[RunLayout, Plan]:
         "tree": digest(tree.name, tree.columns, sorted(tree.gates.items())),
     }
     plan = make_plan(planned, 10, settings)
-    return write_plan(folder, plan), plan
-
-
-def write_plan(folder: Path, plan: Plan) -> RunLayout:
-    """Store a plan in the output ``out`` of a folder."""
-    layout = RunLayout(str(folder / "out"), plan.run)
-    storage.write_bytes(layout.plan, plan.model_dump_json(indent=1).encode())
-    return layout
+    output = str(folder / "out")
+    plan = adopt_plan(output, plan)
+    return RunLayout(output, plan.run), plan
 
 
 def record(layout: RunLayout, tree: DecisionTree, unit: WorkUnit, seed: int = 0) -> None:
@@ -132,7 +128,9 @@ def make_output(folder: Path, tree: DecisionTree, seed: int = 0) -> tuple[RunLay
     return layout, plan
 
 
-def rerun(folder: Path, tree: DecisionTree, plan: Plan, seed: int = 100) -> tuple[RunLayout, Plan]:
+def rerun(folder: Path, plan: Plan) -> tuple[RunLayout, Plan]:
     """A second run of the same plan, planned but with no unit done."""
-    second = plan.model_copy(update={"run": f"{plan.run}-2", "created": "2099-01-01T00:00:00+00:00"})
-    return write_plan(folder, second), second
+    output = str(folder / "out")
+    later = plan.model_copy(update={"created": "2099-01-01T00:00:00+00:00"})
+    second = adopt_plan(output, later, new_run=True)
+    return RunLayout(output, second.run), second
