@@ -140,6 +140,46 @@ def export(
     job.run(_configure(job.ExportConfig, None, words, catalogue=catalogue, out=out, format=form))
 
 
+Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` wrote to (any fsspec URI).")]
+
+
+@app.command()
+def verify(output: Output, words: Words = None) -> None:
+    """Recount an output from its files: every galaxy once in the catalogue, or once in the quarantine.
+
+    Prints one line for each finding and a verdict; the exit status is 1 if there is any finding.
+    """
+    from jobs import verify as job
+
+    raise typer.Exit(job.run(_configure(job.VerifyConfig, None, words, output=output)))
+
+
+@app.command()
+def status(
+    output: Output,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Tell how far the runs of an output are: units, galaxies, rate, time left."""
+    from jobs import status as job
+
+    job.run(_configure(job.StatusConfig, None, None, output=output), as_json)
+
+
+@app.command()
+def vacuum(output: Output, words: Words = None, dry_run: DryRun = False) -> None:
+    """Remove what no run needs: orphaned parts, leftovers of killed writes, superseded catalogue files.
+
+    `tuningfork vacuum OUTPUT [grace=24h] [parts=true]`
+
+    Files younger than `grace` stay. `parts=true` removes the parts of committed runs as well. Superseded
+    files of the catalogue go once they are past the Delta table's retention time (a week); versions older
+    than that can then no longer be read.
+    """
+    from jobs import vacuum as job
+
+    job.run(_configure(job.VacuumConfig, None, words, output=output), dry_run)
+
+
 @bench.command("averaging")
 def bench_averaging(
     words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False

@@ -12,13 +12,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-OPEN_TO_ALL = {"storage", "config", "errors"}
+OPEN_TO_ALL = {"storage", "config", "errors", "faults"}
 FLOOR_1 = {"tree", "geometry"}
 FLOOR_2 = {"network", "images"}
 FLOOR_3 = {"averaging", "survey", "catalogue", "evaluation"}
 
 MAY_IMPORT = {
     "errors": set(),
+    "faults": set(),
     "storage": {"errors"},
     "config": {"errors"},
     "tree": set(),

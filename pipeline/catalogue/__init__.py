@@ -1,4 +1,4 @@
-"""The catalogue of a run: plan, ledger, quarantine, commit and export. Knows Parquet, no torch."""
+"""The catalogue of a run: plan, ledger, quarantine, commit, export, verify, status and vacuum. No torch."""
 
 from pipeline.catalogue.commit import (
     RunSummary,
@@ -11,21 +11,39 @@ from pipeline.catalogue.export import catalogue_dataset, export_catalogue
 from pipeline.catalogue.layout import RunLayout, catalogue_uri, report_uri
 from pipeline.catalogue.lease import Lease, hold_lease
 from pipeline.catalogue.ledger import LedgerEntry, read_ledger, record_unit
-from pipeline.catalogue.plan import Plan, PlannedShard, WorkUnit, adopt_plan, digest, find_run, make_plan
+from pipeline.catalogue.plan import (
+    Plan,
+    PlannedShard,
+    WorkUnit,
+    adopt_plan,
+    digest,
+    find_run,
+    make_plan,
+    read_plans,
+)
 from pipeline.catalogue.rows import answer_matrix, catalogue_rows
 from pipeline.catalogue.schema import QUARANTINE_SCHEMA, catalogue_schema
+from pipeline.catalogue.status import RunStatus, output_status
+from pipeline.catalogue.vacuum import Removal, apply_removal, find_removals, parse_duration
+from pipeline.catalogue.verify import Recount, verify_output
+from pipeline.catalogue.verify_files import Finding
 
 __all__ = [
     "QUARANTINE_SCHEMA",
+    "Finding",
     "Lease",
     "LedgerEntry",
     "Plan",
     "PlannedShard",
+    "Recount",
+    "Removal",
     "RunLayout",
+    "RunStatus",
     "RunSummary",
     "WorkUnit",
     "adopt_plan",
     "answer_matrix",
+    "apply_removal",
     "catalogue_dataset",
     "catalogue_rows",
     "catalogue_schema",
@@ -33,13 +51,18 @@ __all__ = [
     "commit_run",
     "digest",
     "export_catalogue",
+    "find_removals",
     "find_run",
     "hold_lease",
     "is_committed",
     "make_plan",
     "open_catalogue",
+    "output_status",
+    "parse_duration",
     "read_ledger",
+    "read_plans",
     "record_unit",
     "report_uri",
     "summarize",
+    "verify_output",
 ]

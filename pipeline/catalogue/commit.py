@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,6 +53,24 @@ def open_catalogue(uri: str) -> DeltaTable | None:
         return DeltaTable(uri, storage_options=storage.delta_options(uri))
     except TableNotFoundError:
         return None
+
+
+@dataclass(frozen=True)
+class SnapshotFile:
+    """A file of the catalogue as the Delta log describes it."""
+
+    uri: str
+    size: int
+    rows: int
+
+
+def snapshot_files(uri: str, table: DeltaTable) -> list[SnapshotFile]:
+    """The files of the table's snapshot."""
+    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    return [
+        SnapshotFile(storage.join(uri, unquote(file["path"])), file["size_bytes"], file["num_records"])
+        for file in sorted(actions, key=lambda file: str(file["path"]))
+    ]
 
 
 def is_committed(output: str, plan: Plan) -> bool:
@@ -148,6 +168,8 @@ def _batches(
 
 
 def _write_quarantine(layout: RunLayout, ledger: dict[int, LedgerEntry]) -> None:
+    if storage.exists(layout.parts_removed):
+        return  # the rejects are gone, and the quarantine was whole before they went
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, QUARANTINE_SCHEMA, compression="zstd") as writer:
         for index in sorted(ledger):

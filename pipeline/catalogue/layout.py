@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pipeline import storage
@@ -43,6 +44,11 @@ class RunLayout:
         return storage.join(self.folder, "parts")
 
     @property
+    def parts_removed(self) -> str:
+        """There once `vacuum` was asked to remove the parts of this run, which is committed."""
+        return storage.join(self.folder, "parts-removed.json")
+
+    @property
     def quarantine(self) -> str:
         """All quarantined rows of the run in one Parquet file, there once the run is committed."""
         return storage.join(self.folder, "quarantine.parquet")
@@ -66,3 +72,13 @@ def catalogue_uri(output: str) -> str:
 def report_uri(output: str) -> str:
     """The report of an output."""
     return storage.join(output, "report.html")
+
+
+def is_part(uri: str) -> bool:
+    """Whether a file has the name of a part or of a unit's quarantined rows."""
+    return re.fullmatch(r"\d{8}-[0-9a-f]{8}(-rejects)?\.parquet", storage.name(uri)) is not None
+
+
+def is_temporary(uri: str) -> bool:
+    """Whether a file has the name under which a write begins: ``.NAME.xxxxxxxx``."""
+    return re.fullmatch(r"\..+\.[a-z0-9_]{8}", storage.name(uri)) is not None

@@ -7,13 +7,15 @@ import io
 import socket
 import uuid
 from collections import Counter
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError, model_validator
 
 from pipeline import storage
-from pipeline.catalogue.layout import RunLayout
+from pipeline.catalogue.layout import RunLayout, is_part
 from pipeline.catalogue.plan import WorkUnit
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
@@ -42,6 +44,10 @@ class LedgerEntry(StrictModel):
         Their number by reason.
     seconds
         Time spent on the unit by stage.
+    attempt
+        Tells this writing of the unit from others; part of its files' names.
+    finished
+        When the entry was written, ISO 8601 in UTC; None in entries of before there was such a stamp.
     """
 
     unit: int
@@ -52,6 +58,13 @@ class LedgerEntry(StrictModel):
     rejects: StoredTable | None
     seconds: dict[str, float]
     node: str
+    attempt: str | None = None
+    finished: str | None = None
+
+    @property
+    def stored(self) -> tuple[StoredTable, ...]:
+        """The unit's files in the parts folder."""
+        return tuple(table for table in (self.part, self.rejects) if table is not None)
 
     @model_validator(mode="after")
     def _balanced(self) -> LedgerEntry:
@@ -88,16 +101,48 @@ def record_unit(
         rows=unit.rows,
         classified=len(classified),
         quarantined=dict(Counter(rejects["reason"].to_pylist())),
-        part=_store(layout, f"{unit.index:08d}-{attempt}.parquet", classified),
-        rejects=_store(layout, f"{unit.index:08d}-{attempt}-rejects.parquet", rejects),
+        part=store_table(layout, f"{unit.index:08d}-{attempt}.parquet", classified),
+        rejects=store_table(layout, f"{unit.index:08d}-{attempt}-rejects.parquet", rejects),
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
         node=socket.gethostname(),
+        attempt=attempt,
+        finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
-    uri = _entry_uri(layout, unit.index)
+    uri = entry_uri(layout, unit.index)
     crash_point("after_part")
     if storage.create(uri, entry.model_dump_json().encode()):
         return entry
-    return _read_entry(uri)
+    return read_entry(uri)
+
+
+def read_entry(uri: str) -> LedgerEntry:
+    """One ledger entry.
+
+    Raises
+    ------
+    InputError
+        If it is gone or damaged.
+    """
+    try:
+        return LedgerEntry.model_validate_json(storage.read_bytes(uri))
+    except ValidationError as error:
+        raise InputError(f"{uri} is not a ledger entry: {error.errors()[0]['msg']}") from error
+
+
+def entry_uri(layout: RunLayout, unit: int) -> str:
+    """The ledger entry of a unit."""
+    return storage.join(layout.ledger, f"{unit:08d}.json")
+
+
+def orphaned_parts(
+    parts: Iterable[storage.FileInfo], ledger: Collection[LedgerEntry]
+) -> list[storage.FileInfo]:
+    """Those files of a parts folder that no ledger entry names: a second writer's, or a killed one's.
+
+    `parts` must have been listed before `ledger` was read: a file is there before its entry.
+    """
+    named = {table.name for entry in ledger for table in entry.stored}
+    return [file for file in parts if is_part(file.uri) and storage.name(file.uri) not in named]
 
 
 def read_ledger(layout: RunLayout) -> dict[int, LedgerEntry]:
@@ -108,7 +153,7 @@ def read_ledger(layout: RunLayout) -> dict[int, LedgerEntry]:
     InputError
         If an entry is damaged.
     """
-    entries = (_read_entry(file.uri) for file in storage.list_files(layout.ledger, ".json"))
+    entries = (read_entry(file.uri) for file in storage.list_files(layout.ledger, ".json"))
     return {entry.unit: entry for entry in entries}
 
 
@@ -127,7 +172,8 @@ def read_stored(layout: RunLayout, stored: StoredTable) -> pa.Table:
     return pq.read_table(io.BytesIO(data))
 
 
-def _store(layout: RunLayout, name: str, table: pa.Table) -> StoredTable | None:
+def store_table(layout: RunLayout, name: str, table: pa.Table) -> StoredTable | None:
+    """Write one of a unit's files; an empty table needs none."""
     if not len(table):
         return None
     sink = io.BytesIO()
@@ -135,14 +181,3 @@ def _store(layout: RunLayout, name: str, table: pa.Table) -> StoredTable | None:
     data = sink.getvalue()
     storage.write_bytes(storage.join(layout.parts, name), data)
     return StoredTable(name=name, rows=len(table), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-
-
-def _entry_uri(layout: RunLayout, unit: int) -> str:
-    return storage.join(layout.ledger, f"{unit:08d}.json")
-
-
-def _read_entry(uri: str) -> LedgerEntry:
-    try:
-        return LedgerEntry.model_validate_json(storage.read_bytes(uri))
-    except ValidationError as error:
-        raise InputError(f"{uri} is not a ledger entry: {error.errors()[0]['msg']}") from error

@@ -18,6 +18,33 @@ QUARANTINE_SCHEMA = pa.schema(
 )
 """One row for each input row that could not be classified."""
 
+QUARANTINE_REASONS = frozenset(
+    {
+        "alpha",
+        "bad_center",
+        "bad_frame",
+        "bad_object_id",
+        "bad_position",
+        "cmyk",
+        "damaged",
+        "decode_timeout",
+        "decoder_failed",
+        "duplicate_object_id",
+        "empty",
+        "grey",
+        "killed_decoder",
+        "no_object_id",
+        "not_an_image",
+        "not_finite",
+        "out_of_memory",
+        "too_large",
+        "too_small",
+        "truncated",
+        "unreadable_rows",
+    }
+)
+"""Every reason for which a row is quarantined; `verify` takes any other for damage."""
+
 
 def catalogue_schema(tree: DecisionTree) -> pa.Schema:
     """Columns of the catalogue for a decision tree, plain Arrow types only.

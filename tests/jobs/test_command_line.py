@@ -42,6 +42,15 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         ("export a b --format fits", "format='fits'"),
         ("train data=/no/such output=b", "/no/such/training_solutions_rev1.csv"),
         ("train output=b", "'data' is missing"),
+        ("verify", "Missing argument"),
+        ("verify /no/such/output", "/no/such/output is no output of classify"),
+        ("verify /no/such/output tree=/no/such.yaml", "cannot read /no/such.yaml"),
+        ("verify /no/such/output deep=true", "unknown key 'deep'"),
+        ("status /no/such/output", "/no/such/output is no output of classify"),
+        ("vacuum /no/such/output", "/no/such/output is no output of classify"),
+        ("vacuum a grace=1y", "grace='1y'"),
+        ("vacuum a grace=24", "expected a number and s, m, h, d or w, such as 90m, 24h or 7d"),
+        ("vacuum a parts=some", "parts='some'"),
         ("bench averaging precision=half", "precision='half'"),
     ],
 )
@@ -65,7 +74,7 @@ def test_bad_usage_is_one_line_and_status_2(
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "--help")
     assert status == 0
-    for verb in ("ingest", "classify", "train", "export", "bench"):
+    for verb in ("ingest", "classify", "verify", "status", "vacuum", "train", "export", "bench"):
         assert verb in out
 
 

@@ -1,0 +1,69 @@
+"""Status: how far the runs of an output are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+
+from rich.console import Console
+from rich.table import Table
+
+from jobs.console import say
+from pipeline.catalogue import RunStatus, output_status
+from pipeline.config import StrictModel
+
+
+class StatusConfig(StrictModel):
+    """What `tuningfork status` takes.
+
+    Attributes
+    ----------
+    output
+        What `classify` wrote, or is writing, to.
+    """
+
+    output: str
+
+
+def run(config: StatusConfig, as_json: bool = False) -> None:
+    """Print how far each run is, latest first.
+
+    Raises
+    ------
+    InputError
+        If `output` is no output of `classify`, or a plan or ledger entry is damaged.
+    """
+    found = output_status(config.output)
+    if as_json:
+        say(json.dumps([status.model_dump() for status in found], indent=1))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for status in found:
+        table = Table.grid(padding=(0, 2))
+        for label, value in rows(status):
+            table.add_row(f"[bold]{label}[/]" if label == "run" else f"  {label}", value)
+        console.print(table)
+
+
+def rows(status: RunStatus) -> Iterable[tuple[str, str]]:
+    """What a person wants to know of a run, as labels and values."""
+    bad = sum(status.quarantined.values())
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in status.quarantined.items())
+    yield "run", f"{status.run}, planned {status.created}"
+    yield "state", _state(status)
+    yield "units", f"{status.done:,} of {status.units:,} done, {status.units - status.done:,} pending"
+    yield "galaxies", f"{status.classified:,} classified of {status.rows:,}"
+    yield "quarantined", f"{bad:,}" + (f" ({reasons})" if bad else "")
+    if status.rate is not None:
+        yield "rate", f"{status.rate:,.1f} galaxies/s"
+    if status.finished is not None:
+        yield "last unit", status.finished
+    if status.seconds_left:
+        yield "time left", str(timedelta(seconds=round(status.seconds_left)))
+
+
+def _state(status: RunStatus) -> str:
+    if status.committed:
+        return "committed"
+    return "all units done, not committed yet" if status.done == status.units else "not committed"

@@ -1,0 +1,64 @@
+"""Vacuum: remove what no run of an output needs."""
+
+from __future__ import annotations
+
+from pydantic import field_validator
+
+from jobs.console import say
+from pipeline.catalogue import Removal, apply_removal, find_removals, parse_duration
+from pipeline.config import StrictModel
+
+
+class VacuumConfig(StrictModel):
+    """What `tuningfork vacuum` takes.
+
+    Attributes
+    ----------
+    output
+        What `classify` wrote to.
+    grace
+        Younger files are left alone: ``90m``, ``24h``, ``7d``.
+    parts
+        Remove the parts of committed runs too. The catalogue stands without them; `verify` can then no longer
+        compare its rows with them.
+    """
+
+    output: str
+    grace: str = "24h"
+    parts: bool = False
+
+    @field_validator("grace")
+    @classmethod
+    def _is_duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
+
+def run(config: VacuumConfig, dry_run: bool = False) -> None:
+    """Remove orphans, leftovers and superseded files, and say what and how many bytes.
+
+    Raises
+    ------
+    InputError
+        If `output` is no output of `classify`.
+    """
+    files = size = 0
+    for removal in find_removals(config.output, parse_duration(config.grace), config.parts):
+        if not dry_run:
+            apply_removal(config.output, removal)
+        say(_line(removal))
+        files += len(removal.files)
+        size += removal.bytes
+    did = "would remove" if dry_run else "removed"
+    say(f"vacuum: {did} {_size(files, size)}" + ("; nothing was removed" if dry_run else ""))
+
+
+def _line(removal: Removal) -> str:
+    if not removal.files:
+        return f"{removal.about}: {removal.what}"
+    first = removal.files[0].uri + (" …" if len(removal.files) > 1 else "")
+    return f"{removal.about}: {_size(len(removal.files), removal.bytes)}, {removal.what} ({first})"
+
+
+def _size(files: int, size: int) -> str:
+    return f"{files:,} file{'' if files == 1 else 's'}, {size:,} bytes"

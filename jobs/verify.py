@@ -1,0 +1,84 @@
+"""Verify: recount an output from its files, and say what isn't as it must be."""
+
+from __future__ import annotations
+
+from jobs.console import say
+from pipeline.catalogue import Recount, digest, read_plans, verify_output
+from pipeline.config import StrictModel
+from pipeline.errors import InputError
+from pipeline.survey import read_ids
+from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
+
+
+class VerifyConfig(StrictModel):
+    """What `tuningfork verify` takes.
+
+    Attributes
+    ----------
+    output
+        What `classify` wrote to.
+    tree
+        The decision tree whose answers the catalogue holds.
+    """
+
+    output: str
+    tree: str = str(GALAXY_ZOO_2)
+
+
+def run(config: VerifyConfig) -> int:
+    """Print one line for each finding, then the verdict.
+
+    Returns
+    -------
+    int
+        Exit status: 0 clean, 1 with findings.
+
+    Raises
+    ------
+    InputError
+        If `output` is no output of `classify`, or its runs answered another tree.
+    """
+    tree = load_tree(config.tree)
+    _check_tree(config, tree)
+    recount, findings = Recount(), 0
+    for finding in verify_output(config.output, tree, read_ids, recount):
+        findings += 1
+        say(f"FINDING {finding}")
+    say(f"verify: {verdict(recount, findings)}")
+    return 1 if findings else 0
+
+
+def verdict(recount: Recount, findings: int) -> str:
+    """What was found, in one line."""
+    if findings:
+        found = _count(findings, "finding")
+    else:
+        found = (
+            f"clean: {recount.rows:,} input rows = "
+            f"{recount.classified:,} classified + {recount.quarantined:,} quarantined, "
+            f"{_count(recount.units, 'unit')}, {_count(recount.files, 'file')}"
+        )
+    if recount.parts_removed:
+        found += "; the run's parts were removed by `tuningfork vacuum`, so the catalogue stands for itself"
+    if recount.orphans:
+        megabytes = sum(file.size for file in recount.orphans) / 1e6
+        orphans = _count(len(recount.orphans), "orphan")
+        found += f"; {orphans}, {megabytes:,.1f} MB: `tuningfork vacuum` removes them"
+    return found
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}" + ("" if number == 1 else "s")
+
+
+def _check_tree(config: VerifyConfig, tree: DecisionTree) -> None:
+    try:
+        plans = read_plans(config.output)
+    except InputError:
+        return  # an unreadable plan is a finding of its own
+    own = digest(tree.name, tree.columns, sorted(tree.gates.items()))
+    if plans and plans[-1].fingerprint.get("tree", own) != own:
+        raise InputError(
+            f"{config.output}: run {plans[-1].run} answered another decision tree than {config.tree}; "
+            "name the one it was given as tree=FILE"
+        )

@@ -1,0 +1,281 @@
+"""Recounting an output from its files: every input row once in the catalogue, or once in the quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from pipeline import storage
+from pipeline.catalogue.commit import RunSummary, open_catalogue, snapshot_files, summarize
+from pipeline.catalogue.layout import RunLayout, catalogue_uri, runs_folder
+from pipeline.catalogue.ledger import entry_uri, orphaned_parts, read_entry
+from pipeline.catalogue.plan import Plan, PlannedShard, digest, read_plans
+from pipeline.catalogue.verify_files import (
+    AFRESH,
+    Finding,
+    Run,
+    check_catalogue_file,
+    check_quarantine,
+    check_unit,
+)
+from pipeline.catalogue.verify_rows import Book, hash_rows
+from pipeline.errors import InputError
+from pipeline.tree import DecisionTree
+
+ReadIds = Callable[[str], pa.ChunkedArray]
+"""The object_id column of an input shard, as strings."""
+
+_INPUT = "restore the shard as it was, or classify what is there now with new_run=true"
+
+
+@dataclass
+class Recount:
+    """What was counted while an output was verified; the counts are those of the catalogue's snapshot."""
+
+    run: str = ""
+    rows: int = 0
+    units: int = 0
+    files: int = 0
+    classified: int = 0
+    quarantined: int = 0
+    orphans: list[storage.FileInfo] = field(default_factory=list)
+    parts_removed: bool = False
+
+
+def verify_output(
+    output: str, tree: DecisionTree, read_ids: ReadIds, recount: Recount | None = None
+) -> Iterator[Finding]:
+    """Recount an output: inputs, plan, ledger, parts, quarantine and the catalogue's snapshot.
+
+    The run that made the snapshot is verified, and the latest run if that isn't committed yet; runs that were
+    superseded are passed over.
+
+    Parameters
+    ----------
+    read_ids
+        Reads the object ids of an input shard; an `InputError` of it becomes a finding.
+    recount
+        Filled with what was counted.
+
+    Raises
+    ------
+    InputError
+        If `output` holds no run at all.
+    """
+    recount = Recount() if recount is None else recount
+    try:
+        plans = read_plans(output)
+    except InputError as error:
+        yield Finding("plan", str(error), "restore it: without the plan nothing can be recounted")
+        return
+    if not plans:
+        if not storage.list_files(runs_folder(output)):
+            raise InputError(
+                f"{output} is no output of classify: expected {runs_folder(output)}/<run>/plan.json"
+            )
+        yield Finding("plan", f"{runs_folder(output)}: expected a plan.json, found none", "restore it")
+        return
+    try:
+        table = open_catalogue(catalogue_uri(output))
+    except (DeltaError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        yield Finding("catalogue", f"{catalogue_uri(output)}/_delta_log can't be read: {reason}", AFRESH)
+        table = None
+    committed = [
+        plan for plan in plans if table is not None and table.transaction_version(plan.run) is not None
+    ]
+    if committed:
+        yield from _verify_run(
+            RunLayout(output, committed[-1].run), committed[-1], tree, read_ids, table, recount
+        )
+    if plans[-1] not in committed:
+        yield from _verify_run(RunLayout(output, plans[-1].run), plans[-1], tree, read_ids, None, recount)
+        yield Finding(
+            f"run {plans[-1].run}",
+            f"{catalogue_uri(output)}: expected this run's snapshot, found none: the run is not committed",
+            "give the same command again",
+        )
+
+
+def _verify_run(
+    layout: RunLayout,
+    plan: Plan,
+    tree: DecisionTree,
+    read_ids: ReadIds,
+    table: DeltaTable | None,
+    recount: Recount,
+) -> Iterator[Finding]:
+    parts = storage.list_files(layout.parts)  # before the ledger: a part is there before its entry
+    edited = list(check_plan(layout, plan))
+    yield from edited
+    if edited:  # all that follows would be held to numbers that nobody planned
+        for shard in plan.shards:
+            yield from check_shard(shard, read_ids, np.zeros(0, np.uint64))
+        return
+    run = Run(layout, plan, tree, {}, Book(plan), table is not None)
+    yield from check_ledger(run)
+    recount.orphans += orphaned_parts(parts, run.ledger.values())
+    for shard, start in zip(plan.shards, run.book.starts, strict=False):
+        yield from check_shard(shard, read_ids, run.book.ids[start : start + shard.rows])
+    removed = storage.exists(layout.parts_removed)
+    for unit in plan.units():
+        if unit.index in run.ledger and not removed:
+            yield from check_unit(run, unit, run.ledger[unit.index])
+    if table is None:
+        return
+    yield from check_quarantine(run)
+    files = snapshot_files(catalogue_uri(layout.output), table)
+    for file in files:
+        yield from check_catalogue_file(run, file)
+    yield from check_accounts(run)
+    if removed:
+        yield from check_classified(run)
+    yield from check_summary(run)
+    recount.run, recount.rows, recount.units, recount.files = plan.run, plan.rows, plan.unit_count, len(files)
+    recount.classified, recount.quarantined = int(run.book.catalogued.sum()), int(run.book.quarantined.sum())
+    recount.parts_removed = removed
+
+
+def check_plan(layout: RunLayout, plan: Plan) -> Iterator[Finding]:
+    """The plan against its own fingerprint and its place."""
+    advice = "restore the plan as it was written, or " + AFRESH
+    inputs = digest([shard.model_dump() for shard in plan.shards])
+    for what, expected, found in (
+        ("shards of fingerprint", plan.fingerprint.get("input"), inputs),
+        ("unit_rows", plan.fingerprint.get("unit_rows"), str(plan.unit_rows)),
+        ("run", digest(plan.fingerprint)[:12], plan.run.partition("-")[0]),
+    ):
+        if expected != found:
+            problem = (
+                f"{layout.plan}: expected {what} {str(expected)[:12]}, found {found[:12]}: it was edited"
+            )
+            yield Finding("plan", problem, advice)
+
+
+def check_ledger(run: Run) -> Iterator[Finding]:
+    """The entries against the units of the plan; fills the run's ledger with those that are sound."""
+    units = run.plan.unit_count
+    present = set()
+    for file in storage.list_files(run.layout.ledger, ".json"):
+        stem = storage.name(file.uri).removesuffix(".json")
+        index = int(stem) if stem.isdecimal() else -1
+        if not 0 <= index < units:
+            yield Finding(
+                f"unit {stem}",
+                f"{file.uri}: expected units 0 to {units - 1}, found this",
+                f"remove {file.uri}",
+            )
+            continue
+        present.add(index)
+        try:
+            entry = read_entry(file.uri)
+        except InputError as error:
+            yield Finding(f"unit {index}", str(error), run.redo(index))
+            continue
+        if entry.unit != index:
+            yield Finding(
+                f"unit {index}", f"{file.uri}: expected unit {index}, found {entry.unit}", run.redo(index)
+            )
+            continue
+        run.ledger[index] = entry
+    advice = AFRESH if run.committed else "give the same command again"
+    for first, last in _ranges(index for index in range(units) if index not in present):
+        problem = f"{entry_uri(run.layout, first)}: expected a ledger entry, found none"
+        yield Finding(_unit_name(first, last), problem, advice)
+
+
+def check_shard(shard: PlannedShard, read_ids: ReadIds, hashes: NDArray[np.uint64]) -> Iterator[Finding]:
+    """An input shard as it is against the plan; sets the hashes of its object ids."""
+    try:
+        info = storage.file_info(shard.uri)
+        ids = read_ids(shard.uri)
+    except InputError as error:
+        yield Finding("input", str(error), _INPUT)
+        return
+    for what, expected, found in (
+        ("bytes", shard.size, info.size),
+        ("etag", shard.etag, info.etag),
+        ("rows", shard.rows, len(ids)),
+    ):
+        if expected != found:
+            yield Finding(
+                "input", f"{shard.uri}: expected {what} {expected} as planned, found {found}", _INPUT
+            )
+    if len(ids) == len(hashes):
+        hashes[:] = hash_rows(pa.table({"object_id": ids}))
+
+
+def check_accounts(run: Run) -> Iterator[Finding]:
+    """Every input row once in the catalogue or once in the quarantine, and no object_id twice."""
+    book = run.book
+    for wrong, what in (
+        (~book.catalogued & ~book.quarantined, "in neither"),
+        (book.catalogued & book.quarantined, "in both"),
+    ):
+        places = np.flatnonzero(wrong)
+        units = book.units(places)
+        for first, last in _ranges(np.unique(units).tolist()):
+            inside = places[(units >= first) & (units <= last)]
+            found = f"{len(inside):,} {what}, such as {book.name(int(inside[0]))}"
+            problem = f"{run.layout.output}: expected each row in catalogue or quarantine, found {found}"
+            yield Finding(_unit_name(first, last), problem, AFRESH)
+    places = np.flatnonzero(book.catalogued & (book.ids != 0))
+    order = places[np.argsort(book.ids[places], kind="stable")]
+    for i in np.flatnonzero(book.ids[order][1:] == book.ids[order][:-1])[:1]:
+        twins = f"{book.name(int(order[i]))} and {book.name(int(order[i + 1]))}"
+        problem = (
+            f"{catalogue_uri(run.layout.output)}: expected each object_id once, found that of {twins} twice"
+        )
+        yield Finding("catalogue", problem, AFRESH)
+
+
+def check_classified(run: Run) -> Iterator[Finding]:
+    """The ledger's counts against the catalogue's rows, for a run whose parts are no more."""
+    units = run.book.units(np.flatnonzero(run.book.catalogued))
+    counts = np.bincount(units, minlength=run.plan.unit_count)
+    for index, entry in run.ledger.items():
+        if counts[index] != entry.classified:
+            problem = f"expected {counts[index]} classified as in the catalogue, found {entry.classified}"
+            yield Finding(f"unit {index}", f"{entry_uri(run.layout, index)}: {problem}", AFRESH)
+
+
+def check_summary(run: Run) -> Iterator[Finding]:
+    """The run's summary against its ledger."""
+    try:
+        found = RunSummary.model_validate_json(storage.read_bytes(run.layout.summary))
+    except InputError as error:
+        yield Finding("summary", str(error), AFRESH)
+        return
+    except ValidationError as error:
+        problem = f"{run.layout.summary}: expected a summary, found {error.errors()[0]['msg']}"
+        yield Finding("summary", problem, AFRESH)
+        return
+    expected = summarize(run.plan, run.ledger, found.seconds)
+    for name in ("run", "rows", "classified", "quarantined"):
+        values = getattr(expected, name), getattr(found, name)
+        if run.complete and values[0] != values[1]:
+            problem = f"{run.layout.summary}: expected {name} {values[0]} as in the ledger, found {values[1]}"
+            yield Finding("summary", problem, AFRESH)
+
+
+def _ranges(indices: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Runs of neighbouring numbers, as (first, last)."""
+    first = last = None
+    for index in indices:
+        if last is not None and index != last + 1:
+            yield first or 0, last
+            first = None
+        first, last = index if first is None else first, index
+    if last is not None:
+        yield first or 0, last
+
+
+def _unit_name(first: int, last: int) -> str:
+    return f"unit {first}" if first == last else f"units {first} to {last}"

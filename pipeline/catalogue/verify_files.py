@@ -1,0 +1,224 @@
+"""The files of a run under verification: its parts, its quarantine, and the catalogue's."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline import storage
+from pipeline.catalogue.commit import SnapshotFile
+from pipeline.catalogue.layout import RunLayout
+from pipeline.catalogue.ledger import LedgerEntry, StoredTable, entry_uri
+from pipeline.catalogue.plan import Plan, WorkUnit
+from pipeline.catalogue.schema import QUARANTINE_SCHEMA, catalogue_schema
+from pipeline.catalogue.verify_rows import (
+    Book,
+    Tally,
+    catalogue_problems,
+    hash_rows,
+    input_places,
+    quarantine_problems,
+    reject_places,
+    repetition_problems,
+)
+from pipeline.errors import InputError
+from pipeline.tree import DecisionTree
+
+AFRESH = "restore the file, or classify again with new_run=true"
+_BATCH_ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that isn't as it must be: what it is about, what is wrong, and what to do."""
+
+    about: str
+    problem: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.problem}; {self.advice}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run under verification; its ledger fills as its entries are checked."""
+
+    layout: RunLayout
+    plan: Plan
+    tree: DecisionTree
+    ledger: dict[int, LedgerEntry]
+    book: Book
+    committed: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether every unit has a sound ledger entry."""
+        return len(self.ledger) == self.plan.unit_count
+
+    def redo(self, unit: int) -> str:
+        """How to get a unit's files again."""
+        if self.committed:
+            return AFRESH
+        return f"remove {entry_uri(self.layout, unit)} and give the same command again"
+
+
+def check_unit(run: Run, unit: WorkUnit, entry: LedgerEntry) -> Iterator[Finding]:
+    """A unit's files against its entry, the plan, the inputs and the tree; enters its rows into the book."""
+    about, redo, book = f"unit {unit.index}", run.redo(unit.index), run.book
+    entered = entry_uri(run.layout, unit.index)
+    if entry.rows != unit.rows:
+        yield Finding(about, f"{entered}: expected {unit.rows} rows as planned, found {entry.rows}", redo)
+    try:
+        part = _read_stored(run, entry.part, entry.classified, catalogue_schema(run.tree))
+        rejects = _read_stored(run, entry.rejects, entry.rows - entry.classified, QUARANTINE_SCHEMA)
+    except InputError as error:
+        yield Finding(about, str(error), redo)
+        return
+    reasons = dict(Counter(rejects["reason"].to_pylist()))
+    if reasons != entry.quarantined:
+        yield Finding(
+            about, f"{entered}: expected {entry.quarantined} as in its rejects, found {reasons}", redo
+        )
+    places, rejected = input_places(book, part), reject_places(book, rejects)
+    for stored, rows, problems in (
+        (entry.part, part, catalogue_problems(run.plan, run.tree, book, part, places)),
+        (entry.rejects, rejects, quarantine_problems(book, rejects, rejected)),
+    ):
+        tally = Tally()
+        tally.add(problems, rows)
+        for line in tally.lines():
+            yield Finding(about, f"{_stored_uri(run, stored)}: {line}", redo)
+    start = int(book.unit_starts[unit.index])
+    offsets = np.concatenate([places, rejected]) - start
+    times = np.bincount(offsets[(offsets >= 0) & (offsets < unit.rows)], minlength=unit.rows)
+    for offset in np.flatnonzero(times != 1)[:1]:
+        problem = f"expected each input row once, found {book.name(start + offset)} {times[offset]} times"
+        yield Finding(about, f"{_stored_uri(run, entry.part or entry.rejects)}: {problem}", redo)
+    for found, table in ((places, part), (rejected, rejects)):
+        book.rows[found[found >= 0]] = hash_rows(table)[found >= 0]
+    book.rejected[rejected[rejected >= 0]] = True
+
+
+def check_quarantine(run: Run) -> Iterator[Finding]:
+    """The run's quarantine against the units' rejects, the ledger and the inputs; enters it into the book."""
+    uri, book = run.layout.quarantine, run.book
+    try:
+        rows = _read_table(uri, QUARANTINE_SCHEMA)
+    except InputError as error:
+        book.quarantined[:] = book.rejected  # so that one missing file isn't a finding for each row too
+        yield Finding("quarantine", str(error), AFRESH)
+        return
+    places = reject_places(book, rows)
+    tally = Tally()
+    tally.add(quarantine_problems(book, rows, places), rows)
+    tally.add(repetition_problems(book, rows, places, book.quarantined, lambda i: "another row"), rows)
+    for line in tally.lines():
+        yield Finding("quarantine", f"{uri}: {line}", AFRESH)
+    expected: Counter[str] = Counter()
+    for entry in run.ledger.values():
+        expected.update(entry.quarantined)
+    found = Counter(rows["reason"].to_pylist())
+    if run.complete and found != expected:
+        problem = f"{uri}: expected {dict(expected)} as in the ledger, found {dict(found)}"
+        yield Finding("quarantine", problem, AFRESH)
+
+
+def check_catalogue_file(run: Run, file: SnapshotFile) -> Iterator[Finding]:
+    """A file of the snapshot against the Delta log, the parts, the inputs and the tree."""
+    tally, rows = Tally(), 0
+    try:
+        size = storage.file_info(file.uri).size
+        if size != file.size:
+            raise InputError(f"{file.uri}: expected {file.size} bytes as in the Delta log, found {size}")
+        for table in _batches(file.uri, catalogue_schema(run.tree)):
+            places = input_places(run.book, table)
+            tally.add(catalogue_problems(run.plan, run.tree, run.book, table, places), table)
+            difference = functools.partial(_difference, run, table, places)
+            tally.add(repetition_problems(run.book, table, places, run.book.catalogued, difference), table)
+            rows += len(table)
+        if rows != file.rows:
+            raise InputError(f"{file.uri}: expected {file.rows} rows as in the Delta log, found {rows}")
+    except InputError as error:
+        yield Finding("catalogue", str(error), AFRESH)
+    for line in tally.lines():
+        yield Finding("catalogue", f"{file.uri}: {line}", AFRESH)
+
+
+def _difference(run: Run, rows: pa.Table, places: NDArray[np.int64], i: int) -> str:
+    """The first column in which a row of the catalogue differs from what its unit wrote."""
+    place = places[i : i + 1]
+    if run.book.rejected[place[0]]:
+        return "a row that its unit rejected"
+    entry = run.ledger[int(run.book.units(place)[0])]
+    part = _read_stored(run, entry.part, entry.classified, catalogue_schema(run.tree))
+    match = int(np.flatnonzero(input_places(run.book, part) == place[0])[0])
+    ours, theirs = rows.slice(i, 1).to_pylist()[0], part.slice(match, 1).to_pylist()[0]
+    name = next(name for name in ours if ours[name] != theirs[name])
+    return f"{name}={ours[name]!r} where the part has {theirs[name]!r}"
+
+
+def _stored_uri(run: Run, stored: StoredTable | None) -> str:
+    return run.layout.parts if stored is None else storage.join(run.layout.parts, stored.name)
+
+
+def _read_stored(run: Run, stored: StoredTable | None, rows: int, schema: pa.Schema) -> pa.Table:
+    """A unit's file, checked against its ledger entry."""
+    table = (
+        schema.empty_table()
+        if stored is None
+        else _read_table(_stored_uri(run, stored), schema, stored.sha256)
+    )
+    if len(table) != rows or (stored is not None and stored.rows != rows):
+        entered = "no file" if stored is None else f"{stored.rows} rows entered"
+        raise InputError(f"{_stored_uri(run, stored)}: expected {rows} rows, found {len(table)} ({entered})")
+    return table
+
+
+def _read_table(uri: str, schema: pa.Schema, sha256: str | None = None) -> pa.Table:
+    data = storage.read_bytes(uri)
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise InputError(f"{uri}: expected sha256 {sha256[:12]}… as in the ledger, found {found[:12]}…")
+    with _explained(uri):
+        table = pq.read_table(io.BytesIO(data))
+        table.validate(full=True)
+    _check_schema(uri, table.schema, schema)
+    return table
+
+
+def _batches(uri: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    fs, path = storage.filesystem(uri)
+    with _explained(uri), fs.open(path, "rb") as stream, pq.ParquetFile(stream) as file:
+        _check_schema(uri, file.schema_arrow, schema)
+        for batch in file.iter_batches(_BATCH_ROWS):
+            batch.validate(full=True)
+            yield pa.Table.from_batches([batch])
+
+
+@contextlib.contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """Turn what a torn Parquet file raises into one line that names it."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{uri}: expected Parquet, found {' '.join(str(error).split())}") from error
+
+
+def _check_schema(uri: str, found: pa.Schema, wanted: pa.Schema) -> None:
+    columns, expected = ([(field.name, field.type) for field in schema] for schema in (found, wanted))
+    if columns != expected:
+        other = next((column for column in expected if column not in columns), "no others")
+        raise InputError(
+            f"{uri}: expected the columns of the tree, found others: {other} is missing or misplaced"
+        )

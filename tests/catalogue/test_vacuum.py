@@ -1,0 +1,251 @@
+"""Vacuum removes what no run needs, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.catalogue import (
+    Removal,
+    apply_removal,
+    catalogue_uri,
+    commit_run,
+    find_removals,
+    parse_duration,
+    read_ledger,
+)
+from pipeline.tree import DecisionTree
+from tests.jobs.damage import Made, truncate
+from tests.jobs.outputs import commit, make_output, plan_run, record, rerun
+from tests.tables import snapshot
+
+HOUR = 3600.0
+DAY = timedelta(days=1)
+
+
+def vacuum(made: Made, grace: timedelta = DAY, parts: bool = False) -> list[Removal]:
+    found = list(find_removals(made.layout.output, grace, parts))
+    for removal in found:
+        apply_removal(made.layout.output, removal)
+    return found
+
+
+def leave(path: Path, age: float = 48 * HOUR) -> Path:
+    """Write a file as if that many seconds ago."""
+    path.write_bytes(b"left over")
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def made(tmp_path: Path, tree: DecisionTree) -> Made:
+    layout, plan = make_output(tmp_path, tree)
+    return Made(tmp_path, layout, plan, tree)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("24h", timedelta(hours=24)),
+        ("7d", timedelta(days=7)),
+        ("90m", timedelta(minutes=90)),
+        ("0s", timedelta(0)),
+        ("2w", timedelta(weeks=2)),
+    ],
+)
+def test_durations(text: str, expected: timedelta) -> None:
+    assert parse_duration(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "24", "h", "24 h", "-1h", "1.5h", "1h30m", "24H", "9999999d", "١h"])
+def test_what_is_no_duration_is_named(text: str) -> None:
+    with pytest.raises(
+        ValueError, match="is no duration; expected a number and s, m, h, d or w, such as 90m"
+    ):
+        parse_duration(text)
+
+
+def test_a_sound_output_has_nothing_to_remove(made: Made) -> None:
+    assert vacuum(made, timedelta(0)) == []
+
+
+def test_orphans_and_leftovers_go_once_they_are_old(made: Made) -> None:
+    before = files(made.folder)
+    parts = Path(made.layout.parts)
+    for age in (HOUR / 2, 48 * HOUR):
+        leave(parts / f"00000001-{int(age):08x}.parquet", age)
+        leave(parts / f".00000001-0123abcd.parquet.{int(age):08x}", age)
+        leave(Path(made.layout.ledger) / f".00000001.json.{int(age):08x}", age)
+        leave(Path(made.layout.output) / f".report.html.{int(age):08x}", age)
+    removed = vacuum(made)
+    assert sum(len(removal.files) for removal in removed) == 4
+    assert sum(removal.bytes for removal in removed) == 4 * len(b"left over")
+    assert len(files(made.folder) - before) == 4
+    # With no grace the young orphan goes; a leftover may be a write in progress for an hour.
+    vacuum(made, timedelta(0))
+    assert len(files(made.folder) - before) == 3
+    assert before <= files(made.folder)
+    assert made.verify() == []
+
+
+def test_strangers_stay(made: Made) -> None:
+    """What the pipeline didn't make is none of vacuum's business."""
+    for name in ("notes.txt", "runs/mine/parts/00000001-0123abcd.parquet", "cutouts/.a.parquet.0123abcd"):
+        path = Path(made.layout.output) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        leave(path)
+    leave(Path(made.layout.folder) / "notes.txt")
+    leave(Path(made.layout.parts) / "00000001.parquet")
+    before = files(made.folder)
+    vacuum(made, timedelta(0))
+    assert files(made.folder) == before
+
+
+def test_a_part_about_to_be_entered_stays(tmp_path: Path, tree: DecisionTree) -> None:
+    """Of a run that is going, what may get its ledger entry in a moment stays whatever the grace."""
+    layout, plan = plan_run(tmp_path, tree)
+    record(layout, tree, next(plan.units()))
+    made = Made(tmp_path, layout, plan, tree)
+    pending = leave(Path(layout.parts) / "00000001-0123abcd.parquet", 60)
+    leave(Path(layout.parts) / "00000000-0123abcd.parquet", 60)
+    (removal,) = vacuum(made, timedelta(0))
+    assert [Path(file.uri).name for file in removal.files] == ["00000000-0123abcd.parquet"]
+    assert pending.exists()
+    assert read_ledger(layout).keys() == {0}
+
+
+def test_parts_of_committed_runs_go_only_when_asked(made: Made) -> None:
+    layout, plan = rerun(made.folder, made.plan)
+    record(layout, made.tree, next(plan.units()))
+    before = files(made.folder)
+    assert vacuum(made, timedelta(0)) == []
+    (removal,) = vacuum(made, timedelta(0), parts=True)
+    gone = before - files(made.folder)
+    assert len(gone) == len(removal.files) == 8
+    assert all(f"runs/{made.plan.run}/parts/" in name for name in gone)
+    assert Path(made.layout.parts_removed).exists()
+    assert all("units 1 to 3" in line or "not committed" in line for line in made.verify())
+    assert vacuum(made, timedelta(0), parts=True) == []
+
+
+def test_a_run_without_its_parts_stays_complete(made: Made) -> None:
+    """Committing it again changes nothing: the quarantine isn't made anew from rejects that are gone."""
+    vacuum(made, parts=True)
+    commit_run(made.layout, made.tree, made.plan, read_ledger(made.layout))
+    assert made.verify() == []
+
+
+def test_a_damaged_ledger_is_left_alone(made: Made) -> None:
+    """A torn entry's part looks like an orphan, and may be all that is left of the unit."""
+    truncate(made.entry(1))
+    before = files(made.folder)
+    (note,) = vacuum(made, timedelta(0), parts=True)
+    assert (note.files, files(made.folder)) == ((), before)
+    assert "00000001.json is not a ledger entry" in note.what
+    made.entry(1).unlink()
+    (note,) = vacuum(made, timedelta(0), parts=True)
+    assert files(made.folder) | {str(made.entry(1).relative_to(made.folder))} == before
+    assert "its ledger has 3 of 4 units" in note.what
+
+
+def test_parts_stay_where_the_quarantine_is_gone(made: Made) -> None:
+    Path(made.layout.quarantine).unlink()
+    before = files(made.folder)
+    (note,) = vacuum(made, timedelta(0), parts=True)
+    assert files(made.folder) == before
+    assert "quarantine.parquet is gone" in note.what
+
+
+def test_superseded_files_go_past_the_retention_of_the_table(made: Made) -> None:
+    layout, plan = rerun(made.folder, made.plan)
+    for unit in plan.units():
+        record(layout, made.tree, unit, seed=7)
+    commit(layout, made.tree, plan)
+    assert vacuum(made, timedelta(0)) == []  # the table keeps history for a week
+    table = DeltaTable(catalogue_uri(layout.output))
+    table.alter.set_table_properties({"delta.deletedFileRetentionDuration": "interval 0 hours"})
+    rows = snapshot(str(made.catalogue))
+    old = made.catalogue / Path(DeltaTable(str(made.catalogue), version=0).file_uris()[0]).name
+    size = old.stat().st_size
+    time.sleep(0.01)
+    (removal,) = vacuum(made, timedelta(0))
+    assert (removal.about, removal.bytes, old.exists()) == ("catalogue", size, False)
+    assert snapshot(str(made.catalogue)).equals(rows)
+    assert made.verify() == []
+
+
+LEFTOVERS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                "parts/{unit:08d}-{salt:08x}.parquet",
+                "parts/{unit:08d}-{salt:08x}-rejects.parquet",
+                "parts/.{unit:08d}-0123abcd.parquet.{salt:08x}",
+                "ledger/.{unit:08d}.json.{salt:08x}",
+                ".plan.json.{salt:08x}",
+                ".quarantine.parquet.{salt:08x}",
+            ]
+        ),
+        st.integers(0, 5),
+        st.floats(0, 72 * HOUR),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    leftovers=LEFTOVERS,
+    aged=st.booleans(),
+    grace=st.sampled_from(["0s", "90m", "24h", "7d"]),
+    parts=st.booleans(),
+    done=st.integers(0, 4),
+)
+def test_vacuum_makes_no_output_unclean(
+    tmp_path_factory: pytest.TempPathFactory,
+    tree: DecisionTree,
+    leftovers: list[tuple[str, int, float]],
+    aged: bool,
+    grace: str,
+    parts: bool,
+    done: int,
+) -> None:
+    """Whatever lies about, of whatever age: a clean run stays clean, a pending one can be finished."""
+    folder = tmp_path_factory.mktemp("vacuum")
+    layout, plan = make_output(folder, tree)
+    pending_layout, pending = rerun(folder, plan)
+    units = list(pending.units())
+    for unit in units[:done]:
+        record(pending_layout, tree, unit)
+    made = Made(folder, layout, plan, tree)
+    if aged:
+        for path in folder.glob("out/runs/**/*"):
+            os.utime(path, (time.time() - 100 * HOUR,) * 2)
+    ages = {}
+    for salt, (name, unit, age) in enumerate(leftovers):
+        for run in (layout, pending_layout):
+            path = Path(run.folder) / name.format(unit=unit, salt=salt)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            leave(path, age)
+            ages[path.name] = age + 60
+    before = made.verify()
+    found = vacuum(made, parse_duration(grace), parts)
+    assert made.verify() == before
+    removed = {Path(file.uri).name for removal in found for file in removal.files}
+    assert all(timedelta(seconds=ages[name]) > parse_duration(grace) for name in removed & ages.keys())
+    assert parts or removed <= ages.keys()
+    for unit in units[done:]:
+        record(pending_layout, tree, unit)
+    commit(pending_layout, tree, pending)
+    assert made.verify() == []

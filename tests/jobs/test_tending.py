@@ -1,0 +1,144 @@
+"""The verbs verify, status and vacuum as their users run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import main
+from jobs.verify import verdict
+from pipeline.catalogue import Recount
+from pipeline.tree import DecisionTree, load_tree
+from tests.jobs.damage import Made, flip_bit, truncate
+from tests.jobs.outputs import make_output, plan_run, record
+
+
+@pytest.fixture(scope="module")
+def tree() -> DecisionTree:
+    return load_tree()
+
+
+@pytest.fixture
+def made(tmp_path: Path, tree: DecisionTree) -> Made:
+    layout, plan = make_output(tmp_path, tree)
+    return Made(tmp_path, layout, plan, tree)
+
+
+def run(capsys: pytest.CaptureFixture[str], verb: str, made: Made, *words: str) -> tuple[int, list[str]]:
+    with pytest.raises(SystemExit) as stop:
+        main([verb, made.layout.output, *words])
+    out, err = capsys.readouterr()
+    assert err == ""
+    return int(str(stop.value.code or 0)), out.splitlines()
+
+
+def leave_orphan(made: Made) -> Path:
+    path = Path(made.layout.parts) / "00000001-0123abcd.parquet"
+    path.write_bytes(b"0" * 1_300_000)
+    os.utime(path, (time.time() - 48 * 3600,) * 2)
+    return path
+
+
+def test_verify_says_that_all_is_well(capsys: pytest.CaptureFixture[str], made: Made) -> None:
+    status, lines = run(capsys, "verify", made)
+    assert status == 0
+    assert lines == ["verify: clean: 25 input rows = 21 classified + 4 quarantined, 4 units, 1 file"]
+
+
+def test_verify_tells_each_finding_on_a_line(capsys: pytest.CaptureFixture[str], made: Made) -> None:
+    flip_bit(made.part(3))
+    made.part(1).unlink()
+    status, lines = run(capsys, "verify", made)
+    assert status == 1
+    assert [line.partition(":")[0] for line in lines] == ["FINDING unit 1", "FINDING unit 3", "verify"]
+    assert lines[-1] == "verify: 2 findings"
+
+
+def test_verify_tells_of_orphans_and_vacuum_removes_them(
+    capsys: pytest.CaptureFixture[str], made: Made
+) -> None:
+    orphan = leave_orphan(made)
+    status, lines = run(capsys, "verify", made)
+    assert status == 0
+    assert lines[-1].endswith("1 file; 1 orphan, 1.3 MB: `tuningfork vacuum` removes them")
+    assert run(capsys, "vacuum", made, "grace=7d") == (0, ["vacuum: removed 0 files, 0 bytes"])
+    status, lines = run(capsys, "vacuum", made, "--dry-run")
+    assert orphan.exists()
+    assert lines[-1] == "vacuum: would remove 1 file, 1,300,000 bytes; nothing was removed"
+    status, lines = run(capsys, "vacuum", made)
+    assert not orphan.exists()
+    assert lines == [
+        f"run {made.plan.run}: 1 file, 1,300,000 bytes, orphans: parts that no ledger entry names ({orphan})",
+        "vacuum: removed 1 file, 1,300,000 bytes",
+    ]
+
+
+def test_verify_without_parts_says_so(capsys: pytest.CaptureFixture[str], made: Made) -> None:
+    assert run(capsys, "vacuum", made, "parts=true")[0] == 0
+    status, lines = run(capsys, "verify", made)
+    assert status == 0
+    assert "; the run's parts were removed by `tuningfork vacuum`" in lines[-1]
+
+
+def test_a_torn_plan_is_a_finding(capsys: pytest.CaptureFixture[str], made: Made) -> None:
+    truncate(Path(made.layout.plan))
+    status, lines = run(capsys, "verify", made)
+    assert (status, lines[-1]) == (1, "verify: 1 finding")
+
+
+def test_another_tree_is_refused(capsys: pytest.CaptureFixture[str], made: Made, tmp_path: Path) -> None:
+    tree = tmp_path / "tree.yaml"
+    source = Path(__file__).resolve().parents[2] / "configs" / "trees" / "galaxy_zoo_2.yaml"
+    shutil.copy(source, tree)
+    tree.write_text(tree.read_text().replace("name: galaxy_zoo_2", "name: mine"))
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", made.layout.output, f"tree={tree}"])
+    assert stop.value.code == 2
+    assert "answered another decision tree" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("recount", "findings", "expected"),
+    [
+        (Recount(), 1, "1 finding"),
+        (Recount(), 2000, "2,000 findings"),
+        (
+            Recount(rows=4000, classified=3991, quarantined=9, units=16, files=1),
+            0,
+            "clean: 4,000 input rows = 3,991 classified + 9 quarantined, 16 units, 1 file",
+        ),
+    ],
+)
+def test_verdicts(recount: Recount, findings: int, expected: str) -> None:
+    assert verdict(recount, findings) == expected
+
+
+def test_status_of_a_run_that_is_going(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tree: DecisionTree
+) -> None:
+    layout, plan = plan_run(tmp_path, tree)
+    record(layout, tree, next(plan.units()))
+    status, lines = run(capsys, "status", Made(tmp_path, layout, plan, tree))
+    assert status == 0
+    told = {line[:13].strip(): line[13:].strip() for line in lines}
+    assert told["state"] == "not committed"
+    assert told["units"] == "1 of 4 done, 3 pending"
+    assert told["galaxies"] == "9 classified of 25"
+    assert told["quarantined"] == "1 (1 truncated)"
+    assert told["rate"] == "13.3 galaxies/s"
+    assert told["time left"] == "0:00:01"
+    assert len({re.search(r"\S", line[13:]).start() for line in lines}) == 1  # type: ignore[union-attr]
+
+
+def test_status_for_scripts(capsys: pytest.CaptureFixture[str], made: Made) -> None:
+    status, lines = run(capsys, "status", made, "--json")
+    (found,) = json.loads("\n".join(lines))
+    assert status == 0
+    assert (found["run"], found["committed"], found["done"]) == (made.plan.run, True, 4)
+    assert sum(found["quarantined"].values()) == 4
