@@ -18,7 +18,8 @@ from ray.util.annotations import RayDeprecationWarning
 from pipeline.errors import InputError
 
 _UNBOUNDED = 1 << 50
-_NO_PROGRESS_SECONDS = 900
+_NO_PROGRESS_SECONDS = 1800
+"""Longer than a unit full of rows that time out takes (see `isolation`)."""
 
 
 @dataclass(frozen=True)
