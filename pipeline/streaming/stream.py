@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.exceptions import ExecutionTimeoutError
-from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
 from pipeline.catalogue import RunLayout, WorkUnit
 from pipeline.errors import InputError
@@ -128,6 +128,10 @@ def stream_units(
             f"nothing moved for {seconds:g} s, so the run was stopped; what is finished is kept: "
             "run the same command again to continue, and look at the cluster if it stops again"
         ) from error
+    except RayTaskError as error:
+        if isinstance(error.cause, InputError):  # Ray adds a traceback, and advice below the first line
+            raise InputError(str(error.cause).partition("\n")[0]) from error
+        raise
     except (RayActorError, WorkerCrashedError, OutOfMemoryError) as error:
         reason = " ".join(str(error).split())[:300]
         raise StreamError(

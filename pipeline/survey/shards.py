@@ -152,7 +152,7 @@ def group_ranges(shard_uri: str, start: int, stop: int) -> list[tuple[int, int]]
     """Rows [start, stop) of a shard cut where its row groups end; only the footer is read."""
     with _opened(shard_uri) as file:
         ends = _group_ends(file)
-        cuts = [start, *(int(end) for end in ends if start < end < stop), stop]
+        cuts = [start, *(int(end) for end in ends[:-1] if start < end < stop), stop]
     return [(first, last) for first, last in itertools.pairwise(cuts) if first < last]
 
 
