@@ -115,7 +115,8 @@ def _region(cutout: Mapping[str, Any]) -> Region:
         raise ImageError("empty", "the image is null")
     x, y = cutout["center_x"], cutout["center_y"]
     if (x is None) != (y is None):
-        raise ImageError("bad_center", f"center_x is {x} and center_y {y}; expected both or neither")
+        missing, there = ("center_x", "center_y") if x is None else ("center_y", "center_x")
+        raise ImageError("bad_center", f"{missing} is null and {there} isn't; expected both or neither")
     inject(cutout["image"])
     return cut_region(
         decode_image(cutout["image"]),

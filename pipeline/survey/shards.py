@@ -161,7 +161,10 @@ def _read_sound(shard_uri: str, start: int, stop: int) -> SalvagedRows:
         table = _read_range(file, shard_uri, start, stop)
     conformed = conform(table)
     problems = {
-        row: ("bad_object_id", f"object_id {conformed['object_id'][row].as_py()[:100]!r} is not UTF-8 text")
+        row: (
+            "bad_object_id",
+            f"object_id '{conformed['object_id'][row].as_py()[:100]}' is not text (UTF-8), as ids must be",
+        )
         for row in undecodable_ids(table["object_id"])
     }
     return SalvagedRows(conformed, problems)
@@ -209,7 +212,7 @@ def _group_ends(file: pq.ParquetFile) -> NDArray[np.int64]:
 def read_ids(shard_uri: str) -> pa.ChunkedArray:
     """The ``object_id`` column of a shard, as strings; no image is fetched.
 
-    Where a row group's ids are damaged they are null: `salvage_rows` says what is wrong with its rows.
+    An id that is damaged or not UTF-8 is null: `salvage_rows` says what is wrong with its row.
 
     Raises
     ------
@@ -219,7 +222,7 @@ def read_ids(shard_uri: str) -> pa.ChunkedArray:
     try:
         with _opened(shard_uri) as file:
             check_columns(file.schema_arrow, shard_uri)
-            return readable_ids(file.read(columns=["object_id"])["object_id"])
+            return _sure_ids(file.read(columns=["object_id"])["object_id"])
     except DamagedShard:
         with _opened(shard_uri) as file:
             rows = file.metadata.num_rows
@@ -227,10 +230,19 @@ def read_ids(shard_uri: str) -> pa.ChunkedArray:
     return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], pa.string())
 
 
+def _sure_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    ids, bad = readable_ids(column), undecodable_ids(column)
+    if not bad:
+        return ids
+    return pa.chunked_array(
+        [[None if row in bad else name for row, name in enumerate(ids.to_pylist())]], pa.string()
+    )
+
+
 def _group_ids(uri: str, start: int, stop: int) -> pa.ChunkedArray:
     try:
         with _opened(uri) as file:
-            return readable_ids(_read_range(file, uri, start, stop, ("object_id",))["object_id"])
+            return _sure_ids(_read_range(file, uri, start, stop, ("object_id",))["object_id"])
     except DamagedShard:
         return pa.chunked_array([pa.nulls(stop - start, pa.string())])
 
