@@ -23,7 +23,7 @@ DECODED_SCHEMA = pa.schema(
         ("dec", pa.float64()),
         ("reason", pa.string()),
         ("message", pa.string()),
-        ("pixels", pa.binary()),
+        ("pixels", pa.large_binary()),  # 2 GB and more where a unit's images are large
         ("side", pa.int32()),
         ("center_x", pa.float64()),
         ("center_y", pa.float64()),

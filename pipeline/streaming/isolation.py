@@ -23,7 +23,7 @@ from pipeline.catalogue.plan import WorkUnit
 from pipeline.errors import InputError
 from pipeline.streaming.child import pack, unpack
 from pipeline.streaming.limits import DecodeLimits
-from pipeline.survey.shards import group_ranges
+from pipeline.survey.shards import StorageTrouble, group_ranges
 
 _START_SECONDS = 120.0
 _READ_SECONDS = 900.0
@@ -114,7 +114,7 @@ class IsolatedDecoder:
         Raises
         ------
         InputError
-            If the shard can't be read.
+            If the shard or the store is at fault.
         """
         self._timeouts = 0
         pieces = group_ranges(unit.shard, unit.start, unit.stop)
@@ -188,6 +188,12 @@ class _Child:
             message = self._receive(_READ_SECONDS if known is None else seconds + _GRACE_SECONDS)
             if message is None:
                 ending = self._ending(seconds)
+                if known is None and ending.reason != "killed_decoder":
+                    # Too slow, or killed from outside: that is the store's fault or the machine's.
+                    raise StorageTrouble(
+                        f"reading {request['shard']} took more than {_READ_SECONDS:g} s, or memory ran out; "
+                        "look at the store and the machine, then run the same command again"
+                    )
                 raise ChildDied(known, ending.reason, ending.how)
             kind = message.pop("kind")
             if kind == "end":

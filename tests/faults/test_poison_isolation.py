@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,8 +18,10 @@ from hypothesis import strategies as st
 
 from pipeline.catalogue import WorkUnit
 from pipeline.errors import InputError
+from pipeline.streaming import isolation
 from pipeline.streaming.decode import DecodeActor, decode_unit, unit_of
 from pipeline.streaming.isolation import ChildDied, IsolatedDecoder, decode_around_culprits
+from pipeline.survey.shards import StorageTrouble
 from tests.faults.poison import LIMITS, galaxy, poisoned_shard, write_shard
 
 
@@ -122,6 +126,47 @@ def test_a_shard_that_is_gone_is_no_death(tmp_path: Path, decoder: IsolatedDecod
     write_shard(shard, [{"object_id": "a", "image": galaxy(0)}])
     with pytest.raises(InputError, match="has 1 rows; expected rows 0 to 2"):
         decoder.decode(WorkUnit(0, str(shard), 0, 2))
+
+
+def test_a_store_that_never_answers_quarantines_nothing(
+    tmp_path: Path, decoder: IsolatedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child waits for a pipe that nobody writes to."""
+    shard = Path(write_shard(tmp_path / "s.parquet", [{"object_id": "a", "image": galaxy(0)}]))
+    decoder.decode(WorkUnit(0, str(shard), 0, 1))
+    monkeypatch.setattr(isolation, "group_ranges", lambda shard, start, stop: [(start, stop)])
+    monkeypatch.setattr(isolation, "_READ_SECONDS", 0.5)
+    monkeypatch.setattr(isolation, "_GRACE_SECONDS", 0.1)
+    shard.unlink()
+    os.mkfifo(shard)
+    with pytest.raises(StorageTrouble, match=r"reading .*s\.parquet took more than 0\.5 s"):
+        decoder.decode(WorkUnit(0, str(shard), 0, 1))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_child_that_dies_as_it_reads(
+    tmp_path: Path, decoder: IsolatedDecoder, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """A crash is the shard's fault, and costs the row group; a kill came from outside."""
+    shard = tmp_path / "s.parquet"
+    os.mkfifo(shard)
+    monkeypatch.setattr(isolation, "group_ranges", lambda shard, start, stop: [(0, 3), (3, stop)])
+    receive = isolation._Child._receive
+
+    def killing(child: isolation._Child, seconds: float) -> dict[str, Any] | None:
+        if seconds == isolation._READ_SECONDS:
+            os.kill(child._process.pid, number)
+        return receive(child, seconds)
+
+    monkeypatch.setattr(isolation._Child, "_receive", killing)
+    unit = WorkUnit(0, str(shard), 0, 5)
+    if number == signal.SIGKILL:
+        with pytest.raises(StorageTrouble, match="memory ran out"):
+            decoder.decode(unit)
+        return
+    rows = decoder.decode(unit)
+    assert [(row["row"], row["reason"]) for row in rows] == [(row, "unreadable_rows") for row in range(5)]
+    assert "SIGSEGV" in rows[0]["message"]
 
 
 def test_a_child_that_cannot_start_quarantines_nothing(
