@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+import zlib
 
 import numpy as np
 import simplejpeg
@@ -98,6 +99,28 @@ def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(pixels, dtype=np.uint8)
 
 
+def _check_png(data: bytes) -> None:
+    """Walk the chunks: the decoder itself passes over checksums, and over what follows the last pixel."""
+    position, kinds = 8, set()
+    while position < len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind, end = data[position + 4 : position + 8], position + 12 + length
+        if end > len(data):
+            raise ImageError("truncated", f"the PNG ends inside its {kind!r} chunk, at byte {len(data)}")
+        stored = int.from_bytes(data[end - 4 : end], "big")
+        if zlib.crc32(memoryview(data)[position + 4 : end - 4]) != stored:
+            raise ImageError(
+                "damaged", f"the checksum of the PNG's {kind!r} chunk at byte {position} is wrong"
+            )
+        kinds.add(kind)
+        if kind == b"IEND":
+            break
+        position = end
+    for kind in (b"IHDR", b"IDAT", b"IEND"):
+        if kind not in kinds:
+            raise ImageError("truncated", f"the PNG has no {kind.decode()} chunk")
+
+
 def _decode_png(data: bytes) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
@@ -105,6 +128,7 @@ def _decode_png(data: bytes) -> NDArray[np.uint8]:
             image = Image.open(io.BytesIO(data), formats=["PNG"])
         _check_size(image.width, image.height)
         _check_bands("RGBA" if "transparency" in image.info else image.mode)
+        _check_png(data)
         return np.asarray(image.convert("RGB"), dtype=np.uint8)
     except UnidentifiedImageError as error:  # its own message names an address in memory
         raise ImageError("damaged", "the PNG header can't be read") from error

@@ -67,8 +67,9 @@ def cut_region(
     scale = frame / FRAME_PIXELS
     if not (frame > 0 and math.isfinite(frame)) or region_side(scale, reach) > MAX_SIDE:
         most = (MAX_SIDE - 4) / 2 / reach * FRAME_PIXELS
+        what = "the image's larger side" if frame_pixels is None else "frame_pixels"
         raise ImageError(
-            "bad_frame", f"frame_pixels is {frame:g}; expected more than 0 and at most {most:.0f}"
+            "bad_frame", f"{what} is {frame:g}; expected more than 0 and at most {most:.0f} pixels"
         )
     x, y = center if center is not None else ((width - 1) / 2, (height - 1) / 2)
     if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):

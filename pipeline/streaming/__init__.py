@@ -1,9 +1,16 @@
 """The stream: work units → decode actors → model actors → sink, on Ray Data."""
 
-from pipeline.streaming.cluster import StreamResources, connect, plan_resources
-from pipeline.streaming.stream import StreamSettings, UnitDone, stream_units
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.streaming.cluster import StreamResources, connect, plan_resources
+    from pipeline.streaming.stream import StreamError, StreamSettings, UnitDone, stream_units
 
 __all__ = [
+    "StreamError",
     "StreamResources",
     "StreamSettings",
     "UnitDone",
@@ -11,3 +18,20 @@ __all__ = [
     "plan_resources",
     "stream_units",
 ]
+
+_HOMES = {
+    "StreamResources": "cluster",
+    "connect": "cluster",
+    "plan_resources": "cluster",
+    "StreamError": "stream",
+    "StreamSettings": "stream",
+    "UnitDone": "stream",
+    "stream_units": "stream",
+}
+
+
+# Looked up when used, so that decode actors load no torch, and the processes that isolate them no Ray.
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -19,7 +19,8 @@ from pipeline.errors import InputError
 from pipeline.faults import DRIVER_PID
 
 _UNBOUNDED = 1 << 50
-_NO_PROGRESS_SECONDS = 900
+_NO_PROGRESS_SECONDS = 1800
+"""Longer than a unit full of rows that time out takes (see `isolation`)."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def connect() -> None:
     context.target_max_block_size = _UNBOUNDED
     context.raise_original_map_exception = True
     context.execution_no_progress_timeout_s = _NO_PROGRESS_SECONDS
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # What ends a run is raised and told in one line; Ray Data would print its traceback as well.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     # The one way there is to bound restarts (Ray 2.60).
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", RayDeprecationWarning)
 

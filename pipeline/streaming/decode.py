@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 import pyarrow as pa
+import ray
 
 from pipeline.catalogue.plan import WorkUnit
-from pipeline.geometry import averaging_transforms, reach
-from pipeline.images import ImageError, Region, cut_region, decode_image
-from pipeline.survey import read_rows
+from pipeline.streaming.isolation import IsolatedDecoder
+from pipeline.streaming.limits import DecodeLimits, memory_limit, time_limit
+from pipeline.streaming.rows import decode_row, read_patiently
 
 DECODED_SCHEMA = pa.schema(
     [
@@ -22,7 +23,7 @@ DECODED_SCHEMA = pa.schema(
         ("dec", pa.float64()),
         ("reason", pa.string()),
         ("message", pa.string()),
-        ("pixels", pa.binary()),
+        ("pixels", pa.large_binary()),  # 2 GB and more where a unit's images are large
         ("side", pa.int32()),
         ("center_x", pa.float64()),
         ("center_y", pa.float64()),
@@ -31,8 +32,6 @@ DECODED_SCHEMA = pa.schema(
     ]
 )
 """One row a galaxy; either `reason` is null or `pixels` is (raw RGB of side × side)."""
-
-_REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
 
 
 def unit_of(batch: pa.Table) -> WorkUnit:
@@ -43,65 +42,72 @@ def unit_of(batch: pa.Table) -> WorkUnit:
 
 
 class DecodeActor:
-    """Ray Data stage: a one-row batch that names a unit → the unit's galaxies (`DECODED_SCHEMA`)."""
+    """Ray Data stage: a one-row batch that names a unit → the unit's galaxies (`DECODED_SCHEMA`).
+
+    An actor decodes in its own process, as long as that has never died. One that was restarted decodes in a
+    child process from then on: so an input that kills its process kills an actor once, and the limit on
+    restarts is not used up by however many such inputs there are.
+
+    Parameters
+    ----------
+    limits
+        What decoding a row may take.
+    isolated
+        Whether to decode in a child process; by default as said above.
+    """
+
+    def __init__(self, limits: DecodeLimits | None = None, isolated: bool | None = None) -> None:
+        self._limits = limits or DecodeLimits()
+        self._isolated = _was_restarted() if isolated is None else isolated
+        self._decoder = IsolatedDecoder(self._limits)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Read and decode one unit."""
-        return decode_unit(unit_of(batch))
+        unit = unit_of(batch)
+        if not self._isolated:
+            try:
+                return decode_unit(unit, self._limits)
+            except MemoryError:
+                pass  # one row's fault or the unit's: decoded apart, that shows
+        started = time.perf_counter()
+        return _table(unit, self._decoder.decode(unit), time.perf_counter() - started)
 
 
-def decode_unit(unit: WorkUnit) -> pa.Table:
-    """Read and decode a unit; whatever is wrong with a row stays with that row.
+def _was_restarted() -> bool:
+    if not ray.is_initialized():
+        return False
+    context = ray.get_runtime_context()
+    return context.get_actor_id() is not None and bool(context.was_current_actor_reconstructed)
+
+
+def decode_unit(unit: WorkUnit, limits: DecodeLimits | None = None) -> pa.Table:
+    """Read and decode a unit in this process; whatever is wrong with a row stays with that row.
+
+    A row that passes the time limit ends the process by SIGALRM.
 
     Raises
     ------
     InputError
         If the shard itself can't be read.
+    MemoryError
+        If the unit takes more than its limit.
     """
+    limits = limits or DecodeLimits()
     started = time.perf_counter()
-    cutouts = read_rows(unit.shard, unit.start, unit.stop)
+    read = read_patiently(unit.shard, unit.start, unit.stop)
     duplicates = set(unit.duplicates)
-    rows = [
-        _decode_row(cutout, unit.start + offset, duplicates)
-        for offset, cutout in enumerate(cutouts.to_pylist())
-    ]
-    seconds = time.perf_counter() - started
+    rows = []
+    with memory_limit(limits.memory_bytes):
+        for offset, cutout in enumerate(read.table.to_pylist()):
+            row = unit.start + offset
+            with time_limit(limits.row_seconds):
+                rows.append(decode_row(cutout, row, row in duplicates, read.problems.get(offset)))
+    return _table(unit, rows, time.perf_counter() - started)
+
+
+def _table(unit: WorkUnit, rows: list[dict[str, Any]], seconds: float) -> pa.Table:
     shared = {"unit": unit.index, "shard": unit.shard, "decode_seconds": seconds}
     return pa.Table.from_pylist([row | shared for row in rows], schema=DECODED_SCHEMA)
-
-
-def _decode_row(cutout: dict[str, Any], row: int, duplicates: set[int]) -> dict[str, Any]:
-    known = {"row": row, "object_id": cutout["object_id"], "ra": cutout["ra"], "dec": cutout["dec"]}
-    try:
-        if not cutout["object_id"]:
-            raise ImageError("no_object_id", "object_id is empty; every galaxy needs one of its own")
-        if row in duplicates:
-            raise ImageError(
-                "duplicate_object_id",
-                f"object_id {cutout['object_id']!r} stands in an earlier row too; that one counts",
-            )
-        region = _region(cutout)
-    except ImageError as error:
-        return known | {"reason": error.reason, "message": error.message}
-    return known | {
-        "pixels": region.pixels.tobytes(),
-        "side": region.pixels.shape[0],
-        "center_x": region.center[0],
-        "center_y": region.center[1],
-        "scale": region.scale,
-    }
-
-
-def _region(cutout: dict[str, Any]) -> Region:
-    if cutout["image"] is None:
-        raise ImageError("empty", "the image is null")
-    x, y = cutout["center_x"], cutout["center_y"]
-    return cut_region(
-        decode_image(cutout["image"]),
-        _REACH,
-        center=None if x is None or y is None else (x, y),
-        frame_pixels=cutout["frame_pixels"],
-    )
 
 
 def input_name(shard: str, row: int) -> str:

@@ -7,16 +7,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import ray
-from ray.data import ActorPoolStrategy
+from ray.data import ActorPoolStrategy, DataContext
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
 from pipeline.catalogue import RunLayout, WorkUnit
+from pipeline.errors import InputError
 from pipeline.streaming.cluster import StreamResources
 from pipeline.streaming.decode import DecodeActor
+from pipeline.streaming.limits import DecodeLimits
 from pipeline.streaming.model import ModelActor
 from pipeline.streaming.sink import write_unit
 from pipeline.tree import load_tree
 
 _RETRIES = 3
+
+_DECODE_RESTARTS = 50
+"""Inputs that kill a decode actor take one restart of it (see `DecodeActor`); the rest is for lost nodes."""
+
+
+class StreamError(InputError):
+    """The stream came to an end before its units did; run again, it continues."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +62,22 @@ class UnitDone:
 
 
 def stream_units(
-    units: Sequence[WorkUnit], layout: RunLayout, settings: StreamSettings, resources: StreamResources
+    units: Sequence[WorkUnit],
+    layout: RunLayout,
+    settings: StreamSettings,
+    resources: StreamResources,
+    limits: DecodeLimits | None = None,
 ) -> Iterator[UnitDone]:
     """Classify units, yielding each once its rows are durable; not in order.
 
-    Every block of the stream is one whole unit. Actors are restarted a few times, never for ever.
+    Every block of the stream is one whole unit. Actors are restarted so many times, never for ever.
+
+    Raises
+    ------
+    StreamError
+        If actors keep dying, or nothing moves for a long time.
+    InputError
+        If a shard is gone, or its store keeps failing.
     """
     if not units:
         return
@@ -67,9 +89,10 @@ def stream_units(
             batch_size=None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=min(resources.decode_actors, len(units))),
+            fn_constructor_kwargs={"limits": limits},
             num_cpus=resources.decode_cpus,
-            max_restarts=_RETRIES,
-            max_task_retries=_RETRIES,
+            max_restarts=_DECODE_RESTARTS,
+            max_task_retries=_DECODE_RESTARTS,
         )
         .map_batches(
             ModelActor,
@@ -96,5 +119,22 @@ def stream_units(
             max_retries=_RETRIES,
         )
     )
-    for row in stream.iter_rows():
-        yield UnitDone(**row)
+    try:
+        for row in stream.iter_rows():
+            yield UnitDone(**row)
+    except ExecutionTimeoutError as error:
+        seconds = DataContext.get_current().execution_no_progress_timeout_s
+        raise StreamError(
+            f"nothing moved for {seconds:g} s, so the run was stopped; what is finished is kept: "
+            "run the same command again to continue, and look at the cluster if it stops again"
+        ) from error
+    except RayTaskError as error:
+        if isinstance(error.cause, InputError):  # Ray adds a traceback, and advice below the first line
+            raise InputError(str(error.cause).partition("\n")[0]) from error
+        raise
+    except (RayActorError, WorkerCrashedError, OutOfMemoryError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise StreamError(
+            f"the processes of a stage kept dying ({reason}); what is finished is kept: run the same command "
+            "again to continue, with fewer actors or a smaller unit_rows if memory is short"
+        ) from error

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.errors import InputError
-from pipeline.survey.cutouts import CUTOUT_SCHEMA, check_columns, conform
+from pipeline.survey.cutouts import (
+    CUTOUT_SCHEMA,
+    check_columns,
+    conform,
+    readable_ids,
+    undecodable_ids,
+)
 from pipeline.survey.manifest import MANIFEST, read_survey
 
 SUFFIX = ".parquet"
@@ -25,6 +34,33 @@ WRITTEN_BY = b"tuningfork.cutouts"
 """Key in a shard's Parquet metadata by which `ShardWriter`'s shards are known."""
 
 _READERS = 16
+
+_DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
+"""What Arrow raises about bytes that are no sound Parquet."""
+
+
+class DamagedShard(InputError):
+    """The bytes that the store gave are not sound Parquet; reading them again won't help."""
+
+
+class StorageTrouble(InputError):
+    """The store failed while a shard was read; reading again may help."""
+
+
+@dataclass(frozen=True)
+class SalvagedRows:
+    """Rows of a shard of which some may be unreadable.
+
+    Attributes
+    ----------
+    table
+        As `read_rows` gives it; all that couldn't be read is null.
+    problems
+        For each offset in the table that is bad as read: a reason's code, and a message.
+    """
+
+    table: pa.Table
+    problems: dict[int, tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -85,31 +121,130 @@ def read_rows(shard_uri: str, start: int, stop: int) -> pa.Table:
         If the shard can't be read, lacks a column or hasn't these rows.
     """
     with _opened(shard_uri) as file:
-        check_columns(file.schema_arrow, shard_uri)
-        if not 0 <= start <= stop <= file.metadata.num_rows:
-            raise InputError(
-                f"{shard_uri} has {file.metadata.num_rows} rows; expected rows {start} to {stop}: "
-                "if it changed since the run was planned, start a new run"
-            )
-        sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
-        ends = np.cumsum([0, *sizes])
-        groups = [g for g in range(len(sizes)) if ends[g] < stop and ends[g + 1] > start]
-        columns = [name for name in CUTOUT_SCHEMA.names if name in file.schema_arrow.names]
-        first = int(ends[groups[0]]) if groups else 0
-        return conform(file.read_row_groups(groups, columns=columns).slice(start - first, stop - start))
+        return conform(_read_range(file, shard_uri, start, stop))
+
+
+def salvage_rows(shard_uri: str, start: int, stop: int) -> SalvagedRows:
+    """Rows `start` to `stop` of a shard, without those of row groups whose bytes are damaged.
+
+    A row group counts as damaged when it was read twice and the store itself reported no failure.
+
+    Raises
+    ------
+    StorageTrouble
+        If the store fails: that is no fault of the rows.
+    InputError
+        If the shard is gone, its footer is damaged, it lacks a column or hasn't these rows.
+    """
+    try:
+        return _read_sound(shard_uri, start, stop)
+    except DamagedShard:
+        pieces = [_salvage_group(shard_uri, *bounds) for bounds in group_ranges(shard_uri, start, stop)]
+    problems: dict[int, tuple[str, str]] = {}
+    offset = 0
+    for piece in pieces:
+        problems |= {offset + row: problem for row, problem in piece.problems.items()}
+        offset += len(piece.table)
+    return SalvagedRows(pa.concat_tables([piece.table for piece in pieces]), problems)
+
+
+def group_ranges(shard_uri: str, start: int, stop: int) -> list[tuple[int, int]]:
+    """Rows [start, stop) of a shard cut where its row groups end; only the footer is read."""
+    with _opened(shard_uri) as file:
+        ends = _group_ends(file)
+        cuts = [start, *(int(end) for end in ends[:-1] if start < end < stop), stop]
+    return [(first, last) for first, last in itertools.pairwise(cuts) if first < last]
+
+
+def _read_sound(shard_uri: str, start: int, stop: int) -> SalvagedRows:
+    with _opened(shard_uri) as file:
+        table = _read_range(file, shard_uri, start, stop)
+    conformed = conform(table)
+    problems = {
+        row: (
+            "bad_object_id",
+            f"object_id '{conformed['object_id'][row].as_py()[:100]}' is not text (UTF-8), as ids must be",
+        )
+        for row in undecodable_ids(table["object_id"])
+    }
+    return SalvagedRows(conformed, problems)
+
+
+def _salvage_group(shard_uri: str, start: int, stop: int) -> SalvagedRows:
+    """Rows of one row group; if its bytes are damaged, just the ids, and not even they if they are."""
+    try:
+        return _read_sound(shard_uri, start, stop)
+    except DamagedShard as damage:
+        message = f"rows {start} to {stop - 1} lie in a damaged row group: {damage}; write the shard anew"
+    try:
+        with _opened(shard_uri) as file:
+            ids = conform(_read_range(file, shard_uri, start, stop, ("object_id",)))
+    except DamagedShard:
+        ids = pa.Table.from_pylist([{}] * (stop - start), schema=CUTOUT_SCHEMA)
+    return SalvagedRows(ids, dict.fromkeys(range(stop - start), ("unreadable_rows", message)))
+
+
+def _read_range(
+    file: pq.ParquetFile, uri: str, start: int, stop: int, names: Sequence[str] = tuple(CUTOUT_SCHEMA.names)
+) -> pa.Table:
+    check_columns(file.schema_arrow, uri)
+    if not 0 <= start <= stop <= file.metadata.num_rows:
+        raise InputError(
+            f"{uri} has {file.metadata.num_rows} rows; expected rows {start} to {stop}: "
+            "if it changed since the run was planned, start a new run"
+        )
+    ends = _group_ends(file)
+    groups = [g for g in range(len(ends) - 1) if ends[g] < stop and ends[g + 1] > start]
+    columns = [name for name in names if name in file.schema_arrow.names]
+    first = int(ends[groups[0]]) if groups else 0
+    read = file.read_row_groups(groups, columns=columns).slice(start - first, stop - start)
+    if len(read) != stop - start:
+        raise DamagedShard(f"{uri} is damaged: {len(read)} rows came where {stop - start} were expected")
+    return read
+
+
+def _group_ends(file: pq.ParquetFile) -> NDArray[np.int64]:
+    """Row at which each row group ends, from 0."""
+    sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+    return np.cumsum([0, *sizes])
 
 
 def read_ids(shard_uri: str) -> pa.ChunkedArray:
     """The ``object_id`` column of a shard, as strings; no image is fetched.
+
+    An id that is damaged or not UTF-8 is null: `salvage_rows` says what is wrong with its row.
 
     Raises
     ------
     InputError
         If the shard can't be read or lacks the column.
     """
-    with _opened(shard_uri) as file:
-        check_columns(file.schema_arrow, shard_uri)
-        return file.read(columns=["object_id"])["object_id"].cast(pa.string())
+    try:
+        with _opened(shard_uri) as file:
+            check_columns(file.schema_arrow, shard_uri)
+            return _sure_ids(file.read(columns=["object_id"])["object_id"])
+    except DamagedShard:
+        with _opened(shard_uri) as file:
+            rows = file.metadata.num_rows
+    pieces = [_group_ids(shard_uri, *bounds) for bounds in group_ranges(shard_uri, 0, rows)]
+    return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], pa.string())
+
+
+def _sure_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    ids, bad = readable_ids(column), undecodable_ids(column)
+    if not bad:
+        return ids
+    return pa.chunked_array(
+        [[None if row in bad else name for row, name in enumerate(ids.to_pylist())]], pa.string()
+    )
+
+
+def _group_ids(uri: str, start: int, stop: int) -> pa.ChunkedArray:
+    try:
+        with _opened(uri) as file:
+            return _sure_ids(_read_range(file, uri, start, stop, ("object_id",))["object_id"])
+    except DamagedShard:
+        return pa.chunked_array([pa.nulls(stop - start, pa.string())])
 
 
 def read_field(uri: str) -> bytes | None:
@@ -164,19 +299,44 @@ def _below(uri: str, folder: str) -> str:
     return str(path)[len(str(root)) :].lstrip("/") if str(path).startswith(str(root)) else str(path)
 
 
+class _Watched:
+    """A stream that remembers whether the store failed, so that such a failure isn't taken for damage."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.failed = False
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return bytes(self._stream.read(size))
+        except Exception:
+            self.failed = True
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextlib.contextmanager
 def _opened(uri: str) -> Iterator[pq.ParquetFile]:
-    """A Parquet file of any store; what goes wrong names the file."""
+    """A Parquet file of any store; what goes wrong names the file and tells damage from a failing store."""
     fs, path = storage.filesystem(uri)
+    watched = None
     try:
-        with fs.open(path, "rb") as stream, pq.ParquetFile(stream, pre_buffer=True) as file:
-            yield file
+        with fs.open(path, "rb") as stream:
+            watched = _Watched(stream)
+            with pq.ParquetFile(watched, pre_buffer=True, page_checksum_verification=True) as file:
+                yield file
     except FileNotFoundError as error:
         raise InputError(f"cannot read {uri}: it doesn't exist") from error
-    except pa.ArrowInvalid as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, MemoryError) and not isinstance(error, pa.ArrowException):
+            raise
+        if watched is None or watched.failed or not isinstance(error, _DAMAGE):
+            raise StorageTrouble(f"cannot read {uri}: {reason}") from error
+        raise DamagedShard(
             f"{uri} is not sound Parquet ({reason}); expected a shard of a cutout set"
         ) from error
-    except OSError as error:
-        raise InputError(f"cannot read {uri}: {' '.join(str(error).split())}") from error

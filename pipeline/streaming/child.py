@@ -1,0 +1,74 @@
+"""The process that isolation decodes in: ``python -m pipeline.streaming.child FD``.
+
+It takes requests from a connection until that ends, and imports neither Ray nor torch. A message is JSON,
+then a zero byte, then pixels or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.streaming.limits import memory_limit, time_limit
+from pipeline.streaming.rows import decode_row, known_facts, read_patiently
+
+
+def pack(message: dict[str, Any]) -> bytes:
+    """A message as bytes; its ``pixels`` go as they are."""
+    pixels = message.get("pixels")
+    plain = {key: value for key, value in message.items() if key != "pixels"}
+    return json.dumps(plain).encode() + b"\0" + (pixels or b"")
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    """The message that `pack` made; without pixels it has no such key."""
+    end = data.index(b"\0")
+    message: dict[str, Any] = json.loads(data[:end])
+    return message | ({"pixels": data[end + 1 :]} if len(data) > end + 1 else {})
+
+
+def serve(connection: Connection) -> None:
+    """Answer requests: ``begin`` before each row is decoded, ``row`` after it, ``end`` at the end."""
+    connection.send_bytes(pack({"kind": "ready"}))
+    while True:
+        try:
+            request = unpack(connection.recv_bytes())
+        except EOFError:
+            return
+        try:
+            _answer(connection, **request)
+        except InputError as error:
+            connection.send_bytes(pack({"kind": "failed", "message": str(error)}))
+
+
+def _answer(
+    connection: Connection,
+    shard: str,
+    start: int,
+    stop: int,
+    duplicates: list[int],
+    seconds: float,
+    memory: int,
+) -> None:
+    repeated = set(duplicates)
+    read = read_patiently(shard, start, stop)
+    for offset in range(stop - start):
+        (cutout,) = read.table.slice(offset, 1).to_pylist()
+        row = start + offset
+        connection.send_bytes(pack({"kind": "begin", **known_facts(cutout, row)}))
+        try:
+            with memory_limit(memory), time_limit(seconds):
+                decoded = decode_row(cutout, row, row in repeated, read.problems.get(offset))
+        except MemoryError:
+            # What is left of a process whose memory ran out is not to be trusted with another row.
+            connection.send_bytes(pack({"kind": "out_of_memory"}))
+            return
+        connection.send_bytes(pack({"kind": "row", **decoded}))
+    connection.send_bytes(pack({"kind": "end"}))
+
+
+if __name__ == "__main__":
+    serve(Connection(int(sys.argv[1])))

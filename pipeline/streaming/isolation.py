@@ -1,0 +1,240 @@
+"""Decoding in child processes, so that a row that kills its process costs that row alone.
+
+The child says which row it begins, so its death names the suspect; nothing has to be halved and tried. A
+suspect is tried once more, alone in a fresh child: an earlier row may have done the harm, or the machine.
+What dies twice is the culprit. So n culprits cost 2n deaths, however they lie.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+from pipeline.catalogue.plan import WorkUnit
+from pipeline.errors import InputError
+from pipeline.streaming.child import pack, unpack
+from pipeline.streaming.limits import DecodeLimits
+from pipeline.survey.shards import StorageTrouble, group_ranges
+
+_START_SECONDS = 120.0
+_READ_SECONDS = 900.0
+_GRACE_SECONDS = 10.0
+_LEAST_SHARE = 0.1
+
+Rows = list[dict[str, Any]]
+
+
+class ChildDied(Exception):
+    """A child process ended, or had to be ended, while it read or decoded.
+
+    Attributes
+    ----------
+    known
+        The row that was being decoded; None if rows were being read.
+    reason, how
+        For the quarantine: a code, and how the child ended in words.
+    """
+
+    def __init__(self, known: dict[str, Any] | None, reason: str, how: str) -> None:
+        super().__init__(how)
+        self.known = known
+        self.reason = reason
+        self.how = how
+
+
+def decode_around_culprits(
+    pieces: list[tuple[int, int]], run: Callable[[int, int], Iterator[dict[str, Any]]]
+) -> Rows:
+    """Rows of all pieces in order, those that kill the child replaced by the reason for it.
+
+    Parameters
+    ----------
+    pieces
+        Row ranges [start, stop), each what is read at once.
+    run
+        Decodes rows [start, stop) in a child, and yields each as it's done. Raises `ChildDied`; the call
+        after that has a fresh child.
+    """
+    return [row for piece in pieces for row in _decode_piece(*piece, run)]
+
+
+def _decode_piece(start: int, stop: int, run: Callable[[int, int], Iterator[dict[str, Any]]]) -> Rows:
+    rows: Rows = []
+    end, suspect = stop, None
+    while start + len(rows) < stop:
+        here = start + len(rows)
+        try:
+            for row in run(here, end):
+                rows.append(row)  # one by one: what came before a death counts
+            end, suspect = stop, None
+        except ChildDied as death:
+            culprit = start + len(rows)
+            if suspect != culprit:
+                end, suspect = (culprit + 1, culprit) if death.known else (stop, culprit)
+            elif death.known:
+                rows.append(_verdict(death))
+                end, suspect = stop, None
+            else:
+                rows += [_unreadable(row, death) for row in range(culprit, end)]
+                end, suspect = stop, None
+    return rows
+
+
+def _verdict(death: ChildDied) -> dict[str, Any]:
+    assert death.known is not None
+    message = f"decoding this image alone {death.how}, twice; look at the image, or replace it"
+    return death.known | {"reason": death.reason, "message": message}
+
+
+def _unreadable(row: int, death: ChildDied) -> dict[str, Any]:
+    message = f"reading the rows around this one {death.how}, twice; write the shard anew"
+    return {"row": row, "reason": "unreadable_rows", "message": message}
+
+
+class IsolatedDecoder:
+    """Decodes units in a child process, which is kept for the next unit and replaced when it dies."""
+
+    def __init__(self, limits: DecodeLimits) -> None:
+        self._limits = limits
+        self._child: _Child | None = None
+        self._timeouts = 0
+
+    def decode(self, unit: WorkUnit) -> Rows:
+        """The rows of a unit, in order.
+
+        Raises
+        ------
+        InputError
+            If the shard or the store is at fault.
+        """
+        self._timeouts = 0
+        pieces = group_ranges(unit.shard, unit.start, unit.stop)
+        return decode_around_culprits(pieces, lambda start, stop: self._run(unit, start, stop))
+
+    def close(self) -> None:
+        """End the child, if there is one."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def _run(self, unit: WorkUnit, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        if self._child is None:
+            self._child = _Child()
+        # A unit full of endless rows must not take longer than the run waits for progress.
+        seconds = self._limits.row_seconds * max(_LEAST_SHARE, 1 / (1 + self._timeouts // 2))
+        request = {
+            "shard": unit.shard,
+            "start": start,
+            "stop": stop,
+            "duplicates": [row for row in unit.duplicates if start <= row < stop],
+            "seconds": seconds,
+            "memory": self._limits.memory_bytes,
+        }
+        finished = False
+        try:
+            yield from self._child.ask(request, seconds)
+            finished = True
+        except ChildDied as death:
+            self._timeouts += death.reason == "decode_timeout"
+            raise
+        finally:
+            if not finished:
+                self.close()
+
+
+@dataclass(frozen=True)
+class _Ending:
+    reason: str
+    how: str
+
+
+class _Child:
+    """One child process and the connection to it."""
+
+    def __init__(self) -> None:
+        self._connection, theirs = Pipe()
+        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_NUM_THREADS"), "1")
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "pipeline.streaming.child", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=os.environ | single | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._complaints,
+            )
+        if self._receive(_START_SECONDS) is None:
+            self.end()
+            self._complaints.seek(0)
+            lines = self._complaints.read().decode(errors="replace").strip().splitlines() or ["no message"]
+            raise RuntimeError(f"the process for isolated decoding can't be started: {lines[-1]}")
+
+    def ask(self, request: dict[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
+        """The rows that answer a request, as they are done."""
+        known: dict[str, Any] | None = None
+        with contextlib.suppress(OSError):  # if it is dead, what follows says how
+            self._connection.send_bytes(pack(request))
+        while True:
+            message = self._receive(_READ_SECONDS if known is None else seconds + _GRACE_SECONDS)
+            if message is None:
+                ending = self._ending(seconds)
+                if known is None and ending.reason != "killed_decoder":
+                    # Too slow, or killed from outside: that is the store's fault or the machine's.
+                    raise StorageTrouble(
+                        f"reading {request['shard']} took more than {_READ_SECONDS:g} s, or memory ran out; "
+                        "look at the store and the machine, then run the same command again"
+                    )
+                raise ChildDied(known, ending.reason, ending.how)
+            kind = message.pop("kind")
+            if kind == "end":
+                return
+            if kind == "failed":
+                raise InputError(message["message"])
+            if kind == "out_of_memory":
+                raise ChildDied(
+                    known, "out_of_memory", f"took more than {request['memory'] >> 20:,} MiB of memory"
+                )
+            if kind == "row":
+                yield message
+            else:
+                known = message
+
+    def end(self) -> None:
+        """Kill the process, if it still runs."""
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _receive(self, seconds: float) -> dict[str, Any] | None:
+        """The next message; None if the process died or said nothing for so long."""
+        connection: Connection = self._connection
+        try:
+            return unpack(connection.recv_bytes()) if connection.poll(seconds) else None
+        except (EOFError, OSError):
+            return None
+
+    def _ending(self, seconds: float) -> _Ending:
+        try:
+            status = self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            status = -signal.SIGALRM
+        if status >= 0:
+            return _Ending("killed_decoder", f"ended its process (exit status {status})")
+        name = signal.Signals(-status).name
+        if name == "SIGALRM":
+            return _Ending("decode_timeout", f"took more than {seconds:g} s")
+        if name == "SIGKILL":
+            return _Ending(
+                "out_of_memory", "ended with its process killed (SIGKILL): most often memory ran out"
+            )
+        return _Ending("killed_decoder", f"killed its process ({name}: {signal.strsignal(-status)})")

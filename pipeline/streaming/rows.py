@@ -1,0 +1,126 @@
+"""Rows of a shard → the region around each galaxy, or the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.geometry import averaging_transforms, reach
+from pipeline.images import ImageError, Region, cut_region, decode_image
+from pipeline.streaming.faults import inject
+from pipeline.survey.shards import SalvagedRows, StorageTrouble, salvage_rows
+
+_REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
+_LONGEST_ID = 1000
+_WAITS = (0.5, 2.0)
+
+
+def read_patiently(shard: str, start: int, stop: int) -> SalvagedRows:
+    """Rows of a shard; a store that fails is asked again twice.
+
+    Raises
+    ------
+    InputError
+        If the store keeps failing, or the shard itself can't be read.
+    """
+    for wait in _WAITS:
+        try:
+            return salvage_rows(shard, start, stop)
+        except StorageTrouble:
+            time.sleep(wait)
+    return salvage_rows(shard, start, stop)
+
+
+def known_facts(cutout: Mapping[str, Any], row: int) -> dict[str, Any]:
+    """What is known of a row before its image is looked at."""
+    name = cutout["object_id"]
+    if name is not None and len(name) > _LONGEST_ID:
+        name = name[:_LONGEST_ID] + "…"
+    return {"row": row, "object_id": name, "ra": _number(cutout["ra"]), "dec": _number(cutout["dec"])}
+
+
+def decode_row(
+    cutout: Mapping[str, Any], row: int, duplicate: bool, problem: tuple[str, str] | None
+) -> dict[str, Any]:
+    """A row of `DECODED_SCHEMA`, less what is its unit's; whatever is wrong becomes ``reason, message``.
+
+    Parameters
+    ----------
+    cutout
+        Columns of `CUTOUT_SCHEMA`.
+    row
+        In the shard.
+    duplicate
+        Whether the object_id stands in an earlier row.
+    problem
+        Reason and message if the row is bad as read.
+
+    Raises
+    ------
+    MemoryError
+        If memory ran out: that may be this row's fault or not.
+    """
+    known = known_facts(cutout, row)
+    try:
+        if problem:
+            raise ImageError(*problem)
+        _check_identity(cutout, duplicate)
+        region = _region(cutout)
+    except ImageError as error:
+        return known | {"reason": error.reason, "message": error.message}
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - no bug of a decoder is to cost the other rows
+        message = f"the decoder failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return known | {"reason": "decoder_failed", "message": message}
+    return known | {
+        "pixels": region.pixels.tobytes(),
+        "side": region.pixels.shape[0],
+        "center_x": region.center[0],
+        "center_y": region.center[1],
+        "scale": region.scale,
+    }
+
+
+def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
+    name = cutout["object_id"]
+    if not name or not name.strip():
+        raise ImageError("no_object_id", "object_id is empty; every galaxy needs one of its own")
+    if len(name) > _LONGEST_ID:
+        raise ImageError(
+            "bad_object_id", f"object_id is {len(name):,} characters long; expected at most {_LONGEST_ID:,}"
+        )
+    if duplicate:
+        raise ImageError(
+            "duplicate_object_id", f"object_id {name!r} stands in an earlier row too; that one counts"
+        )
+    for key, least, most in (("ra", -180, 360), ("dec", -90, 90)):
+        value = _number(cutout[key])
+        if value is not None and not least <= value <= most:
+            raise ImageError(
+                "bad_position",
+                f"{key} is {value:g}; expected {least} to {most} degrees, or null where it isn't known",
+            )
+
+
+def _number(value: float | None) -> float | None:
+    """NaN is how many tables write that a position is missing."""
+    return None if value is None or math.isnan(value) else value
+
+
+def _region(cutout: Mapping[str, Any]) -> Region:
+    if cutout["image"] is None:
+        raise ImageError("empty", "the image is null")
+    x, y = cutout["center_x"], cutout["center_y"]
+    if (x is None) != (y is None):
+        missing, there = ("center_x", "center_y") if x is None else ("center_y", "center_x")
+        raise ImageError("bad_center", f"{missing} is null and {there} isn't; expected both or neither")
+    inject(cutout["image"])
+    return cut_region(
+        decode_image(cutout["image"]),
+        _REACH,
+        center=None if x is None or y is None else (x, y),
+        frame_pixels=cutout["frame_pixels"],
+    )
