@@ -258,6 +258,8 @@ def test_an_explanation_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://user:passw0rd@store:9000/x")
     assert reason(Refused("Odd", "s3cr3t+/key\nand t0k3n")) == "… and …"
 
+    assert reason(OSError("Generic S3 error\n  \x1b[31m↳\x1b[0m no reply")) == "Generic S3 error ↳ no reply"
+
     class EndpointConnectionError(Exception):
         pass
 

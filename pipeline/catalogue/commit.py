@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import time
 from collections import Counter
 from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipeline import storage
 from pipeline.catalogue.layout import RunLayout, catalogue_uri
@@ -22,6 +23,7 @@ from pipeline.tree import DecisionTree
 
 _TARGET_FILE_BYTES = 256 << 20
 _BATCH_ROWS = 65_536
+_ATTEMPTS = 4
 
 
 class RunSummary(StrictModel):
@@ -69,6 +71,24 @@ def commit_run(layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[i
     _write_quarantine(layout, ledger)
     if is_committed(layout.output, plan):
         return
+    for attempt in range(_ATTEMPTS):
+        try:
+            _write_snapshot(layout, tree, plan, ledger)
+        except (OSError, DeltaError):
+            # A store's answer may be lost and the snapshot be there.
+            if is_committed(layout.output, plan):
+                return
+            if attempt == _ATTEMPTS - 1:
+                with storage.explained("commit to", catalogue_uri(layout.output)):
+                    raise
+            time.sleep(2**attempt)
+            continue
+        return
+
+
+def _write_snapshot(
+    layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[int, LedgerEntry]
+) -> None:
     schema = catalogue_schema(tree)
     write_deltalake(
         catalogue_uri(layout.output),

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import functools
 import hashlib
+import itertools
 import random
 import time
 import uuid
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from typing import IO, Any, TypeVar
 
 from fsspec.asyn import sync
@@ -82,13 +83,23 @@ def read(fs: AbstractFileSystem, path: str) -> tuple[bytes, str]:
     """
     bucket, key = _bucket_and_key(fs, path)
 
-    async def attempt() -> tuple[bytes, str]:
-        client = await fs.set_session()
-        response = await client.get_object(Bucket=bucket, Key=key)
-        async with response["Body"] as body:
-            return bytes(await body.read()), str(response["ETag"]).strip('"')
+    async def get() -> tuple[bytes, str]:
+        from aiohttp import ClientPayloadError
+        from botocore.exceptions import HTTPClientError, IncompleteReadError
 
-    return _run(fs, _again_if_broken_off(attempt))
+        client = await fs.set_session()
+        for attempt in itertools.count(1):
+            response = await client.get_object(Bucket=bucket, Key=key)
+            try:
+                async with response["Body"] as body:
+                    return bytes(await body.read()), str(response["ETag"]).strip('"')
+            except (ClientPayloadError, HTTPClientError, IncompleteReadError):
+                if attempt == BODY_ATTEMPTS:
+                    raise
+                await asyncio.sleep(_pause(attempt))
+        raise AssertionError("unreachable")
+
+    return _run(fs, get())
 
 
 def write(fs: AbstractFileSystem, uri: str, path: str, data: bytes) -> None:
@@ -270,18 +281,6 @@ def _run(fs: AbstractFileSystem, work: Awaitable[Result]) -> Result:
     except ClientError as error:
         raise OSError(str(error)) from error
     return result
-
-
-async def _again_if_broken_off(attempt: Callable[[], Awaitable[Result]]) -> Result:
-    from aiohttp import ClientPayloadError
-    from botocore.exceptions import HTTPClientError, IncompleteReadError
-
-    for count in range(BODY_ATTEMPTS - 1):
-        try:
-            return await attempt()
-        except (ClientPayloadError, HTTPClientError, IncompleteReadError):
-            await asyncio.sleep(_pause(count))
-    return await attempt()
 
 
 def _pause(attempt: int) -> float:
