@@ -13,6 +13,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.errors import InputError
+from pipeline.storage.explain import reason
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -185,3 +186,93 @@ def test_a_stream_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         fail_half_way()
     assert not storage.exists(other)
     assert [file.uri.rsplit("/", 1)[1] for file in storage.list_files(uri.rsplit("/", 1)[0])] == ["file"]
+
+
+def test_a_swap_needs_the_etag_of_what_is_there(tmp_path: Path) -> None:
+    uri = str(tmp_path / "lease")
+    assert storage.write_if_match(uri, b"x", "none") is False
+    assert storage.write_if_match(f"{tmp_path}/no/folder", b"x", "none") is False
+    storage.write_bytes(uri, b"one")
+    content, etag = storage.read_with_etag(uri)
+    assert content == b"one"
+    assert storage.write_if_match(uri, b"two", etag) is True
+    assert storage.write_if_match(uri, b"three", etag) is False
+    assert storage.read_bytes(uri) == b"two"
+    assert sorted(os.listdir(tmp_path)) == [".lease.lock", "lease"]
+
+
+def test_no_swap_of_many_is_lost(tmp_path: Path) -> None:
+    uri = str(tmp_path / "count")
+    storage.write_bytes(uri, b"0")
+
+    def increment(times: int) -> None:
+        while times:
+            content, etag = storage.read_with_etag(uri)
+            times -= storage.write_if_match(uri, str(int(content) + 1).encode(), etag)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(increment, [25] * 4))
+    assert storage.read_bytes(uri) == b"100"
+
+
+def test_a_store_that_cannot_swap_says_so() -> None:
+    uri = f"memory://{uuid.uuid4().hex}/lease"
+    storage.write_bytes(uri, b"x")
+    with pytest.raises(
+        InputError, match=r"cannot replace memory://.*can't swap files; expected a local path"
+    ):
+        storage.write_if_match(uri, b"y", "etag")
+
+
+class Refused(Exception):
+    """What botocore raises: it keeps the store's answer."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(message)
+        self.response = {"Error": {"Code": code, "Message": message}}
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("NoSuchBucket", "no such bucket"),
+        ("InvalidAccessKeyId", "check AWS_ACCESS_KEY_ID"),
+        ("SignatureDoesNotMatch", "check AWS_SECRET_ACCESS_KEY"),
+        ("ExpiredToken", "the session's token has expired; get new credentials"),
+        ("AccessDenied", "permission denied"),
+        ("SlowDown", "throttling"),
+        ("RequestTimeTooSkewed", "clock"),
+        ("PermanentRedirect", "region"),
+    ],
+)
+def test_what_a_store_refuses_is_explained(code: str, line: str) -> None:
+    error = OSError("a client's own words")
+    error.__cause__ = Refused(code)
+    assert line in reason(error)
+    assert "\n" not in reason(error)
+
+
+def test_an_explanation_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t+/key")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "t0k3n")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://user:passw0rd@store:9000/x")
+    assert reason(Refused("Odd", "s3cr3t+/key\nand t0k3n")) == "… and …"
+
+    assert reason(OSError("Generic S3 error\n  \x1b[31m↳\x1b[0m no reply")) == "Generic S3 error ↳ no reply"
+
+    class EndpointConnectionError(Exception):
+        pass
+
+    assert reason(EndpointConnectionError()).startswith("no connection to https://store:9000; ")
+
+
+def test_options_of_delta_follow_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    assert storage.delta_options("/local/path") == {}
+    assert storage.delta_options("s3://bucket/x")["AWS_ALLOW_HTTP"] == "true"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://store")
+    options = storage.delta_options("s3://bucket/x")
+    assert options["AWS_ENDPOINT_URL"] == "https://store"
+    assert "AWS_ALLOW_HTTP" not in options
+    assert not [name for name in options if "KEY" in name or "TOKEN" in name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipeline import storage
 from pipeline.catalogue.layout import RunLayout, catalogue_uri
@@ -26,6 +27,7 @@ from pipeline.tree import DecisionTree
 _TARGET_FILE_BYTES = 256 << 20
 _BATCH_ROWS = 65_536
 _LEASE = "lease"
+_ATTEMPTS = 4
 
 
 class RunSummary(StrictModel):
@@ -106,12 +108,35 @@ def commit_run(
             "run the same command again"
         )
     _write_quarantine(layout, ledger)
-    table = open_catalogue(catalogue_uri(layout.output))
-    if table is not None:
-        if table.transaction_version(plan.run) is not None:
+    for attempt in range(_ATTEMPTS):
+        table = open_catalogue(catalogue_uri(layout.output))
+        if table is not None and table.transaction_version(plan.run) is not None:
             return
-        if (table.transaction_version(_LEASE) or 0) > epoch:
+        if table is not None and (table.transaction_version(_LEASE) or 0) > epoch:
             raise HeldError(f"a later run has committed to {layout.output}; this one stops")
+        try:
+            _write_snapshot(layout, tree, plan, ledger, table, epoch)
+        except (OSError, DeltaError):
+            # A store's answer may be lost and the snapshot be there: look before trying again.
+            if is_committed(layout.output, plan):
+                return
+            if attempt == _ATTEMPTS - 1:
+                with storage.explained("commit to", catalogue_uri(layout.output)):
+                    raise
+            time.sleep(2**attempt)
+            continue
+        crash_point("after_commit")
+        return
+
+
+def _write_snapshot(
+    layout: RunLayout,
+    tree: DecisionTree,
+    plan: Plan,
+    ledger: dict[int, LedgerEntry],
+    table: DeltaTable | None,
+    epoch: int,
+) -> None:
     schema = catalogue_schema(tree)
     write_deltalake(
         table if table is not None else catalogue_uri(layout.output),
@@ -127,7 +152,6 @@ def commit_run(
             custom_metadata={"run": plan.run},
         ),
     )
-    crash_point("after_commit")
 
 
 def summarize(

@@ -174,9 +174,8 @@ def open_new(uri: str) -> Iterator[IO[bytes]]:
 def create(uri: str, data: bytes) -> bool:
     """Write a file only if there is none of that name, in one step.
 
-    On S3 a request whose answer was lost is sent again; if it then finds the file there with these very
-    bytes, it counts as this call's own. So content by which a winner is known has to differ between callers,
-    for example by an attempt's random id.
+    On S3 a request whose answer was lost is sent again; if it then finds the file there, a mark in the
+    object's metadata tells whether this call made it.
 
     Where an S3 store answers that it has no conditional writes, the file is looked for and then written,
     which two callers at the same moment can both do; that is said once, as a warning. A store that ignores
@@ -219,8 +218,8 @@ def read_with_etag(uri: str) -> tuple[bytes, str]:
 def write_if_match(uri: str, data: bytes, etag: str) -> bool:
     """Replace a file only if its content is still that of `etag`, in one step (compare and swap).
 
-    An etag stands for content, not for a moment: what was changed and changed back matches again. As with
-    `create`, a writer's content has to be its own.
+    An etag stands for content, not for a moment: what was changed and changed back matches again. Where
+    that matters, content has to differ each time, for example by a random id.
 
     On S3 the store compares (``If-Match``). On a local disk it's a lock on a file beside it
     (``.NAME.lock``, which stays): that keeps other calls of this function out, on all machines that share

@@ -18,7 +18,7 @@ READ_TIMEOUT_S = 30
 ATTEMPTS = 5
 """Times that a request is sent before its failure is told; the waits between them double, up to 20 s."""
 
-BODY_ATTEMPTS = 5
+BODY_ATTEMPTS = 4
 """Times that an object is read whose content broke off: such a break comes after the request's success."""
 
 PART_BYTES = 16 << 20

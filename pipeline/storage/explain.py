@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from pipeline.errors import InputError
 from pipeline.storage.connection import ATTEMPTS, READ_TIMEOUT_S, s3_endpoint
+
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+"""The Delta library colours its messages."""
 
 _THROTTLED = (
     f"the store is throttling: it refused {ATTEMPTS} times in a row (%s); try again later, or with less "
@@ -88,7 +92,8 @@ def reason(error: BaseException) -> str:
         return "it doesn't exist"
     if isinstance(error, PermissionError):
         return "permission denied; check the credentials or the file's mode"
-    return _without_secrets(" ".join(str(error).split()) or type(error).__name__)
+    text = " ".join(_COLOR.sub("", str(error)).split())
+    return _without_secrets(text or type(error).__name__)
 
 
 def error_code(error: BaseException | None) -> str:

@@ -6,19 +6,22 @@ import asyncio
 import contextlib
 import functools
 import hashlib
+import itertools
 import random
 import time
+import uuid
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from typing import IO, Any, TypeVar
 
 from fsspec.asyn import sync
 from fsspec.spec import AbstractFileSystem
 
-from pipeline.storage.connection import BODY_ATTEMPTS, PART_BYTES
+from pipeline.storage.connection import ATTEMPTS, BODY_ATTEMPTS, PART_BYTES
 from pipeline.storage.explain import error_code, explained
 
 _MOST_IN_ONE_REQUEST = 5 << 30
+_MARK = "tuningfork-write"
 _CONFLICTS = ("ConditionalRequestConflict", "OperationAborted", "409")
 _FAILED_PRECONDITION = ("PreconditionFailed", "412")
 _GONE = ("NoSuchKey", "NoSuchUpload", "404")
@@ -80,20 +83,27 @@ def read(fs: AbstractFileSystem, path: str) -> tuple[bytes, str]:
     """
     bucket, key = _bucket_and_key(fs, path)
 
-    async def attempt() -> tuple[bytes, str]:
-        client = await fs.set_session()
-        response = await client.get_object(Bucket=bucket, Key=key)
-        async with response["Body"] as body:
-            return bytes(await body.read()), str(response["ETag"]).strip('"')
+    async def get() -> tuple[bytes, str]:
+        from aiohttp import ClientPayloadError
+        from botocore.exceptions import HTTPClientError, IncompleteReadError
 
-    return _run(fs, _again_if_broken_off(attempt))
+        client = await fs.set_session()
+        for attempt in itertools.count(1):
+            response = await client.get_object(Bucket=bucket, Key=key)
+            try:
+                async with response["Body"] as body:
+                    return bytes(await body.read()), str(response["ETag"]).strip('"')
+            except (ClientPayloadError, HTTPClientError, IncompleteReadError):
+                if attempt == BODY_ATTEMPTS:
+                    raise
+                await asyncio.sleep(_pause(attempt))
+        raise AssertionError("unreachable")
+
+    return _run(fs, get())
 
 
 def write(fs: AbstractFileSystem, uri: str, path: str, data: bytes) -> None:
     """Write an object, replacing an older one."""
-    if len(data) <= 4 * PART_BYTES:
-        _put(fs, path, data)
-        return
     with open_new(fs, uri, path) as stream:
         for start in range(0, len(data), PART_BYTES):
             stream.write(data[start : start + PART_BYTES])
@@ -141,14 +151,18 @@ def remove(fs: AbstractFileSystem, path: str) -> None:
 
 @contextlib.contextmanager
 def open_new(fs: AbstractFileSystem, uri: str, path: str) -> Iterator[IO[bytes]]:
-    """A stream that is uploaded in parts, which become an object when the block ends well."""
+    """A stream that becomes an object when the block ends well; up to `PART_BYTES` of it in one request."""
     with explained("write", uri):
         stream = fs.open(path, "wb", autocommit=False, block_size=PART_BYTES)
     try:
         yield stream
         with explained("write", uri):
-            stream.close()
-            _commit(fs, stream)
+            if stream.mpu is None:  # no part was sent yet
+                stream.closed = True
+                _put(fs, path, stream.buffer.getvalue())
+            else:
+                stream.close()
+                _commit(fs, stream)
     except BaseException:
         stream.closed = True  # or the garbage collector would upload what is left
         with contextlib.suppress(Exception):  # what made the block fail says more
@@ -161,7 +175,7 @@ def _commit(fs: AbstractFileSystem, stream: Any) -> None:
     try:
         stream.commit()
     except OSError as error:
-        if error_code(error) not in _GONE or not stream.parts:
+        if error_code(error) not in _GONE:
             raise
         _, _, etag = describe_object(fs, stream.path)
         if etag != _etag_of_parts([part["ETag"] for part in stream.parts]):
@@ -177,21 +191,20 @@ def _etag_of_parts(etags: list[str]) -> str:
 def _put_if(fs: AbstractFileSystem, path: str, data: bytes, **condition: str) -> bool:
     """Write if a condition holds, and say whether this call wrote.
 
-    A request may succeed and its answer be lost; sent again it meets its own work and fails. So after a
-    repetition the content decides whose it is.
+    A request may succeed and its answer be lost; sent again it meets its own work and fails. Not every
+    repetition can be seen from here (aiohttp makes some of its own), so the object carries this call's mark.
     """
-    retried = False
-    for attempt in range(BODY_ATTEMPTS):
+    mark = uuid.uuid4().hex
+    for attempt in range(ATTEMPTS):
         try:
-            _put(fs, path, data, **condition)
+            _put(fs, path, data, Metadata={_MARK: mark}, **condition)
         except OSError as error:
-            retried = retried or _was_retried(error)
             code = error_code(error)
-            if code in _CONFLICTS and attempt < BODY_ATTEMPTS - 1:
+            if code in _CONFLICTS and attempt < ATTEMPTS - 1:
                 time.sleep(_pause(attempt))
                 continue
             if code in _FAILED_PRECONDITION:
-                return retried and _holds(fs, path, data)
+                return _mark_of(fs, path) == mark
             if code in _GONE and "IfMatch" in condition:
                 return False
             raise
@@ -199,25 +212,22 @@ def _put_if(fs: AbstractFileSystem, path: str, data: bytes, **condition: str) ->
     raise AssertionError("unreachable")
 
 
-def _put(fs: AbstractFileSystem, path: str, data: bytes, **condition: str) -> None:
+def _mark_of(fs: AbstractFileSystem, path: str) -> str | None:
+    bucket, key = _bucket_and_key(fs, path)
+    try:
+        mark: str | None = _call(fs, "head_object", Bucket=bucket, Key=key)["Metadata"].get(_MARK)
+    except OSError as error:
+        if error_code(error) not in _GONE:
+            raise
+        return None
+    return mark
+
+
+def _put(fs: AbstractFileSystem, path: str, data: bytes, **options: Any) -> None:
     if len(data) > _MOST_IN_ONE_REQUEST:
         raise OSError(f"it would have {len(data)} bytes, and one request can write 5 GiB")
     bucket, key = _bucket_and_key(fs, path)
-    _call(fs, "put_object", Bucket=bucket, Key=key, Body=data, **condition)
-
-
-def _holds(fs: AbstractFileSystem, path: str, data: bytes) -> bool:
-    try:
-        return read(fs, path)[0] == data
-    except OSError as error:
-        if error_code(error) in _GONE:
-            return False
-        raise
-
-
-def _was_retried(error: BaseException) -> bool:
-    response = getattr(error.__cause__, "response", {})
-    return int(response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
+    _call(fs, "put_object", Bucket=bucket, Key=key, Body=data, **options)
 
 
 @functools.cache
@@ -271,18 +281,6 @@ def _run(fs: AbstractFileSystem, work: Awaitable[Result]) -> Result:
     except ClientError as error:
         raise OSError(str(error)) from error
     return result
-
-
-async def _again_if_broken_off(attempt: Callable[[], Awaitable[Result]]) -> Result:
-    from aiohttp import ClientPayloadError
-    from botocore.exceptions import HTTPClientError, IncompleteReadError
-
-    for count in range(BODY_ATTEMPTS - 1):
-        try:
-            return await attempt()
-        except (ClientPayloadError, HTTPClientError, IncompleteReadError):
-            await asyncio.sleep(_pause(count))
-    return await attempt()
 
 
 def _pause(attempt: int) -> float:

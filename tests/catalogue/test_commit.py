@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,7 @@ from pipeline.catalogue import (
     answer_matrix,
     catalogue_schema,
     catalogue_uri,
+    commit,
     commit_run,
     is_committed,
     read_ledger,
@@ -56,6 +58,39 @@ def test_a_commit_happens_once(layout: RunLayout, tree: DecisionTree, plan: Plan
     assert is_committed(layout.output, plan)
     assert table.version() == 0
     assert snapshot(catalogue_uri(layout.output)).num_rows == 21
+
+
+def test_a_commit_whose_answer_is_lost_counts_and_one_that_fails_is_tried_again(
+    layout: RunLayout, tree: DecisionTree, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish_all(layout, tree, plan)
+    write, calls = commit.write_deltalake, []
+
+    def fail_before_then_after(*args: object, **options: object) -> None:
+        calls.append(args)
+        if len(calls) == 2:
+            write(*args, **options)
+        raise OSError("Generic S3 error: connection reset")
+
+    monkeypatch.setattr(commit, "write_deltalake", fail_before_then_after)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    commit_run(layout, tree, plan, read_ledger(layout))
+    assert len(calls) == 2
+    assert snapshot(catalogue_uri(layout.output)).num_rows == 21
+
+
+def test_a_commit_that_keeps_failing_is_told(
+    layout: RunLayout, tree: DecisionTree, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish_all(layout, tree, plan)
+
+    def fail(*args: object, **options: object) -> None:
+        raise OSError("Generic S3 error: connection reset")
+
+    monkeypatch.setattr(commit, "write_deltalake", fail)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with pytest.raises(InputError, match=r"cannot commit to .*catalogue: Generic S3 error: "):
+        commit_run(layout, tree, plan, read_ledger(layout))
 
 
 def test_an_unfinished_run_is_not_committed(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import socket
 import subprocess
@@ -97,6 +98,12 @@ def in_store(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iter
     connection._s3_filesystem.cache_clear()
     yield object_store
     connection._s3_filesystem.cache_clear()
+
+
+@pytest.fixture
+def bucket(in_store: ObjectStore, request: pytest.FixtureRequest) -> str:
+    """The URI of a bucket of this test's own."""
+    return in_store.bucket_uri("t" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20])
 
 
 def no_other_keys() -> dict[str, str]:
