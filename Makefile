@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: help install classify test lint format bench s3-up s3-down lock clean
+.PHONY: help install classify test lint format bench soak s3-up s3-down lock clean
 
 help:
 	@echo "make classify   the main job: galaxies of the Hubble deep field -> out/hubble"
 	@echo "make test       the tests"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      benchmarks, as JSON"
+	@echo "make soak       the long tests: kills, crashes, memory"
 	@echo "make s3-up      an S3 object store on loopback, to try s3:// out; make s3-down stops it"
 	@echo "make install    only set up .venv"
 	@echo "make lock       resolve pyproject.toml anew into requirements.lock"
@@ -43,6 +44,14 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/tuningfork bench averaging
+	$(BIN)/python -m tests.benchmarks.protocol_price
+
+# The long forms: many kills and examples where `make test` has a few.
+soak: $(READY)
+	TUNINGFORK_PROTOCOL_EXAMPLES=2000 $(BIN)/pytest tests/catalogue/test_protocol.py
+	$(BIN)/python -m tests.faults.soak --kills 100
+	$(BIN)/python -m tests.benchmarks.protocol_price --s3
+	$(BIN)/python -m tests.benchmarks.memory
 
 s3-up:
 	infra/s3/up build/s3

@@ -19,6 +19,8 @@ from pipeline.errors import InputError
 from pipeline.faults import DRIVER_PID
 
 _UNBOUNDED = 1 << 50
+_IN_FLIGHT = {"cpu": 512 << 20, "gpu": 4 << 30}
+"""Bytes that may wait for each model actor: seconds of its work."""
 _NO_PROGRESS_SECONDS = 1800
 """Longer than a unit full of rows that time out takes (see `isolation`)."""
 
@@ -35,6 +37,9 @@ class StreamResources:
         Number, and CPUs and GPUs reserved by each.
     model_threads
         Threads that torch uses in each model actor.
+    in_flight_bytes
+        Most bytes of decoded galaxies that wait anywhere in the cluster: decoding pauses above, so that
+        memory depends on this and not on the survey's size.
     sink_cpus
         CPUs reserved by each write.
     """
@@ -45,6 +50,7 @@ class StreamResources:
     model_cpus: float
     model_gpus: float
     model_threads: int
+    in_flight_bytes: int
     sink_cpus: float = 0.25
 
 
@@ -123,14 +129,25 @@ def plan_resources(
     workers = [int(count) for count in nodes if count >= 1]
     if cpus < 2 and not workers:
         raise InputError(f"the Ray cluster has {cpus:g} CPUs; at least 1 is needed")
+    models = model_actors or gpus or len(workers)
     if gpus:
-        models = model_actors or gpus
         decoders = decode_actors or max(1, int(cpus) - models - 1)
         return StreamResources(
-            decoders, min(1.0, cpus / (2 * decoders)), models, 0.5, 1.0, model_threads or 1
+            decode_actors=decoders,
+            decode_cpus=min(1.0, cpus / (2 * decoders)),
+            model_actors=models,
+            model_cpus=0.5,
+            model_gpus=1.0,
+            model_threads=model_threads or 1,
+            in_flight_bytes=models * _IN_FLIGHT["gpu"],
         )
-    models = model_actors or len(workers)
     decoders = decode_actors or max(1, int(cpus) // 16)
-    share = cpus / 2 / models
-    threads = model_threads or max(1, round(cpus / models))
-    return StreamResources(decoders, min(0.5, cpus / 4 / decoders), models, min(1.0, share), 0.0, threads)
+    return StreamResources(
+        decode_actors=decoders,
+        decode_cpus=min(0.5, cpus / 4 / decoders),
+        model_actors=models,
+        model_cpus=min(1.0, cpus / 2 / models),
+        model_gpus=0.0,
+        model_threads=model_threads or max(1, round(cpus / models)),
+        in_flight_bytes=models * _IN_FLIGHT["cpu"],
+    )

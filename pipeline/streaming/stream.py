@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import ray
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
@@ -82,6 +82,9 @@ def stream_units(
     if not units:
         return
     tree = load_tree(settings.tree)
+    DataContext.get_current().execution_options.resource_limits = ExecutionResources(
+        object_store_memory=resources.in_flight_bytes
+    )
     stream = (
         ray.data.from_items([asdict(unit) for unit in units], override_num_blocks=len(units))
         .map_batches(

@@ -25,7 +25,7 @@ from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 TREE = load_tree()
 LIMITS = DecodeLimits(row_seconds=1.0, memory_bytes=256 << 20)
-RESOURCES = StreamResources(1, 0.5, 1, 0.5, 0.0, 1)
+RESOURCES = StreamResources(1, 0.5, 1, 0.5, 0.0, 1, 1 << 29)
 REASONS = {
     "segv": "killed_decoder",
     "abort": "killed_decoder",

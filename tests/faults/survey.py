@@ -14,6 +14,9 @@ from PIL import Image
 
 from pipeline.survey import CUTOUT_SCHEMA
 
+BAD_EVERY = 13
+"""One galaxy of so many is damaged, so that the quarantine has work too: those whose number leaves 5."""
+
 
 def galaxy(seed: int, size: int = 160) -> NDArray[np.uint8]:
     """An inclined exponential disk with noise, shape (size, size, 3)."""
@@ -33,12 +36,12 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
-def cutout_table(first: int, count: int, bad_every: int = 13) -> pa.Table:
-    """Rows of a cutout shard; every so many is damaged, so that the quarantine has work too."""
+def cutout_table(first: int, count: int) -> pa.Table:
+    """Rows of a cutout shard."""
     rows = []
     for index in range(first, first + count):
         image = png(galaxy(index % 64))
-        if index % bad_every == 5:
+        if index % BAD_EVERY == 5:
             image = image[: len(image) // 2]
         rows.append({"object_id": f"g{index:06d}", "ra": index / 100, "dec": -index / 100, "image": image})
     return pa.Table.from_pylist(rows, schema=CUTOUT_SCHEMA)

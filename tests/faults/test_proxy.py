@@ -16,10 +16,8 @@ import pytest
 from pipeline import storage
 from pipeline.errors import InputError
 from pipeline.storage import connection
+from tests.conftest import ObjectStore
 from tests.faults.proxy import ALL, Fault, FaultProxy, random_faults
-from tests.integration.conftest import ObjectStore, in_store, object_store
-
-__all__ = ["in_store", "object_store"]
 
 CONTENT = bytes(range(256)) * 40
 

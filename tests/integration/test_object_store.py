@@ -19,7 +19,7 @@ import s3fs
 from pipeline import storage
 from pipeline.errors import InputError
 from pipeline.storage import connection, s3
-from tests.integration.conftest import ObjectStore, no_other_keys
+from tests.conftest import ObjectStore, no_other_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -20,7 +20,7 @@ from botocore.config import Config
 
 from pipeline.storage import connection
 
-INFRA = Path(__file__).resolve().parents[2] / "infra" / "s3"
+INFRA = Path(__file__).resolve().parents[1] / "infra" / "s3"
 CANNOT_BE_HAD = 2
 
 
