@@ -85,6 +85,9 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     InputError
         If the input, the weights or the tree can't be used, or the output holds another run.
     """
+    # Workers have working directories of their own.
+    places = {key: storage.absolute(getattr(config, key)) for key in ("input", "output", "weights", "tree")}
+    config = config.model_copy(update=places)
     tree = load_tree(config.tree)
     card = check_weights(config.weights, tree)
     plan = _plan(config, tree, card)

@@ -276,3 +276,10 @@ def test_options_of_delta_follow_the_endpoint(monkeypatch: pytest.MonkeyPatch) -
     assert options["AWS_ENDPOINT_URL"] == "https://store"
     assert "AWS_ALLOW_HTTP" not in options
     assert not [name for name in options if "KEY" in name or "TOKEN" in name]
+
+
+def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert storage.absolute("a/b") == str(tmp_path / "a/b")
+    assert storage.absolute(str(tmp_path)) == str(tmp_path)
+    assert storage.absolute("memory://a/b") == "memory://a/b"

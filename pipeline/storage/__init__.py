@@ -47,6 +47,18 @@ def join(uri: str, *parts: str) -> str:
     return "/".join([uri.rstrip("/"), *parts])
 
 
+def absolute(uri: str) -> str:
+    """The same place for every process: a relative local path becomes an absolute one.
+
+    Raises
+    ------
+    InputError
+        If the scheme is unknown or its client can't be made.
+    """
+    fs, path = filesystem(uri)
+    return path if is_local(fs) else uri
+
+
 def name(uri: str) -> str:
     """The last segment of a URI."""
     return uri.rstrip("/").rsplit("/", 1)[-1]

@@ -21,6 +21,8 @@ from pipeline.streaming.sink import write_unit
 from pipeline.tree import load_tree
 
 _RETRIES = 3
+_TASK_RETRIES = 100
+"""A call to an actor whose node has just died fails at once, again and again, until the loss is noticed."""
 
 _DECODE_RESTARTS = 50
 """Inputs that kill a decode actor take one restart of it (see `DecodeActor`); the rest is for lost nodes."""
@@ -95,7 +97,7 @@ def stream_units(
             fn_constructor_kwargs={"limits": limits},
             num_cpus=resources.decode_cpus,
             max_restarts=_DECODE_RESTARTS,
-            max_task_retries=_DECODE_RESTARTS,
+            max_task_retries=_TASK_RETRIES,
         )
         .map_batches(
             ModelActor,
@@ -112,7 +114,7 @@ def stream_units(
             num_cpus=resources.model_cpus,
             num_gpus=resources.model_gpus or None,
             max_restarts=_RETRIES,
-            max_task_retries=_RETRIES,
+            max_task_retries=_TASK_RETRIES,
         )
         .map_batches(
             functools.partial(write_unit, layout=layout, tree=tree, weights_sha256=settings.weights_sha256),
