@@ -23,6 +23,7 @@ from pipeline.catalogue import (
     find_run,
     hold_lease,
     is_committed,
+    last_epoch,
     make_plan,
     read_ledger,
     report_uri,
@@ -100,20 +101,24 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
         say(f"Run {plan.run} would write {catalogue_uri(config.output)}; nothing was written")
         return
     done = None if config.new_run else find_run(config.output, plan)
-    if done is not None and is_committed(config.output, done) and storage.exists(report_uri(config.output)):
+    if done is not None and _is_finished(config.output, done):
         summary = RunSummary.model_validate_json(
             storage.read_bytes(RunLayout(config.output, done.run).summary)
         )
         say(f"Run {done.run} is complete: {_counts(summary)}. Nothing to do.")
+        if not storage.exists(report_uri(config.output)):
+            _report(config, tree, card, summary)
     else:
-        with hold_lease(config.output, plan.run) as lease:
+        with hold_lease(config.output, plan.run, last_epoch(config.output)) as lease:
             plan = adopt_plan(
-                config.output, plan, config.new_run, lambda earlier: is_committed(config.output, earlier)
+                config.output, plan, config.new_run, lambda earlier: _is_finished(config.output, earlier)
             )
             layout = RunLayout(config.output, plan.run)
             storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(config).encode())
             summary = _classify(config, tree, card, plan, layout, lease)
-            _report(config, tree, card, plan, summary)
+            lease.confirm()
+            _report(config, tree, card, summary)
+            storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
         say(f"Run {plan.run}: {_counts(summary)} in {summary.seconds:,.0f} s")
     say(f"Catalogue: {catalogue_uri(config.output)}")
     say(f"Report:    {report_uri(config.output)}")
@@ -148,8 +153,7 @@ def _classify(
     ledger = read_ledger(layout) if pending else done
     crash_point("after_ledger")
     summary = summarize(plan, ledger, time.monotonic() - started, resumed=bool(done))
-    storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
-    lease.check()
+    lease.confirm()
     commit_run(layout, tree, plan, ledger, lease.epoch)
     return summary
 
@@ -179,7 +183,11 @@ def _counts(summary: RunSummary) -> str:
     )
 
 
-def _report(config: ClassifyConfig, tree: DecisionTree, card: Card, plan: Plan, summary: RunSummary) -> None:
+def _is_finished(output: str, plan: Plan) -> bool:
+    return storage.exists(RunLayout(output, plan.run).summary) and is_committed(output, plan)
+
+
+def _report(config: ClassifyConfig, tree: DecisionTree, card: Card, summary: RunSummary) -> None:
     from jobs.report import write_report
 
     write_report(

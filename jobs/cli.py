@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from jobs.console import say
 from pipeline.config import dump_config, load_config
-from pipeline.errors import HeldError, InputError
+from pipeline.errors import HeldError, InputError, RunError
 
 if TYPE_CHECKING:
     from jobs.ingest import IngestResult
@@ -196,6 +196,8 @@ def main(arguments: list[str] | None = None) -> None:
         status = app(sys.argv[1:] if arguments is None else arguments, standalone_mode=False)
     except InputError as error:
         status = _complain(str(error), 2)
+    except RunError as error:
+        status = _complain(str(error), 1)
     except HeldError as error:
         status = _complain(str(error), 3)
     except typer.TyperException as error:

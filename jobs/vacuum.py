@@ -21,11 +21,15 @@ class VacuumConfig(StrictModel):
     parts
         Remove the parts of committed runs too. The catalogue stands without them; `verify` can then no longer
         compare its rows with them.
+    history
+        Remove files that only superseded snapshots need, once they are past the table's retention time (a
+        week where the table doesn't say); the catalogue can then no longer be read as of those.
     """
 
     output: str
     grace: str = "24h"
     parts: bool = False
+    history: bool = False
 
     @field_validator("grace")
     @classmethod
@@ -43,7 +47,7 @@ def run(config: VacuumConfig, dry_run: bool = False) -> None:
         If `output` is no output of `classify`.
     """
     files = size = 0
-    for removal in find_removals(config.output, parse_duration(config.grace), config.parts):
+    for removal in find_removals(config.output, parse_duration(config.grace), config.parts, config.history):
         if not dry_run:
             apply_removal(config.output, removal)
         say(_line(removal))

@@ -5,5 +5,9 @@ class InputError(Exception):
     """Bad input or usage: names the thing, its value, what was expected and what to do (exit status 2)."""
 
 
+class RunError(Exception):
+    """The run can't go on for a reason outside its input; the same command continues it (exit status 1)."""
+
+
 class HeldError(Exception):
     """Someone else holds the output (exit status 3)."""

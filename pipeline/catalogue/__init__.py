@@ -4,6 +4,7 @@ from pipeline.catalogue.commit import (
     RunSummary,
     commit_run,
     is_committed,
+    last_epoch,
     open_catalogue,
     summarize,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "find_run",
     "hold_lease",
     "is_committed",
+    "last_epoch",
     "make_plan",
     "open_catalogue",
     "output_status",

@@ -27,7 +27,12 @@ from pipeline.tree import DecisionTree
 _TARGET_FILE_BYTES = 256 << 20
 _BATCH_ROWS = 65_536
 _LEASE = "lease"
-_ATTEMPTS = 4
+_PAUSES = (1.0, 2.0, 4.0)
+"""Seconds between attempts to commit."""
+
+
+class DamagedCatalogue(InputError):
+    """A Delta table whose log can't be understood."""
 
 
 class RunSummary(StrictModel):
@@ -50,7 +55,25 @@ class RunSummary(StrictModel):
 
 
 def open_catalogue(uri: str) -> DeltaTable | None:
-    """The Delta table at a URI; None if there is none yet."""
+    """The Delta table at a URI; None if there is none yet.
+
+    Raises
+    ------
+    DamagedCatalogue
+        If its log can't be understood.
+    InputError
+        If the store can't be reached.
+    """
+    try:
+        with storage.explained("open", uri):
+            return _open(uri)
+    except InputError as error:
+        if isinstance(error.__cause__, DeltaError | ValueError):
+            raise DamagedCatalogue(str(error)) from error.__cause__
+        raise
+
+
+def _open(uri: str) -> DeltaTable | None:
     try:
         return DeltaTable(uri, storage_options=storage.delta_options(uri))
     except TableNotFoundError:
@@ -81,8 +104,14 @@ def is_committed(output: str, plan: Plan) -> bool:
     return table is not None and table.transaction_version(plan.run) is not None
 
 
+def last_epoch(output: str) -> int:
+    """The lease's epoch under which the catalogue was last committed; 0 if there is none yet."""
+    table = open_catalogue(catalogue_uri(output))
+    return (table.transaction_version(_LEASE) or 0) if table is not None else 0
+
+
 def commit_run(
-    layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[int, LedgerEntry], epoch: int = 1
+    layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[int, LedgerEntry], epoch: int
 ) -> None:
     """Compact the parts of a run into the catalogue, as one snapshot that replaces the one before.
 
@@ -97,36 +126,50 @@ def commit_run(
     Raises
     ------
     InputError
-        If a unit is not accounted for, or a part is gone or damaged.
+        If a unit is not accounted for, a part is gone or damaged, or the store keeps failing.
     HeldError
         If a later holder of the lease has committed already.
     """
+    _check_accounts(plan, ledger)
+    _write_quarantine(layout, ledger)
+    for pause in (*_PAUSES, None):
+        try:
+            _commit_unless_there(layout, tree, plan, ledger, epoch)
+            return
+        except (OSError, DeltaError):
+            if pause is None:
+                with storage.explained("commit to", catalogue_uri(layout.output)):
+                    raise
+            time.sleep(pause)
+
+
+def _commit_unless_there(
+    layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[int, LedgerEntry], epoch: int
+) -> None:
+    # Looked up before every attempt: a failed write may have landed though its answer was lost.
+    table = _open(catalogue_uri(layout.output))
+    if table is not None and table.transaction_version(plan.run) is not None:
+        return
+    if table is not None and (table.transaction_version(_LEASE) or 0) > epoch:
+        raise HeldError(f"a later run has committed to {layout.output}; this one stops")
+    _write_snapshot(layout, tree, plan, ledger, table, epoch)
+    crash_point("after_commit")
+
+
+def _check_accounts(plan: Plan, ledger: dict[int, LedgerEntry]) -> None:
     missing = [unit.index for unit in plan.units() if unit.index not in ledger]
     if missing:
         raise InputError(
             f"{len(missing)} of {plan.unit_count} units are not finished, first unit {missing[0]}; "
             "run the same command again"
         )
-    _write_quarantine(layout, ledger)
-    for attempt in range(_ATTEMPTS):
-        table = open_catalogue(catalogue_uri(layout.output))
-        if table is not None and table.transaction_version(plan.run) is not None:
-            return
-        if table is not None and (table.transaction_version(_LEASE) or 0) > epoch:
-            raise HeldError(f"a later run has committed to {layout.output}; this one stops")
-        try:
-            _write_snapshot(layout, tree, plan, ledger, table, epoch)
-        except (OSError, DeltaError):
-            # A store's answer may be lost and the snapshot be there: look before trying again.
-            if is_committed(layout.output, plan):
-                return
-            if attempt == _ATTEMPTS - 1:
-                with storage.explained("commit to", catalogue_uri(layout.output)):
-                    raise
-            time.sleep(2**attempt)
-            continue
-        crash_point("after_commit")
-        return
+    for unit in plan.units():
+        if ledger[unit.index].rows != unit.rows:
+            raise InputError(
+                f"unit {unit.index} of run {plan.run} has {unit.rows} rows in the plan and "
+                f"{ledger[unit.index].rows} in its ledger entry; remove the entry and run the same command "
+                "again"
+            )
 
 
 def _write_snapshot(
@@ -138,20 +181,37 @@ def _write_snapshot(
     epoch: int,
 ) -> None:
     schema = catalogue_schema(tree)
-    write_deltalake(
-        table if table is not None else catalogue_uri(layout.output),
-        pa.RecordBatchReader.from_batches(schema, _batches(layout, schema, ledger)),
-        mode="overwrite",
-        schema_mode="overwrite",
-        name="Galaxy morphology",
-        description=f"Answers of the {tree.name} decision tree",
-        target_file_size=_TARGET_FILE_BYTES,
-        storage_options=storage.delta_options(layout.output),
-        commit_properties=CommitProperties(
-            app_transactions=[Transaction(plan.run, 0), Transaction(_LEASE, epoch)],
-            custom_metadata={"run": plan.run},
-        ),
-    )
+    problems: list[InputError] = []
+    batches = _noting(_batches(layout, schema, ledger), problems)
+    try:
+        write_deltalake(
+            table if table is not None else catalogue_uri(layout.output),
+            pa.RecordBatchReader.from_batches(schema, batches),
+            # A first snapshot must be the first: another writer's, made meanwhile, is not overwritten.
+            mode="overwrite" if table is not None else "error",
+            schema_mode="overwrite" if table is not None else None,
+            name="Galaxy morphology",
+            description=f"Answers of the {tree.name} decision tree",
+            target_file_size=_TARGET_FILE_BYTES,
+            storage_options=storage.delta_options(layout.output),
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(plan.run, 0), Transaction(_LEASE, epoch)],
+                custom_metadata={"run": plan.run},
+            ),
+        )
+    except Exception as error:
+        if problems:
+            raise problems[0] from error
+        raise
+
+
+def _noting(batches: Iterator[pa.RecordBatch], problems: list[InputError]) -> Iterator[pa.RecordBatch]:
+    """Pass batches on; an error among them is noted, since Delta's writer wraps it past recognition."""
+    try:
+        yield from batches
+    except InputError as error:
+        problems.append(error)
+        raise
 
 
 def summarize(

@@ -50,12 +50,12 @@ class RunLayout:
 
     @property
     def quarantine(self) -> str:
-        """All quarantined rows of the run in one Parquet file, there once the run is committed."""
+        """All quarantined rows of the run in one Parquet file, there when the run is committed."""
         return storage.join(self.folder, "quarantine.parquet")
 
     @property
     def summary(self) -> str:
-        """What the run did, there once it is committed."""
+        """What the run did, written last: a run that has it is committed and has its report."""
         return storage.join(self.folder, "summary.json")
 
 

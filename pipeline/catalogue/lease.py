@@ -22,13 +22,14 @@ from pydantic import ValidationError
 
 from pipeline import storage
 from pipeline.config import StrictModel
-from pipeline.errors import HeldError, InputError
+from pipeline.errors import HeldError, InputError, RunError
 
 TIME_TO_LIVE = 20.0
 """Seconds without a heartbeat after which a holder counts as dead."""
 
 _BEAT = TIME_TO_LIVE / 5
 _POLL = 1.0
+_SWAPS = 5
 _logger = logging.getLogger(__name__)
 
 
@@ -74,21 +75,39 @@ class Lease:
         self.epoch = record.epoch
         self._uri = lease_uri(output)
         self._record = record
+        self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._lost: str | None = None
+        self._lost: Exception | None = None
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self.confirm()
         self._thread.start()
 
     def check(self) -> None:
-        """Make sure that the lease is still held.
+        """Make sure that no beat has found the lease lost; costs nothing.
 
         Raises
         ------
         HeldError
             If another run has taken it over.
+        RunError
+            If it could not be renewed for a lifetime.
         """
         if self._lost:
-            raise HeldError(self._lost)
+            raise self._lost
+
+    def confirm(self) -> None:
+        """Make sure that the lease is held at this moment, by a beat.
+
+        Raises
+        ------
+        HeldError
+            If another run has taken it over.
+        InputError
+            If the store can't be reached, or can't swap files.
+        """
+        self.check()
+        with self._lock:
+            self._swap(beat=self._record.beat + 1, time=_now())
 
     def release(self) -> None:
         """Stop renewing and give the lease back; the next run needn't wait."""
@@ -97,61 +116,71 @@ class Lease:
         if self._lost:
             return
         try:
-            self._swap(self._record.model_copy(update={"holder": None}))
-        except InputError as error:
-            _logger.warning("the lease could not be given back; it runs out by itself: %s", error)
+            self._swap(holder=None)
+        except (HeldError, InputError) as error:
+            _logger.warning("the lease could not be given back: %s", error)
 
     def _renew(self) -> None:
         last = time.monotonic()
         while not self._stop.wait(_BEAT):
             try:
-                beat = self._record.model_copy(update={"beat": self._record.beat + 1, "time": _now()})
-                if not self._swap(beat):
-                    return
+                self.confirm()
                 last = time.monotonic()
+            except HeldError as error:
+                self._lost = error
+                return
             except InputError as error:
                 # The store may be away for a moment; only a whole lifetime without a beat loses the lease.
                 _logger.warning("the lease could not be renewed: %s", error)
                 if time.monotonic() - last > TIME_TO_LIVE:
-                    self._lost = f"the lease {self._uri} could not be renewed for {TIME_TO_LIVE:g} s: {error}"
+                    self._lost = RunError(
+                        f"{self._uri} could not be renewed for {TIME_TO_LIVE:g} s ({error}); what is "
+                        "finished is kept: run the same command again"
+                    )
                     return
 
-    def _swap(self, record: LeaseRecord) -> bool:
-        data, etag = storage.read_with_etag(self._uri)
-        if LeaseRecord.model_validate_json(data) != self._record or not storage.write_if_match(
-            self._uri, _encode(record), etag
-        ):
-            found = LeaseRecord.model_validate_json(storage.read_bytes(self._uri))
-            if found == record:  # our own write, whose answer was lost
+    def _swap(self, **changes: object) -> None:
+        """Replace the record, as long as it is still of this taking."""
+        for _ in range(_SWAPS):
+            found, etag = _read(self._uri)
+            # By its holder alone: an earlier beat of ours may have landed though its answer was lost.
+            if found.holder != self._record.holder:
+                raise HeldError(f"{_who(found)} has taken over {self._uri}; this run stops")
+            record = self._record.model_copy(update=changes)
+            if storage.write_if_match(self._uri, _encode(record), etag):
                 self._record = record
-                return True
-            self._lost = f"{_who(found)} has taken over {self._uri}; this run stops"
-            return False
-        self._record = record
-        return True
+                return
+        raise InputError(f"{self._uri} changes under every write; is someone editing it?")
 
 
 @contextlib.contextmanager
-def hold_lease(output: str, run: str) -> Iterator[Lease]:
+def hold_lease(output: str, run: str, after_epoch: int = 0) -> Iterator[Lease]:
     """Hold the lease of an output.
+
+    Parameters
+    ----------
+    after_epoch
+        The new epoch will be higher than this one too, such as the last that committed.
 
     Raises
     ------
     HeldError
         If a living run holds it.
+    InputError
+        If the store can't swap files, or the lease file is damaged.
     """
-    lease = Lease(output, _take(output, run))
+    lease = Lease(output, _take(output, run, after_epoch))
     try:
         yield lease
     finally:
         lease.release()
 
 
-def _take(output: str, run: str) -> LeaseRecord:
+def _take(output: str, run: str, after_epoch: int) -> LeaseRecord:
     uri = lease_uri(output)
     mine = LeaseRecord(
         holder=uuid.uuid4().hex,
-        epoch=1,
+        epoch=after_epoch + 1,
         run=run,
         node=socket.gethostname(),
         process=_process(os.getpid()),
@@ -161,7 +190,7 @@ def _take(output: str, run: str) -> LeaseRecord:
     if storage.create(uri, _encode(mine)):
         return mine
     found, etag = _wait_for_death(uri)
-    mine = mine.model_copy(update={"epoch": found.epoch + 1, "time": _now()})
+    mine = mine.model_copy(update={"epoch": max(found.epoch, after_epoch) + 1, "time": _now()})
     if storage.write_if_match(uri, _encode(mine), etag) or storage.read_bytes(uri) == _encode(mine):
         return mine
     raise HeldError(f"{uri} was taken by {_who(_read(uri)[0])} a moment ago; wait for it to end")
@@ -213,20 +242,21 @@ def _who(record: LeaseRecord) -> str:
 
 
 def _process(pid: int) -> str:
-    """Process id and start time, so that a later process of the same id is told apart."""
+    """Process id, start time, boot and process table: another process of the same id is told apart."""
     try:
-        started = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19]
+        state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        table = os.readlink("/proc/self/ns/pid")
     except OSError:
-        return f"{pid}@unknown"
-    return f"{pid}@{started}@{boot}"
+        return f"{pid}@gone"
+    started = "dead" if state in "ZX" else fields[18]
+    return f"{pid}@{started}@{boot}@{table}"
 
 
 def _on_this_machine(record: LeaseRecord) -> bool:
-    own = _process(os.getpid()).split("@")
-    theirs = record.process.split("@")
-    # Containers may share a kernel but not a process table: their host names differ.
-    return record.node == socket.gethostname() and len(own) == len(theirs) == 3 and own[2] == theirs[2]
+    """Whether the holder's process can be looked up here: same boot, same process table."""
+    own, theirs = _process(os.getpid()).split("@"), record.process.split("@")
+    return record.node == socket.gethostname() and len(own) == len(theirs) == 4 and own[2:] == theirs[2:]
 
 
 def _known_dead(record: LeaseRecord) -> bool:

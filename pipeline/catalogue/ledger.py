@@ -168,7 +168,10 @@ def read_stored(layout: RunLayout, stored: StoredTable) -> pa.Table:
     uri = storage.join(layout.parts, stored.name)
     data = storage.read_bytes(uri)
     if hashlib.sha256(data).hexdigest() != stored.sha256:
-        raise InputError(f"{uri} is not the file that the ledger names: its sha256 differs; use new_run=true")
+        raise InputError(
+            f"{uri} is not the file that the ledger names: its sha256 differs; remove the unit's entry in "
+            f"{layout.ledger} and run the same command again"
+        )
     return pq.read_table(io.BytesIO(data))
 
 

@@ -195,7 +195,7 @@ def adopt_plan(
                 f"{output} holds run {latest.run}, made from something else: {details}. "
                 "Name another output, or start afresh with new_run=true (the catalogue's history is kept)"
             )
-    sequence = len(earlier) + 1
+    sequence = earlier[-1].sequence + 1 if earlier else 1
     run = plan.run if sequence == 1 else f"{plan.run}-{sequence}"
     plan = plan.model_copy(update={"run": run, "sequence": sequence})
     if not storage.create(RunLayout(output, run).plan, plan.model_dump_json(indent=1).encode()):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
 
 from deltalake import DeltaTable
 
@@ -66,7 +68,11 @@ def parse_duration(text: str) -> timedelta:
 
 
 def find_removals(
-    output: str, grace: timedelta, parts: bool = False, now: datetime | None = None
+    output: str,
+    grace: timedelta,
+    parts: bool = False,
+    history: bool = False,
+    now: datetime | None = None,
 ) -> Iterator[Removal]:
     """What can be removed of an output; removes nothing.
 
@@ -79,6 +85,8 @@ def find_removals(
         Younger files are left alone.
     parts
         Include the parts of committed runs, which the catalogue no longer needs.
+    history
+        Include files that only superseded snapshots need, past the retention time of the table.
     now
         Time from which age counts.
 
@@ -100,16 +108,11 @@ def find_removals(
         yield from _temporaries(f"run {plan.run}", files, grace, now)
         yield from _run_removals(layout, plan, committed, files, grace, parts, now)
     if table is not None:
-        yield from _superseded(catalogue_uri(output), table)
+        yield from _catalogue_removals(catalogue_uri(output), table, grace, history)
 
 
 def apply_removal(output: str, removal: Removal) -> None:
     """Remove what was found."""
-    if removal.about == _CATALOGUE:
-        table = open_catalogue(catalogue_uri(output))
-        if table is not None and removal.files:
-            table.vacuum(dry_run=False)
-        return
     if removal.marker is not None:
         storage.write_bytes(removal.marker, json.dumps({"removed": datetime.now(UTC).isoformat()}).encode())
     for file in removal.files:
@@ -170,24 +173,35 @@ def _temporaries(
         yield Removal(about, "leftovers of writes that were cut short", old)
 
 
-def _superseded(uri: str, table: DeltaTable) -> Iterator[Removal]:
-    """Files that only earlier snapshots need, past the retention time of the table."""
-    names = {storage.name(path) for path in table.vacuum(dry_run=True)}
+def _catalogue_removals(uri: str, table: DeltaTable, grace: timedelta, history: bool) -> Iterator[Removal]:
+    """Files that no snapshot ever named, and, if asked for, those that only superseded snapshots need."""
+    hours = math.ceil(max(grace, _IN_USE) / timedelta(hours=1))
+    named = set(table.vacuum(retention_hours=hours, enforce_retention_duration=False))
+    every = set(table.vacuum(retention_hours=hours, enforce_retention_duration=False, full=True))
+    yield from _removal(uri, every - named, "files of commits that were cut short")
+    if history:
+        superseded = set(table.vacuum())
+        yield from _removal(uri, superseded, "files of superseded snapshots, past the table's retention time")
+
+
+def _removal(uri: str, paths: set[str], what: str) -> Iterator[Removal]:
+    names = {storage.name(unquote(path)) for path in paths}
     files = tuple(file for file in storage.list_files(uri, ".parquet") if storage.name(file.uri) in names)
     if files:
-        yield Removal(_CATALOGUE, "files of superseded snapshots, past the table's retention time", files)
+        yield Removal(_CATALOGUE, what, files)
 
 
 def _files_in(folder: str) -> list[storage.FileInfo]:
-    """Files right in a folder."""
-    fs, path = storage.filesystem(folder)
-    if not fs.isdir(path):
-        return []
-    names = [details["name"] for details in fs.ls(path, detail=True) if details["type"] == "file"]
-    return [storage.file_info(storage.join(folder, storage.name(name))) for name in names]
+    """Files right in a folder, and not in one below it."""
+    depth = storage.absolute(folder).rstrip("/").count("/") + 1
+    return [file for file in storage.list_files(folder) if file.uri.count("/") == depth]
 
 
 def _age(file: storage.FileInfo, now: datetime) -> timedelta:
+    """Age of a file; one that has gone meanwhile is as young as can be."""
     fs, path = storage.filesystem(file.uri)
-    modified: datetime = fs.modified(path)
+    try:
+        modified: datetime = fs.modified(path)
+    except FileNotFoundError:
+        return timedelta(0)
     return now - (modified if modified.tzinfo else modified.replace(tzinfo=UTC))

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipeline import storage
-from pipeline.catalogue.commit import RunSummary, open_catalogue, snapshot_files, summarize
+from pipeline.catalogue.commit import (
+    DamagedCatalogue,
+    RunSummary,
+    open_catalogue,
+    snapshot_files,
+    summarize,
+)
 from pipeline.catalogue.layout import RunLayout, catalogue_uri, runs_folder
 from pipeline.catalogue.ledger import entry_uri, orphaned_parts, read_entry
 from pipeline.catalogue.plan import Plan, PlannedShard, digest, read_plans
@@ -84,7 +89,7 @@ def verify_output(
         return
     try:
         table = open_catalogue(catalogue_uri(output))
-    except (DeltaError, OSError, ValueError) as error:
+    except DamagedCatalogue as error:
         reason = " ".join(str(error).split())
         yield Finding("catalogue", f"{catalogue_uri(output)}/_delta_log can't be read: {reason}", AFRESH)
         table = None
@@ -248,6 +253,10 @@ def check_classified(run: Run) -> Iterator[Finding]:
 
 def check_summary(run: Run) -> Iterator[Finding]:
     """The run's summary against its ledger."""
+    if not storage.exists(run.layout.summary):
+        problem = f"{run.layout.summary} is missing: the run was stopped after its commit, before its report"
+        yield Finding("summary", problem, "run the same command again")
+        return
     try:
         found = RunSummary.model_validate_json(storage.read_bytes(run.layout.summary))
     except InputError as error:

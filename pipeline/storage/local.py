@@ -39,6 +39,7 @@ def open_new(path: str) -> Iterator[IO[bytes]]:
         yield temporary
         _seal(temporary)
         os.replace(temporary.name, path)
+    _seal_folder(path)
 
 
 def write(path: str, data: bytes) -> None:
@@ -55,7 +56,10 @@ def create(path: str, data: bytes) -> bool:
         try:
             os.link(temporary.name, path)
         except FileExistsError:
-            return False
+            # On NFS the link may be there though the answer was lost: then the file has two names.
+            if os.stat(temporary.name).st_nlink != 2:
+                return False
+    _seal_folder(path)
     return True
 
 
@@ -107,3 +111,12 @@ def _seal(stream: IO[bytes]) -> None:
     stream.flush()
     os.fsync(stream.fileno())
     os.fchmod(stream.fileno(), 0o644)
+
+
+def _seal_folder(path: str) -> None:
+    """Make a file's name as durable as its content."""
+    folder = os.open(Path(path).parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -12,7 +12,7 @@ from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
 from pipeline.catalogue import RunLayout, WorkUnit
-from pipeline.errors import InputError
+from pipeline.errors import InputError, RunError
 from pipeline.streaming.cluster import StreamResources
 from pipeline.streaming.decode import DecodeActor
 from pipeline.streaming.limits import DecodeLimits
@@ -28,7 +28,7 @@ _DECODE_RESTARTS = 50
 """Inputs that kill a decode actor take one restart of it (see `DecodeActor`); the rest is for lost nodes."""
 
 
-class StreamError(InputError):
+class StreamError(RunError):
     """The stream came to an end before its units did; run again, it continues."""
 
 

@@ -38,7 +38,7 @@ def test_the_catalogue_holds_every_row_in_the_order_of_the_plan(
 ) -> None:
     finish_all(layout, tree, plan)
     ledger = read_ledger(layout)
-    commit_run(layout, tree, plan, ledger)
+    commit_run(layout, tree, plan, ledger, epoch=1)
     table = snapshot(catalogue_uri(layout.output))
     expected = [f"{unit.shard}-{row}" for unit in plan.units() for row in range(unit.start, unit.stop - 1)]
     assert table["object_id"].to_pylist() == expected
@@ -53,7 +53,7 @@ def test_a_commit_happens_once(layout: RunLayout, tree: DecisionTree, plan: Plan
     ledger = read_ledger(layout)
     assert not is_committed(layout.output, plan)
     for _ in range(3):
-        commit_run(layout, tree, plan, ledger)
+        commit_run(layout, tree, plan, ledger, epoch=1)
     table = DeltaTable(catalogue_uri(layout.output))
     assert is_committed(layout.output, plan)
     assert table.version() == 0
@@ -74,7 +74,7 @@ def test_a_commit_whose_answer_is_lost_counts_and_one_that_fails_is_tried_again(
 
     monkeypatch.setattr(commit, "write_deltalake", fail_before_then_after)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    commit_run(layout, tree, plan, read_ledger(layout))
+    commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
     assert len(calls) == 2
     assert snapshot(catalogue_uri(layout.output)).num_rows == 21
 
@@ -90,13 +90,13 @@ def test_a_commit_that_keeps_failing_is_told(
     monkeypatch.setattr(commit, "write_deltalake", fail)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     with pytest.raises(InputError, match=r"cannot commit to .*catalogue: Generic S3 error: "):
-        commit_run(layout, tree, plan, read_ledger(layout))
+        commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
 
 
 def test_an_unfinished_run_is_not_committed(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
     finish(layout, tree, list(plan.units())[1])
     with pytest.raises(InputError, match="3 of 4 units are not finished, first unit 0"):
-        commit_run(layout, tree, plan, read_ledger(layout))
+        commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
     assert not Path(catalogue_uri(layout.output)).exists()
 
 
@@ -105,7 +105,7 @@ def test_a_run_with_every_row_bad_gives_an_empty_catalogue(
 ) -> None:
     for unit in plan.units():
         finish(layout, tree, unit, bad=unit.rows)
-    commit_run(layout, tree, plan, read_ledger(layout))
+    commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
     assert snapshot(catalogue_uri(layout.output)).num_rows == 0
     assert pq.read_table(layout.quarantine).num_rows == 25
 
@@ -114,11 +114,11 @@ def test_a_new_run_replaces_the_snapshot_and_keeps_the_old(
     layout: RunLayout, tree: DecisionTree, plan: Plan
 ) -> None:
     finish_all(layout, tree, plan)
-    commit_run(layout, tree, plan, read_ledger(layout))
+    commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
     second = plan.model_copy(update={"run": "second"})
     other = RunLayout(layout.output, "second")
     finish_all(other, tree, second, bad=0)
-    commit_run(other, tree, second, read_ledger(other))
+    commit_run(other, tree, second, read_ledger(other), epoch=1)
     uri = catalogue_uri(layout.output)
     assert snapshot(uri).num_rows == 25
     assert snapshot(uri, version=0).num_rows == 21
@@ -127,7 +127,7 @@ def test_a_new_run_replaces_the_snapshot_and_keeps_the_old(
 def test_other_programs_read_it(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
     """Plain Parquet types: what DuckDB reads from the files is what was written."""
     finish_all(layout, tree, plan)
-    commit_run(layout, tree, plan, read_ledger(layout))
+    commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
     table = snapshot(catalogue_uri(layout.output))
     files = f"{catalogue_uri(layout.output)}/*.parquet"
     found = duckdb.sql(f"select sum(spiral_winding_loose), count(*) from read_parquet('{files}')").fetchall()
@@ -138,7 +138,7 @@ def test_other_programs_read_it(layout: RunLayout, tree: DecisionTree, plan: Pla
 
 def test_most_probable_answer_and_agreement(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
     finish_all(layout, tree, plan)
-    commit_run(layout, tree, plan, read_ledger(layout))
+    commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
     table = snapshot(catalogue_uri(layout.output))
     matrix = answer_matrix(tree, table)
     smooth = matrix[:, tree.slices["smooth_or_featured"]]

@@ -16,7 +16,7 @@ from tests.catalogue.conftest import finish
 def catalogue(layout: RunLayout, tree: DecisionTree, plan: Plan) -> str:
     for unit in plan.units():
         finish(layout, tree, unit)
-    commit_run(layout, tree, plan, read_ledger(layout))
+    commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
     return catalogue_uri(layout.output)
 
 

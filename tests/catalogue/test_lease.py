@@ -11,9 +11,18 @@ from pathlib import Path
 import pytest
 
 from pipeline import storage
-from pipeline.catalogue import Plan, RunLayout, commit_run, hold_lease, lease, read_ledger
+from pipeline.catalogue import (
+    Plan,
+    RunLayout,
+    commit,
+    commit_run,
+    hold_lease,
+    last_epoch,
+    lease,
+    read_ledger,
+)
 from pipeline.catalogue.lease import LeaseRecord, lease_uri
-from pipeline.errors import HeldError
+from pipeline.errors import HeldError, InputError, RunError
 from pipeline.tree import DecisionTree
 from tests.catalogue.conftest import finish
 
@@ -38,6 +47,21 @@ def other_process(output: str) -> subprocess.Popen[str]:
 
 def stored(output: str) -> LeaseRecord:
     return LeaseRecord.model_validate_json(storage.read_bytes(lease_uri(output)))
+
+
+def lose_answers(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Let the next writes land although their caller is told that the store is away."""
+    left = [count]
+    swap = storage.write_if_match
+
+    def deaf(uri: str, data: bytes, etag: str) -> bool:
+        done = swap(uri, data, etag)
+        if left[0] > 0:
+            left[0] -= 1
+            raise InputError("the store is away")
+        return done
+
+    monkeypatch.setattr(storage, "write_if_match", deaf)
 
 
 def pretend(output: str, **changes: object) -> None:
@@ -165,3 +189,74 @@ def test_a_writer_of_an_older_epoch_cannot_commit(layout: RunLayout, tree: Decis
     commit_run(later, tree, other, read_ledger(later), epoch=5)
     with pytest.raises(HeldError, match="a later run has committed"):
         commit_run(layout, tree, plan, read_ledger(layout), epoch=4)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_beat_whose_answer_was_lost_is_no_takeover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with hold_lease(str(tmp_path), "mine") as held:
+        lose_answers(monkeypatch, 3)
+        time.sleep(0.8)
+        held.check()
+        held.confirm()
+    assert stored(str(tmp_path)).holder is None
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_store_that_stays_away_ends_the_run_with_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hold_lease(str(tmp_path), "mine") as held:
+        lose_answers(monkeypatch, 1_000_000)
+        time.sleep(2.0)
+        with pytest.raises(RunError, match="run the same command again"):
+            held.check()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_lease_overwritten_with_nonsense_is_noticed(tmp_path: Path) -> None:
+    with hold_lease(str(tmp_path), "mine") as held:
+        storage.write_bytes(lease_uri(str(tmp_path)), b"{}")
+        with pytest.raises(InputError, match=r"lease\.json is not a lease"):
+            held.confirm()
+
+
+def test_a_new_lease_is_later_than_the_last_commit(tmp_path: Path) -> None:
+    with hold_lease(str(tmp_path), "mine", after_epoch=7) as held:
+        assert held.epoch == 8
+    with hold_lease(str(tmp_path), "mine", after_epoch=2) as held:
+        assert held.epoch == 9
+
+
+def test_a_zombie_is_dead(tmp_path: Path) -> None:
+    holder = other_process(str(tmp_path))
+    holder.kill()
+    time.sleep(0.2)  # not waited for: it stays in the process table
+    with hold_lease(str(tmp_path), "mine") as held:
+        assert held.epoch == 2
+    holder.wait()
+
+
+def test_of_two_first_commits_one_stands(
+    layout: RunLayout, tree: DecisionTree, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One writer sees no catalogue, sleeps, and wakes when another has made it."""
+    late, early = plan, plan.model_copy(update={"run": "early"})
+    for run in (late, early):
+        for unit in run.units():
+            finish(RunLayout(layout.output, run.run), tree, unit)
+    first = RunLayout(layout.output, "early")
+    look = commit._open
+    slept = [False]
+
+    def sleep_after_looking(uri: str) -> object:
+        table = look(uri)
+        if not slept[0]:
+            slept[0] = True
+            commit_run(first, tree, early, read_ledger(first), epoch=2)
+        return table
+
+    monkeypatch.setattr(commit, "_open", sleep_after_looking)
+    monkeypatch.setattr(commit, "_PAUSES", (0.0,))
+    with pytest.raises(HeldError, match="a later run has committed"):
+        commit_run(layout, tree, late, read_ledger(layout), epoch=1)
+    assert last_epoch(layout.output) == 2

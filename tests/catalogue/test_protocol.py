@@ -106,7 +106,7 @@ class Protocol(RuleBasedStateMachine):
         for index in order:
             if index not in done:
                 finish(layout, TREE, units[index], BAD[index])
-        commit_run(layout, TREE, plan, read_ledger(layout))
+        commit_run(layout, TREE, plan, read_ledger(layout), epoch=1)
 
     @rule(
         order=st.permutations(range(4)),

@@ -100,7 +100,7 @@ DAMAGE: dict[str, tuple[Callable[[Made], object], str]] = {
     ),
     "summary deleted": (
         lambda m: Path(m.layout.summary).unlink(),
-        r"summary: .*summary\.json: it doesn't exist",
+        r"summary: .*summary\.json is missing: the run was stopped",
     ),
     "summary with other counts": (
         lambda m: edit_json(Path(m.layout.summary), lambda s: s.update(classified=25)),

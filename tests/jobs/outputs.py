@@ -116,7 +116,7 @@ def commit(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
     """Write the summary and commit, as `classify` does."""
     ledger = read_ledger(layout)
     storage.write_bytes(layout.summary, summarize(plan, ledger, 3.0).model_dump_json().encode())
-    commit_run(layout, tree, plan, ledger)
+    commit_run(layout, tree, plan, ledger, epoch=1)
 
 
 def make_output(folder: Path, tree: DecisionTree, seed: int = 0) -> tuple[RunLayout, Plan]:
