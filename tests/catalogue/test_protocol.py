@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pipeline import storage
 from pipeline.catalogue import (
+    Lease,
     PlannedShard,
     RunLayout,
     adopt_plan,
@@ -27,11 +28,15 @@ from pipeline.catalogue import (
     commit,
     commit_run,
     find_run,
+    hold_lease,
     is_committed,
+    last_epoch,
+    lease,
     make_plan,
     open_catalogue,
     read_ledger,
 )
+from pipeline.errors import InputError
 from pipeline.tree import load_tree
 from tests.catalogue.conftest import finish
 from tests.tables import snapshot
@@ -46,7 +51,16 @@ PLAN = make_plan(SHARDS, 3, {"weights": "w"})
 BAD = {0: 0, 1: 2, 2: 3, 3: 1}
 """Rows to be quarantined in each unit, the last of its rows; all of unit 2."""
 
-OPERATIONS = ("create", "write_bytes", "read_bytes", "list_files", "exists", "filesystem")
+OPERATIONS = (
+    "create",
+    "write_bytes",
+    "read_bytes",
+    "list_files",
+    "exists",
+    "filesystem",
+    "read_with_etag",
+    "write_if_match",
+)
 
 
 class Crash(BaseException):
@@ -54,18 +68,27 @@ class Crash(BaseException):
 
 
 class Fuse:
-    """Lets so many storage operations pass, then the process is dead: every further one crashes too."""
+    """Lets so many storage operations pass; then the process is dead, or one answer is lost."""
 
     def __init__(self) -> None:
         self.left: int | None = None
+        self.deadly = True
         self.blown = False
 
-    def pass_one(self) -> None:
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                self.blown = True
-                raise Crash
+    def burn(self, left: int, deadly: bool) -> None:
+        """Set the fuse: a dead process does nothing more, a lost answer is lost once."""
+        self.left, self.deadly, self.blown = left, deadly, False
+
+    def pass_one(self, done: bool) -> None:
+        if self.left is None:
+            return
+        self.left -= 1
+        if self.left < 0 and self.deadly:
+            self.blown = True
+            raise Crash
+        if self.left < 0 and done and not self.blown:
+            self.blown = True
+            raise InputError("the store's answer was lost")
 
 
 class Protocol(RuleBasedStateMachine):
@@ -76,15 +99,18 @@ class Protocol(RuleBasedStateMachine):
         self.fuse = Fuse()
         self.originals: list[tuple[Any, str, Callable[..., Any]]] = []
         for module, name in [*((storage, name) for name in OPERATIONS), (commit, "write_deltalake")]:
-            original = getattr(module, name)
-            self.originals.append((module, name, original))
-            setattr(module, name, self.fused(original))
+            self.replace(module, name, self.fused(getattr(module, name)))
+        self.replace(lease, "_process", lambda pid: f"{pid}@{self.lives}@boot@table")
+
+    def replace(self, module: Any, name: str, by: Callable[..., Any]) -> None:
+        self.originals.append((module, name, getattr(module, name)))
+        setattr(module, name, by)
 
     def fused(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            self.fuse.pass_one()
+            self.fuse.pass_one(done=False)
             result = original(*args, **kwargs)
-            self.fuse.pass_one()
+            self.fuse.pass_one(done=True)
             return result
 
         return call
@@ -96,9 +122,15 @@ class Protocol(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.runs_finished = 0
+        self.lives = 0
 
     def attempt(self, order: list[int], new_run: bool) -> None:
+        """One call of the job; whoever held the lease before is a process that is gone."""
+        self.lives += 1
+        with hold_lease(self.output, PLAN.run, last_epoch(self.output)) as held:
+            self.work(order, new_run, held)
+
+    def work(self, order: list[int], new_run: bool, held: Lease) -> None:
         plan = adopt_plan(self.output, PLAN, new_run, lambda earlier: is_committed(self.output, earlier))
         layout = RunLayout(self.output, plan.run)
         done = read_ledger(layout)
@@ -106,15 +138,17 @@ class Protocol(RuleBasedStateMachine):
         for index in order:
             if index not in done:
                 finish(layout, TREE, units[index], BAD[index])
-        commit_run(layout, TREE, plan, read_ledger(layout), epoch=1)
+        held.confirm()
+        commit_run(layout, TREE, plan, read_ledger(layout), held.epoch)
 
     @rule(
         order=st.permutations(range(4)),
-        operations=st.integers(0, 120),
+        operations=st.integers(0, 150),
+        deadly=st.booleans(),
         new_run=st.booleans(),
     )
-    def crash(self, order: list[int], operations: int, new_run: bool) -> None:
-        self.fuse.left, self.fuse.blown = operations, False
+    def disturbed(self, order: list[int], operations: int, deadly: bool, new_run: bool) -> None:
+        self.fuse.burn(operations, deadly)
         try:
             self.attempt(order, new_run)
         except BaseException:
