@@ -118,6 +118,12 @@ def plan_resources(
     With GPUs there is a model actor a GPU, and the CPUs decode. Without, there is a model actor a node, its
     torch using every core, and the little that decoding needs is taken beside it.
 
+    The CPUs that actors reserve, all together, fit on the smallest node with some to spare for writing: a
+    run that loses nodes can then place every actor again on whichever is left. That includes decode actors
+    that had finished, for what they decoded is made again if it went with a node. Reservations only place
+    actors, they don't slow them. GPUs aren't shared: the actors of a lost one wait for a node in its place,
+    and if none comes the run stops for want of progress, to be continued by the same command.
+
     Raises
     ------
     InputError
@@ -130,13 +136,14 @@ def plan_resources(
     if cpus < 2 and not workers:
         raise InputError(f"the Ray cluster has {cpus:g} CPUs; at least 1 is needed")
     models = model_actors or gpus or len(workers)
+    room = min(workers) if len(workers) > 1 else cpus
     if gpus:
         decoders = decode_actors or max(1, int(cpus) - models - 1)
         return StreamResources(
             decode_actors=decoders,
-            decode_cpus=min(1.0, cpus / (2 * decoders)),
+            decode_cpus=min(1.0, room / 2 / decoders),
             model_actors=models,
-            model_cpus=0.5,
+            model_cpus=min(0.5, room / 4 / models),
             model_gpus=1.0,
             model_threads=model_threads or 1,
             in_flight_bytes=models * _IN_FLIGHT["gpu"],
@@ -144,9 +151,9 @@ def plan_resources(
     decoders = decode_actors or max(1, int(cpus) // 16)
     return StreamResources(
         decode_actors=decoders,
-        decode_cpus=min(0.5, cpus / 4 / decoders),
+        decode_cpus=min(0.5, room / 4 / decoders),
         model_actors=models,
-        model_cpus=min(1.0, cpus / 2 / models),
+        model_cpus=min(1.0, room / 2 / models),
         model_gpus=0.0,
         model_threads=model_threads or max(1, round(cpus / models)),
         in_flight_bytes=models * _IN_FLIGHT["cpu"],

@@ -22,7 +22,7 @@ from pipeline.tree import load_tree
 
 _RETRIES = 3
 _TASK_RETRIES = 100
-"""A call to an actor whose node has just died fails at once, again and again, until the loss is noticed."""
+"""A call to an actor whose node has just died fails about once a second until the loss is noticed (10 s)."""
 
 _DECODE_RESTARTS = 50
 """Inputs that kill a decode actor take one restart of it (see `DecodeActor`); the rest is for lost nodes."""

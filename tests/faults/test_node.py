@@ -1,4 +1,8 @@
-"""A Ray node killed in mid-run: the run goes on with those that are left."""
+"""A Ray node killed in mid-run: the run goes on with those that are left.
+
+With a decode actor on each node, decoded units are lost with the node as well: they are decoded again by an
+actor that had finished, which has to find a place beside all the others (see `plan_resources`).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ def test_a_killed_node_is_done_without(cluster: Cluster, tmp_path: Path) -> None
     worker = cluster.add_node(num_cpus=2)
     cluster.wait_for_nodes()
     write_survey(tmp_path / "cutouts", GALAXIES)
-    words = ["classify", "input=cutouts", "output=out", "unit_rows=6", "model_threads=1"]
+    words = ["classify", "input=cutouts", "output=out", "unit_rows=6", "model_threads=1", "decode_actors=2"]
     environment = {"RAY_ADDRESS": cluster.address, "RAY_AUTH_MODE": "disabled"}
     with running(words, tmp_path, environment) as run:
         wait_for(lambda: len(list(tmp_path.glob("out/runs/*/ledger/*.json"))) >= 2, seconds=180)

@@ -1,0 +1,58 @@
+"""Plans for clusters of several shapes: what is reserved must leave a way on."""
+
+from __future__ import annotations
+
+import pytest
+import ray
+
+from pipeline.errors import InputError
+from pipeline.streaming.cluster import plan_resources
+
+SINK_CPUS = 0.25
+
+
+def cluster_of(monkeypatch: pytest.MonkeyPatch, *nodes: tuple[float, float]) -> None:
+    """Let Ray report nodes of so many CPUs and GPUs."""
+    totals = {"CPU": sum(cpus for cpus, _ in nodes), "GPU": sum(gpus for _, gpus in nodes)}
+    reported = [{"Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}} for cpus, gpus in nodes]
+    monkeypatch.setattr(ray, "cluster_resources", lambda: totals)
+    monkeypatch.setattr(ray, "nodes", lambda: reported)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [(1, 0)],
+        [(2, 0)],
+        [(2, 0), (2, 0)],
+        [(1, 0), (1, 0)],
+        [(0, 0), (16, 0), (8, 0), (64, 0)],
+        [(4, 0)] * 50,
+        [(1, 1)],
+        [(16, 1)],
+        [(16, 8), (16, 8)],
+        [(4, 0), (32, 4)],
+    ],
+)
+@pytest.mark.parametrize("decoders", [None, 5])
+def test_all_actors_and_a_write_fit_on_the_smallest_node(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[tuple[float, float]], decoders: int | None
+) -> None:
+    cluster_of(monkeypatch, *nodes)
+    plan = plan_resources(decode_actors=decoders)
+    reserved = plan.decode_actors * plan.decode_cpus + plan.model_actors * plan.model_cpus
+    assert reserved + SINK_CPUS <= min(cpus for cpus, _ in nodes if cpus) + 1e-9
+    assert plan.decode_actors == (decoders or plan.decode_actors)
+
+
+def test_a_single_node_is_shared_out_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster_of(monkeypatch, (16, 0))
+    plan = plan_resources()
+    assert (plan.decode_actors, plan.decode_cpus, plan.model_actors, plan.model_cpus) == (1, 0.5, 1, 1.0)
+    assert plan.model_threads == 16
+
+
+def test_a_cluster_without_cpus_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster_of(monkeypatch, (0, 0))
+    with pytest.raises(InputError, match="at least 1 is needed"):
+        plan_resources()
