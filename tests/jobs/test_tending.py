@@ -14,14 +14,9 @@ import pytest
 from jobs.cli import main
 from jobs.verify import verdict
 from pipeline.catalogue import Recount
-from pipeline.tree import DecisionTree, load_tree
+from pipeline.tree import DecisionTree
 from tests.jobs.damage import Made, flip_bit, truncate
 from tests.jobs.outputs import make_output, plan_run, record
-
-
-@pytest.fixture(scope="module")
-def tree() -> DecisionTree:
-    return load_tree()
 
 
 @pytest.fixture

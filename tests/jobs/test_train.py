@@ -17,7 +17,7 @@ from pipeline.geometry import averaging_transforms, reach
 from pipeline.network import RegionBatch
 from pipeline.network.checkpoint import read_card
 from pipeline.training.dataset import IMAGES_FOLDER, LABELS_FILE
-from pipeline.tree import DecisionTree, load_tree
+from pipeline.tree import DecisionTree
 
 NETWORK = """
 name: tiny
@@ -30,11 +30,6 @@ epochs: 1
 held_out: 0.3
 augmentation: {rotate: false, translation: 0, zoom: 1, mirror: false, brightness: 0}
 """
-
-
-@pytest.fixture(scope="module")
-def tree() -> DecisionTree:
-    return load_tree()
 
 
 @pytest.fixture
