@@ -5,5 +5,9 @@ class InputError(Exception):
     """Bad input or usage: names the thing, its value, what was expected and what to do (exit status 2)."""
 
 
+class StorageTrouble(InputError):
+    """The store failed while a file was read, which says nothing about the file; reading again may help."""
+
+
 class HeldError(Exception):
     """Someone else holds the output (exit status 3)."""
