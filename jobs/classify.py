@@ -19,7 +19,6 @@ from pipeline.catalogue import (
     adopt_plan,
     catalogue_uri,
     commit_run,
-    digest,
     find_run,
     hold_lease,
     is_committed,
@@ -28,6 +27,7 @@ from pipeline.catalogue import (
     read_ledger,
     report_uri,
     summarize,
+    tree_digest,
 )
 from pipeline.config import StrictModel, dump_config
 from pipeline.faults import crash_point
@@ -133,7 +133,7 @@ def _plan(config: ClassifyConfig, tree: DecisionTree, card: Card) -> Plan:
     ]
     settings = {
         "weights": card.sha256,
-        "tree": digest(tree.name, tree.columns, sorted(tree.gates.items())),
+        "tree": tree_digest(tree),
         "transforms": str(config.transforms),
         "precision": config.precision,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from importlib.metadata import version
 
 import pyarrow as pa
@@ -10,11 +11,11 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.catalogue import RunSummary, catalogue_dataset, catalogue_uri, report_uri
 from pipeline.network import Card
-from pipeline.report import RunCounts, RunFacts, choose_galaxies, render_report
+from pipeline.report import RunCounts, RunFacts, read_catalogue, render_report
 from pipeline.survey import CUTOUT_SCHEMA, read_field, read_rows
 from pipeline.tree import DecisionTree
 
-_SAMPLE_ROWS = 200_000
+_PIECE_ROWS = 65_536
 _LIBRARIES = ("tuningfork", "ray", "torch", "deltalake", "pyarrow")
 
 
@@ -37,8 +38,7 @@ def write_report(
     most
         Most galaxies shown one by one.
     """
-    catalogue = _sample(output, tree)
-    shown = choose_galaxies(tree, catalogue, most)
+    counts, shown = read_catalogue(tree, _pieces(output, tree), most)
     facts = RunFacts(
         title=title,
         run=summary.run,
@@ -52,20 +52,16 @@ def write_report(
         versions={library: version(library) for library in _LIBRARIES},
         limits=card.not_good_for,
     )
-    page = render_report(tree, shown, catalogue, _cutouts(shown), facts, read_field(survey))
+    page = render_report(tree, counts, shown, _cutouts(shown), facts, read_field(survey))
     storage.write_bytes(report_uri(output), page.encode())
 
 
-def _sample(output: str, tree: DecisionTree) -> pa.Table:
-    """The catalogue, or every k-th row of it where it is too large to draw from whole."""
+def _pieces(output: str, tree: DecisionTree) -> Iterator[pa.Table]:
+    """The catalogue, in pieces of bounded size."""
     dataset = catalogue_dataset(catalogue_uri(output), tree)
-    stride = max(1, -(-dataset.count_rows() // _SAMPLE_ROWS))
-    batches, offset = [], 0
-    for batch in dataset.to_batches():
-        chosen = range((-offset) % stride, len(batch), stride)
-        batches.append(batch.take(pa.array(chosen, pa.int64())) if stride > 1 else batch)
-        offset += len(batch)
-    return pa.Table.from_batches(batches, schema=dataset.schema)
+    yield dataset.schema.empty_table()
+    for batch in dataset.to_batches(batch_size=_PIECE_ROWS, batch_readahead=2, fragment_readahead=1):
+        yield pa.Table.from_batches([batch])
 
 
 def _cutouts(shown: pa.Table) -> pa.Table:

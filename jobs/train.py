@@ -10,7 +10,7 @@ from pipeline.averaging import SharedAverage, naive_average
 from pipeline.config import CONFIGS, StrictModel, load_config
 from pipeline.errors import InputError
 from pipeline.evaluation import rmse
-from pipeline.geometry import IDENTITY
+from pipeline.geometry import IDENTITY, averaging_transforms, reach
 from pipeline.network import (
     Card,
     ViewpointNetwork,
@@ -21,6 +21,9 @@ from pipeline.network import (
 )
 from pipeline.training import LabelledGalaxies, Recipe, load_galaxies, train_network
 from pipeline.tree import GALAXY_ZOO_2, load_tree
+
+_SCORE_REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
+_SCORED_AT_ONCE = 64
 
 
 class TrainConfig(StrictModel):
@@ -63,11 +66,9 @@ def run(config: TrainConfig) -> None:
     weights = storage.join(config.output, f"{spec.name}.safetensors")
     if storage.exists(weights):
         raise InputError(f"{weights} exists already; name another output or remove it")
-    galaxies = load_galaxies(config.data, tree, recipe.augmentation.reach)
-    count = len(galaxies) - round(len(galaxies) * recipe.held_out)
-    trained_on, held_out = (
-        galaxies.subset(torch.arange(start, stop)) for start, stop in ((0, count), (count, len(galaxies)))
-    )
+    galaxies = load_galaxies(config.data, tree, max(recipe.augmentation.reach, _SCORE_REACH))
+    count = len(galaxies) - held_out_count(len(galaxies), recipe.held_out)
+    trained_on, held_out = galaxies[:count], galaxies[count:]
     say(f"{len(trained_on):,} galaxies to train on, {len(held_out):,} held out")
     total = recipe.epochs * len(trained_on)
     with progress("Training", total, unit="examples") as advance:
@@ -89,12 +90,23 @@ def run(config: TrainConfig) -> None:
     say(f"Weights: {weights}")
 
 
+def held_out_count(galaxies: int, share: float) -> int:
+    """How many of a label file's rows are held out: a part of a row is trained on."""
+    return int(galaxies * share)
+
+
 def _score(network: ViewpointNetwork, held_out: LabelledGalaxies) -> dict[str, object]:
     """The score of the weights as stored, on galaxies never trained on."""
     if not len(held_out):
         return {}
     votes = held_out.votes
-    single = naive_average(network, ViewpointSampler(), held_out.regions, (IDENTITY,))
+    sampler = ViewpointSampler()
+    single = torch.cat(
+        [
+            naive_average(network, sampler, held_out.regions[start : start + _SCORED_AT_ONCE], (IDENTITY,))
+            for start in range(0, len(held_out), _SCORED_AT_ONCE)
+        ]
+    )
     averaged = SharedAverage(network)(held_out.regions)
     mean = votes.mean(dim=0, keepdim=True).expand_as(votes)
     return {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 from jobs.console import say
-from pipeline.catalogue import Recount, digest, read_plans, verify_output
+from pipeline.catalogue import Recount, read_plans, tree_digest, verify_output
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
 from pipeline.survey import read_ids
@@ -36,7 +38,7 @@ def run(config: VerifyConfig) -> int:
     Raises
     ------
     InputError
-        If `output` is no output of `classify`, or its runs answered another tree.
+        If `output` is no output of `classify`, its runs answered another tree, or a store can't be read.
     """
     tree = load_tree(config.tree)
     _check_tree(config, tree)
@@ -74,9 +76,11 @@ def _count(number: int, name: str) -> str:
 def _check_tree(config: VerifyConfig, tree: DecisionTree) -> None:
     try:
         plans = read_plans(config.output)
-    except InputError:
-        return  # an unreadable plan is a finding of its own
-    own = digest(tree.name, tree.columns, sorted(tree.gates.items()))
+    except InputError as error:
+        if isinstance(error.__cause__, ValidationError):
+            return  # a torn plan is a finding of its own
+        raise
+    own = tree_digest(tree)
     if plans and plans[-1].fingerprint.get("tree", own) != own:
         raise InputError(
             f"{config.output}: run {plans[-1].run} answered another decision tree than {config.tree}; "

@@ -1,4 +1,4 @@
-"""A real object store for the tests: Ceph's gateway where it can be had, else moto's imitation."""
+"""What many tests need: the tree, and an object store, Ceph's gateway where it can be had, else moto."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 from botocore.config import Config
 
 from pipeline.storage import connection
+from pipeline.tree import DecisionTree, load_tree
 
 INFRA = Path(__file__).resolve().parents[1] / "infra" / "s3"
 CANNOT_BE_HAD = 2
@@ -65,6 +66,12 @@ class ObjectStore:
         """Keys of the uploads in parts that were neither completed nor aborted."""
         found = self.client().list_multipart_uploads(Bucket=name)
         return [upload["Key"] for upload in found.get("Uploads", ())]
+
+
+@pytest.fixture(scope="session")
+def tree() -> DecisionTree:
+    """The decision tree of Galaxy Zoo 2."""
+    return load_tree()
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from pipeline.catalogue.plan import (
     read_plans,
 )
 from pipeline.catalogue.rows import answer_matrix, catalogue_rows
-from pipeline.catalogue.schema import QUARANTINE_SCHEMA, catalogue_schema
+from pipeline.catalogue.schema import QUARANTINE_SCHEMA, catalogue_schema, tree_digest
 from pipeline.catalogue.status import RunStatus, output_status
 from pipeline.catalogue.vacuum import Removal, apply_removal, find_removals, parse_duration
 from pipeline.catalogue.verify import Recount, verify_output
@@ -66,5 +66,6 @@ __all__ = [
     "record_unit",
     "report_uri",
     "summarize",
+    "tree_digest",
     "verify_output",
 ]

@@ -11,7 +11,7 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.catalogue.commit import open_catalogue
+from pipeline.catalogue.commit import open_catalogue, snapshot_files
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
@@ -33,7 +33,7 @@ def catalogue_dataset(uri: str, tree: DecisionTree) -> pa_dataset.Dataset:
     # process as it ends (deltalake 1.6.6).
     fs, _ = storage.filesystem(uri)
     dataset = pa_dataset.dataset(
-        [storage.filesystem(file)[1] for file in table.file_uris()],
+        [storage.filesystem(file.uri)[1] for file in snapshot_files(uri, table)],
         schema=pa.schema(table.schema().to_arrow()),
         format="parquet",
         filesystem=fs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from pipeline.catalogue.plan import digest
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
@@ -44,6 +45,11 @@ QUARANTINE_REASONS = frozenset(
     }
 )
 """Every reason for which a row is quarantined; `verify` takes any other for damage."""
+
+
+def tree_digest(tree: DecisionTree) -> str:
+    """sha256 of all that decides what a tree's probabilities mean; part of a run's fingerprint."""
+    return digest(tree.name, tree.columns, sorted(tree.gates.items()))
 
 
 def catalogue_schema(tree: DecisionTree) -> pa.Schema:

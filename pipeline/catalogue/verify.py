@@ -24,14 +24,16 @@ from pipeline.catalogue.ledger import entry_uri, orphaned_parts, read_entry
 from pipeline.catalogue.plan import Plan, PlannedShard, digest, read_plans
 from pipeline.catalogue.verify_files import (
     AFRESH,
+    Damaged,
     Finding,
     Run,
     check_catalogue_file,
     check_quarantine,
     check_unit,
+    reading,
 )
 from pipeline.catalogue.verify_rows import Book, hash_rows
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageTrouble
 from pipeline.tree import DecisionTree
 
 ReadIds = Callable[[str], pa.ChunkedArray]
@@ -65,19 +67,21 @@ def verify_output(
     Parameters
     ----------
     read_ids
-        Reads the object ids of an input shard; an `InputError` of it becomes a finding.
+        Reads the object ids of an input shard; an `InputError` of it becomes a finding, unless it is a
+        `StorageTrouble`.
     recount
         Filled with what was counted.
 
     Raises
     ------
     InputError
-        If `output` holds no run at all.
+        If `output` holds no run at all, or a store fails: what can't be read is not known to be damaged.
     """
     recount = Recount() if recount is None else recount
     try:
-        plans = read_plans(output)
-    except InputError as error:
+        with reading():
+            plans = read_plans(output)
+    except Damaged as error:
         yield Finding("plan", str(error), "restore it: without the plan nothing can be recounted")
         return
     if not plans:
@@ -88,10 +92,9 @@ def verify_output(
         yield Finding("plan", f"{runs_folder(output)}: expected a plan.json, found none", "restore it")
         return
     try:
-        table = open_catalogue(catalogue_uri(output))
-    except DamagedCatalogue as error:
-        reason = " ".join(str(error).split())
-        yield Finding("catalogue", f"{catalogue_uri(output)}/_delta_log can't be read: {reason}", AFRESH)
+        table = _open_catalogue(catalogue_uri(output))
+    except Damaged as error:
+        yield Finding("catalogue", str(error), AFRESH)
         table = None
     committed = [
         plan for plan in plans if table is not None and table.transaction_version(plan.run) is not None
@@ -107,6 +110,17 @@ def verify_output(
             f"{catalogue_uri(output)}: expected this run's snapshot, found none: the run is not committed",
             "give the same command again",
         )
+
+
+def _open_catalogue(uri: str) -> DeltaTable | None:
+    """The catalogue; the Delta library's errors don't tell a torn log from a store that is away."""
+    try:
+        return open_catalogue(uri)
+    except DamagedCatalogue as error:
+        log = storage.join(uri, "_delta_log")
+        for file in storage.list_files(log):
+            storage.read_bytes(file.uri)
+        raise Damaged(f"{log} can't be read: {' '.join(str(error).split())}") from error
 
 
 def _verify_run(
@@ -180,8 +194,9 @@ def check_ledger(run: Run) -> Iterator[Finding]:
             continue
         present.add(index)
         try:
-            entry = read_entry(file.uri)
-        except InputError as error:
+            with reading():
+                entry = read_entry(file.uri)
+        except Damaged as error:
             yield Finding(f"unit {index}", str(error), run.redo(index))
             continue
         if entry.unit != index:
@@ -199,9 +214,10 @@ def check_ledger(run: Run) -> Iterator[Finding]:
 def check_shard(shard: PlannedShard, read_ids: ReadIds, hashes: NDArray[np.uint64]) -> Iterator[Finding]:
     """An input shard as it is against the plan; sets the hashes of its object ids."""
     try:
-        info = storage.file_info(shard.uri)
-        ids = read_ids(shard.uri)
-    except InputError as error:
+        with reading():
+            info = storage.file_info(shard.uri)
+        ids = _shard_ids(shard.uri, read_ids)
+    except Damaged as error:
         yield Finding("input", str(error), _INPUT)
         return
     for what, expected, found in (
@@ -215,6 +231,15 @@ def check_shard(shard: PlannedShard, read_ids: ReadIds, hashes: NDArray[np.uint6
             )
     if len(ids) == len(hashes):
         hashes[:] = hash_rows(pa.table({"object_id": ids}))
+
+
+def _shard_ids(uri: str, read_ids: ReadIds) -> pa.ChunkedArray:
+    try:
+        return read_ids(uri)
+    except StorageTrouble:
+        raise
+    except InputError as error:
+        raise Damaged(str(error)) from error
 
 
 def check_accounts(run: Run) -> Iterator[Finding]:
@@ -258,8 +283,9 @@ def check_summary(run: Run) -> Iterator[Finding]:
         yield Finding("summary", problem, "run the same command again")
         return
     try:
-        found = RunSummary.model_validate_json(storage.read_bytes(run.layout.summary))
-    except InputError as error:
+        with reading():
+            found = RunSummary.model_validate_json(storage.read_bytes(run.layout.summary))
+    except Damaged as error:
         yield Finding("summary", str(error), AFRESH)
         return
     except ValidationError as error:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from pipeline import storage
 from pipeline.catalogue.commit import SnapshotFile
@@ -32,10 +33,37 @@ from pipeline.catalogue.verify_rows import (
     repetition_problems,
 )
 from pipeline.errors import InputError
+from pipeline.storage.explain import error_code
 from pipeline.tree import DecisionTree
 
 AFRESH = "restore the file, or classify again with new_run=true"
 _BATCH_ROWS = 16_384
+_GONE = ("NoSuchKey", "404")
+
+
+class Damaged(InputError):
+    """A file is gone, or its bytes aren't as they must be. Only this becomes a finding."""
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Tell what is wrong with a file from what is wrong with its store, or with the way to it.
+
+    Raises
+    ------
+    Damaged
+        If the store answered: the file is gone, or it isn't the JSON that it must be.
+    InputError
+        Otherwise, as it came.
+    """
+    try:
+        yield
+    except InputError as error:
+        cause = error.__cause__
+        gone = isinstance(cause, FileNotFoundError) or error_code(cause) in _GONE
+        if gone or isinstance(cause, ValidationError):
+            raise Damaged(str(error)) from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -82,7 +110,7 @@ def check_unit(run: Run, unit: WorkUnit, entry: LedgerEntry) -> Iterator[Finding
     try:
         part = _read_stored(run, entry.part, entry.classified, catalogue_schema(run.tree))
         rejects = _read_stored(run, entry.rejects, entry.rows - entry.classified, QUARANTINE_SCHEMA)
-    except InputError as error:
+    except Damaged as error:
         yield Finding(about, str(error), redo)
         return
     reasons = dict(Counter(rejects["reason"].to_pylist()))
@@ -115,7 +143,7 @@ def check_quarantine(run: Run) -> Iterator[Finding]:
     uri, book = run.layout.quarantine, run.book
     try:
         rows = _read_table(uri, QUARANTINE_SCHEMA)
-    except InputError as error:
+    except Damaged as error:
         book.quarantined[:] = book.rejected  # so that one missing file isn't a finding for each row too
         yield Finding("quarantine", str(error), AFRESH)
         return
@@ -138,9 +166,10 @@ def check_catalogue_file(run: Run, file: SnapshotFile) -> Iterator[Finding]:
     """A file of the snapshot against the Delta log, the parts, the inputs and the tree."""
     tally, rows = Tally(), 0
     try:
-        size = storage.file_info(file.uri).size
+        with reading():
+            size = storage.file_info(file.uri).size
         if size != file.size:
-            raise InputError(f"{file.uri}: expected {file.size} bytes as in the Delta log, found {size}")
+            raise Damaged(f"{file.uri}: expected {file.size} bytes as in the Delta log, found {size}")
         for table in _batches(file.uri, catalogue_schema(run.tree)):
             places = input_places(run.book, table)
             tally.add(catalogue_problems(run.plan, run.tree, run.book, table, places), table)
@@ -148,8 +177,8 @@ def check_catalogue_file(run: Run, file: SnapshotFile) -> Iterator[Finding]:
             tally.add(repetition_problems(run.book, table, places, run.book.catalogued, difference), table)
             rows += len(table)
         if rows != file.rows:
-            raise InputError(f"{file.uri}: expected {file.rows} rows as in the Delta log, found {rows}")
-    except InputError as error:
+            raise Damaged(f"{file.uri}: expected {file.rows} rows as in the Delta log, found {rows}")
+    except Damaged as error:
         yield Finding("catalogue", str(error), AFRESH)
     for line in tally.lines():
         yield Finding("catalogue", f"{file.uri}: {line}", AFRESH)
@@ -181,15 +210,16 @@ def _read_stored(run: Run, stored: StoredTable | None, rows: int, schema: pa.Sch
     )
     if len(table) != rows or (stored is not None and stored.rows != rows):
         entered = "no file" if stored is None else f"{stored.rows} rows entered"
-        raise InputError(f"{_stored_uri(run, stored)}: expected {rows} rows, found {len(table)} ({entered})")
+        raise Damaged(f"{_stored_uri(run, stored)}: expected {rows} rows, found {len(table)} ({entered})")
     return table
 
 
 def _read_table(uri: str, schema: pa.Schema, sha256: str | None = None) -> pa.Table:
-    data = storage.read_bytes(uri)
+    with reading():
+        data = storage.read_bytes(uri)
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256:
-        raise InputError(f"{uri}: expected sha256 {sha256[:12]}… as in the ledger, found {found[:12]}…")
+        raise Damaged(f"{uri}: expected sha256 {sha256[:12]}… as in the ledger, found {found[:12]}…")
     with _explained(uri):
         table = pq.read_table(io.BytesIO(data))
         table.validate(full=True)
@@ -198,8 +228,10 @@ def _read_table(uri: str, schema: pa.Schema, sha256: str | None = None) -> pa.Ta
 
 
 def _batches(uri: str, schema: pa.Schema) -> Iterator[pa.Table]:
-    fs, path = storage.filesystem(uri)
-    with _explained(uri), fs.open(path, "rb") as stream, pq.ParquetFile(stream) as file:
+    """Rows of a file that is held whole, so that no failure of the store can look like damage."""
+    with reading():
+        data = storage.read_bytes(uri)
+    with _explained(uri), pq.ParquetFile(pa.BufferReader(data)) as file:
         _check_schema(uri, file.schema_arrow, schema)
         for batch in file.iter_batches(_BATCH_ROWS):
             batch.validate(full=True)
@@ -212,13 +244,13 @@ def _explained(uri: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{uri}: expected Parquet, found {' '.join(str(error).split())}") from error
+        raise Damaged(f"{uri}: expected Parquet, found {' '.join(str(error).split())}") from error
 
 
 def _check_schema(uri: str, found: pa.Schema, wanted: pa.Schema) -> None:
     columns, expected = ([(field.name, field.type) for field in schema] for schema in (found, wanted))
     if columns != expected:
         other = next((column for column in expected if column not in columns), "no others")
-        raise InputError(
+        raise Damaged(
             f"{uri}: expected the columns of the tree, found others: {other} is missing or misplaced"
         )

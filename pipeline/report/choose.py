@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.report.reading import read_classes, without_views
+from pipeline.report.reading import Reading, read_classes, without_views
 from pipeline.tree import DecisionTree
 
 
@@ -47,6 +47,14 @@ def choose_galaxies(tree: DecisionTree, catalogue: pa.Table, most: int = 400) ->
             [order[start : start + share] for start, share in zip(starts, shares, strict=True)]
         )
     return without_views(catalogue).take(pa.array(order, pa.int64()))
+
+
+def best_of_each(rows: pa.Table, reading: Reading, most: int) -> pa.Table:
+    """The most confident rows of each class, `most` of each: all among which `choose_galaxies` can choose."""
+    order = np.lexsort((-reading.confidence, reading.classes))
+    classes = reading.classes[order]
+    rank = np.arange(len(order)) - np.searchsorted(classes, classes)
+    return without_views(rows).take(pa.array(order[rank < most], pa.int64()))
 
 
 def fair_shares(sizes: Sequence[int], total: int) -> list[int]:

@@ -12,10 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.report import wording
-from pipeline.report.distributions import agreement_histogram, class_counts, histogram, mean_answers
+from pipeline.report.distributions import CatalogueCounts
 from pipeline.report.facts import RunFacts
 from pipeline.report.galaxies import page_data, read_galaxies, ring_radius
-from pipeline.report.reading import read_classes
 from pipeline.report.thumbnails import field_image
 from pipeline.tree import DecisionTree
 
@@ -42,8 +41,8 @@ class ClassView:
 
 def render_report(
     tree: DecisionTree,
+    catalogue: CatalogueCounts,
     shown: pa.Table,
-    catalogue: pa.Table,
     cutouts: pa.Table,
     facts: RunFacts,
     field: bytes | None,
@@ -54,10 +53,8 @@ def render_report(
     ----------
     tree
         The catalogue's decision tree.
-    shown
-        The rows that get a picture and a card, from `choose_galaxies`.
-    catalogue
-        All rows; columns of `pipeline.catalogue.schema.catalogue_schema`. The distributions are over these.
+    catalogue, shown
+        What `read_catalogue` counted over all rows, and the rows that get a picture and a card.
     cutouts
         Columns of `pipeline.survey.cutouts.CUTOUT_SCHEMA`, for the shown galaxies at least.
     facts
@@ -75,11 +72,8 @@ def render_report(
     InputError
         If a table lacks a column, the run's start isn't a date or the field can't be decoded.
     """
-    reading = read_classes(tree, catalogue)
     galaxies = read_galaxies(tree, shown, cutouts)
-    classes = _class_views(
-        tree, class_counts(tree, reading), [galaxy.morphology for galaxy in galaxies], len(catalogue)
-    )
+    classes = _class_views(tree, catalogue, [galaxy.morphology for galaxy in galaxies])
     script = "\n".join((FILES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     script = f'"use strict";\n(() => {{\n{script}}})();\n'
     environment = Environment(
@@ -98,18 +92,18 @@ def render_report(
         survey=tree.name.replace("_", " ").title(),
         facts=facts,
         started=facts.started_at(),
-        total=len(catalogue),
+        total=catalogue.rows,
         galaxies=galaxies,
         classes=classes,
         present=[c for c in classes if c.count or c.shown],
-        common=max(classes, key=lambda c: c.count) if len(catalogue) else None,
+        common=max(classes, key=lambda c: c.count) if catalogue.rows else None,
         field=None if field is None else field_image(field),
         # Small rings come last and so lie on top, where a pointer can reach them.
         rings=sorted((g for g in galaxies if g.on_field), key=lambda g: -(g.radius or 0.0)),
-        means=mean_answers(tree, catalogue),
+        means=catalogue.means,
         histograms=[
-            (f"Agreement on “{tree.questions[0].text}”", agreement_histogram(tree, catalogue), "agreement"),
-            ("Confidence in the class", histogram(reading.confidence), "confidence"),
+            (f"Agreement on “{tree.questions[0].text}”", catalogue.agreement, "agreement"),
+            ("Confidence in the class", catalogue.confidence, "confidence"),
         ],
         style=Markup("\n".join((FILES / name).read_text(encoding="utf-8") for name in STYLES)),  # noqa: S704
         script=Markup(script),  # noqa: S704
@@ -118,9 +112,7 @@ def render_report(
     )
 
 
-def _class_views(
-    tree: DecisionTree, counts: tuple[int, ...], shown: list[int], total: int
-) -> list[ClassView]:
+def _class_views(tree: DecisionTree, catalogue: CatalogueCounts, shown: list[int]) -> list[ClassView]:
     codes = wording.class_codes(tree.classes)
     named = [(c.name, code, c.color) for c, code in zip(tree.classes, codes, strict=True)]
     return [
@@ -130,8 +122,8 @@ def _class_views(
             code=code,
             color=color,
             ink=wording.ink_on(color),
-            count=counts[i],
-            share=counts[i] / max(total, 1),
+            count=catalogue.classes[i],
+            share=catalogue.classes[i] / max(catalogue.rows, 1),
             shown=shown.count(i),
         )
         for i, (name, code, color) in enumerate([*named, (NO_CLASS, "–", NO_CLASS_COLOR)])

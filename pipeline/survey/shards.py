@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.errors import InputError
+from pipeline.errors import StorageTrouble as StorageTrouble
 from pipeline.survey.cutouts import (
     CUTOUT_SCHEMA,
     check_columns,
@@ -41,10 +42,6 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 class DamagedShard(InputError):
     """The bytes that the store gave are not sound Parquet; reading them again won't help."""
-
-
-class StorageTrouble(InputError):
-    """The store failed while a shard was read; reading again may help."""
 
 
 @dataclass(frozen=True)

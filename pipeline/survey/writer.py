@@ -121,6 +121,7 @@ class ShardWriter:
             compression={name: "zstd" if name != "image" else "none" for name in CUTOUT_SCHEMA.names},
             use_dictionary=False,
             write_statistics=plain,
+            write_page_checksum=True,
         )
         self._rows = self._bytes = 0
 

@@ -41,8 +41,12 @@ class LabelledGalaxies:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getitem__(self, rows: slice) -> LabelledGalaxies:
+        """Neighbouring galaxies, which share their memory with these."""
+        return LabelledGalaxies(self.ids[rows], self.regions[rows], self.votes[rows])
+
     def subset(self, rows: Tensor) -> LabelledGalaxies:
-        """The galaxies of these rows."""
+        """A copy of the galaxies of these rows."""
         r = self.regions
         return LabelledGalaxies(
             tuple(self.ids[i] for i in rows.tolist()),

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from pipeline.errors import InputError
 from pipeline.network import NetworkSpec, ViewpointNetwork, ViewpointSampler
 from pipeline.training.augmentation import perturbed_viewpoints
 from pipeline.training.dataset import LabelledGalaxies
@@ -45,9 +46,13 @@ def train_network(
 
     Raises
     ------
+    InputError
+        If there are no galaxies.
     FloatingPointError
         If the loss is no longer finite.
     """
+    if not len(galaxies):
+        raise InputError("there are no galaxies to train on; expected at least 1 that isn't held out")
     torch.manual_seed(recipe.seed)
     generator = torch.Generator().manual_seed(recipe.seed)
     network = ViewpointNetwork(spec, tree).train()

@@ -16,12 +16,7 @@ from pipeline.catalogue import (
     make_plan,
     record_unit,
 )
-from pipeline.tree import DecisionTree, load_tree
-
-
-@pytest.fixture(scope="session")
-def tree() -> DecisionTree:
-    return load_tree()
+from pipeline.tree import DecisionTree
 
 
 @pytest.fixture

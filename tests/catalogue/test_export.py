@@ -10,6 +10,7 @@ from pipeline.catalogue import Plan, RunLayout, catalogue_uri, commit_run, expor
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from tests.catalogue.conftest import finish
+from tests.tables import snapshot
 
 
 @pytest.fixture
@@ -42,6 +43,18 @@ def test_csv_has_every_column(catalogue: str, tree: DecisionTree, tmp_path: Path
         table.columns
     )
     assert len(table) == 25
+
+
+@pytest.mark.parametrize("name", ["two words", "100%", "Galaxie é", "a+b#c?d"])
+def test_the_path_may_hold_any_character(name: str, tree: DecisionTree, plan: Plan, tmp_path: Path) -> None:
+    """Delta names its files in percent-encoded URIs."""
+    layout = RunLayout(str(tmp_path / name), plan.run)
+    for unit in plan.units():
+        finish(layout, tree, unit)
+    commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
+    out = str(tmp_path / name / "all.parquet")
+    assert export_catalogue(catalogue_uri(layout.output), out, tree, "parquet") == 25
+    assert snapshot(catalogue_uri(layout.output)).to_pylist() == pq.read_table(out).to_pylist()
 
 
 def test_an_existing_file_is_kept(catalogue: str, tree: DecisionTree, tmp_path: Path) -> None:

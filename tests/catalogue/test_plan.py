@@ -3,13 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalogue import Plan, PlannedShard, adopt_plan, make_plan
 from pipeline.errors import InputError
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.integers(1, 500), min_size=1, max_size=8), unit_rows=st.integers(1, 200))
 def test_units_cover_every_row_once(rows: list[int], unit_rows: int) -> None:
     shards = [PlannedShard(uri=f"s{i}", size=1, etag="", rows=n) for i, n in enumerate(rows)]

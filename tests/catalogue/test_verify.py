@@ -8,8 +8,10 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -238,6 +240,38 @@ def test_no_flipped_bit_of_the_catalogue_changes_a_row_unseen(made: Made, at: fl
             assert snapshot(str(made.catalogue)).to_pylist() == before.to_pylist()
     finally:
         made.data_file.write_bytes(whole)
+
+
+UNREACHABLE: dict[str, Callable[[Made], Path]] = {
+    "plan": lambda m: Path(m.layout.plan),
+    "ledger entry": lambda m: m.entry(1),
+    "part": lambda m: m.part(1),
+    "rejects": lambda m: m.part(0, "-rejects"),
+    "quarantine": lambda m: Path(m.layout.quarantine),
+    "summary": lambda m: Path(m.layout.summary),
+    "catalogue file": lambda m: m.data_file,
+    "Delta log": lambda m: m.log_file,
+    "input shard": lambda m: m.shard("b"),
+}
+
+
+@pytest.mark.parametrize("place", UNREACHABLE.values(), ids=UNREACHABLE.keys())
+def test_what_the_store_does_not_give_is_not_called_damaged(
+    made: Made, place: Callable[[Made], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = place(made)
+    opened = LocalFileSystem.open
+
+    def failing(self: LocalFileSystem, name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == str(path):
+            raise TimeoutError("the disk gave no answer")
+        return opened(self, name, *args, **kwargs)
+
+    if path == made.log_file:
+        truncate(path)  # read by the Delta library itself, which fails on this as on a store that is away
+    monkeypatch.setattr(LocalFileSystem, "open", failing)
+    with pytest.raises(InputError, match=f"cannot read {re.escape(str(path))}: the disk gave no answer"):
+        print(made.verify())
 
 
 def test_an_unfinished_run_is_told_by_its_units(tmp_path: Path, tree: DecisionTree) -> None:

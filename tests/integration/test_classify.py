@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import subprocess
-import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 import simplejpeg
 import torch
-from PIL import Image
 
 from pipeline.averaging import naive_average
 from pipeline.catalogue import answer_matrix, catalogue_schema
@@ -23,43 +20,9 @@ from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import cut_region, decode_image
 from pipeline.network import DEFAULT_WEIGHTS, RegionBatch, ViewpointSampler, load_network
 from pipeline.tree import load_tree
+from tests.command import tuningfork
+from tests.galaxies import galaxy, png
 from tests.tables import snapshot
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def tuningfork(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "jobs.cli", *words],
-        cwd=cwd,
-        env={
-            "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": str(ROOT),
-            "HOME": str(cwd),
-            "RAY_USAGE_STATS_ENABLED": "0",
-        },
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-
-
-def galaxy(seed: int, size: int = 424) -> np.ndarray:
-    """An inclined exponential disk with noise, uint8 RGB."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    angle, axis_ratio, scale = rng.uniform(0, np.pi), rng.uniform(0.2, 1), size / 14
-    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    light = 200 * np.exp(-np.hypot(along, across / axis_ratio) / scale)
-    color = np.array([1.0, 0.85, 0.6])
-    return np.clip(light[..., None] * color + rng.normal(8, 3, (size, size, 3)), 0, 255).astype(np.uint8)
-
-
-def png(pixels: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def jpeg(pixels: np.ndarray) -> bytes:

@@ -7,7 +7,6 @@ import os
 import random
 import socket
 import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,9 +18,10 @@ import s3fs
 from pipeline import storage
 from pipeline.errors import InputError
 from pipeline.storage import connection, s3
+from tests.command import tuningfork
 from tests.conftest import ObjectStore, no_other_keys
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.galaxies import galaxy, png
+from tests.tables import snapshot
 
 
 def bucket_name(uri: str) -> str:
@@ -280,46 +280,28 @@ def test_without_conditional_writes_the_weaker_promise_is_told_once(
 
 
 def test_the_main_job_reads_and_writes_the_store(object_store: ObjectStore, tmp_path: Path) -> None:
-    from tests.integration.test_classify import galaxy, jpeg, png
-    from tests.tables import snapshot
-
     bucket = object_store.bucket_uri("survey")
     images = tmp_path / "images"
     images.mkdir()
     for i in range(12):
         (images / f"g{i:02d}.png").write_bytes(png(galaxy(i, 200)))
-    (images / "cut.jpg").write_bytes(jpeg(galaxy(50, 200))[:3000])
+    (images / "cut.png").write_bytes(png(galaxy(50, 200))[:3000])
     said = []
 
-    def tuningfork(*words: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "jobs.cli", *words],
-            cwd=tmp_path,
-            env={
-                "PATH": "/usr/bin:/bin",
-                "PYTHONPATH": str(ROOT),
-                "HOME": str(tmp_path),
-                "RAY_USAGE_STATS_ENABLED": "0",
-                **object_store.environment,
-                **no_other_keys(),
-            },
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        done = tuningfork(*words, cwd=tmp_path, environment=object_store.environment | no_other_keys())
         said.append(done.stdout + done.stderr)
         assert done.returncode == 0, said[-1]
         return done
 
-    tuningfork("ingest", "images", "images", f"output={bucket}/cutouts")
+    run("ingest", "images", "images", f"output={bucket}/cutouts")
     classify = ("classify", f"input={bucket}/cutouts", f"output={bucket}/out", "unit_rows=5")
-    assert "12 galaxies classified" in tuningfork(*classify).stdout
+    assert "12 galaxies classified" in run(*classify).stdout
     before = object_store.objects("survey")
     assert any(key.startswith("out/catalogue/_delta_log/") for key in before)
     assert "out/report.html" in before
 
-    again = tuningfork(*classify).stdout
+    again = run(*classify).stdout
     assert "is complete" in again
     assert "Nothing to do" in again
     assert object_store.objects("survey") == before

@@ -19,11 +19,11 @@ from pipeline.catalogue import (
     adopt_plan,
     catalogue_rows,
     commit_run,
-    digest,
     make_plan,
     read_ledger,
     record_unit,
     summarize,
+    tree_digest,
 )
 from pipeline.survey import duplicate_rows, list_shards, read_ids
 from pipeline.tree import DecisionTree
@@ -71,7 +71,7 @@ def plan_run(folder: Path, tree: DecisionTree) -> tuple[RunLayout, Plan]:
     settings = {
         "weights": WEIGHTS,
         "transforms": "1",
-        "tree": digest(tree.name, tree.columns, sorted(tree.gates.items())),
+        "tree": tree_digest(tree),
     }
     plan = make_plan(planned, 10, settings)
     output = str(folder / "out")

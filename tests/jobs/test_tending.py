@@ -14,14 +14,10 @@ import pytest
 from jobs.cli import main
 from jobs.verify import verdict
 from pipeline.catalogue import Recount
-from pipeline.tree import DecisionTree, load_tree
+from pipeline.storage import connection
+from pipeline.tree import DecisionTree
 from tests.jobs.damage import Made, flip_bit, truncate
 from tests.jobs.outputs import make_output, plan_run, record
-
-
-@pytest.fixture(scope="module")
-def tree() -> DecisionTree:
-    return load_tree()
 
 
 @pytest.fixture
@@ -90,6 +86,22 @@ def test_a_torn_plan_is_a_finding(capsys: pytest.CaptureFixture[str], made: Made
     truncate(Path(made.layout.plan))
     status, lines = run(capsys, "verify", made)
     assert (status, lines[-1]) == (1, "verify: 1 finding")
+
+
+def test_a_store_that_is_away_is_not_a_finding(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.setenv(name, "any")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    connection._s3_filesystem.cache_clear()
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", "s3://bucket/out"])
+    connection._s3_filesystem.cache_clear()
+    out, err = capsys.readouterr()
+    assert (stop.value.code, out, err.count("\n")) == (2, "", 1)
+    assert "no connection to http://127.0.0.1:9" in err
 
 
 def test_another_tree_is_refused(capsys: pytest.CaptureFixture[str], made: Made, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.report import RunCounts, RunFacts, choose_galaxies, render_report
+from pipeline.report import RunCounts, RunFacts, read_catalogue, render_report
 
 from .samples import (
     FACTS,
@@ -40,11 +40,11 @@ def render(
     pictures: pa.Table | None = None,
     facts: RunFacts = FACTS,
     field: bytes | None = FIELD,
-    shown: pa.Table | None = None,
+    most: int = 400,
 ) -> str:
-    shown = choose_galaxies(TREE, table) if shown is None else shown
+    counts, shown = read_catalogue(TREE, [table], most)
     pictures = cutouts(table["object_id"].to_pylist()) if pictures is None else pictures
-    return render_report(TREE, shown, table, pictures, facts, field)
+    return render_report(TREE, counts, shown, pictures, facts, field)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_a_galaxy_without_a_readable_cutout_has_a_placeholder() -> None:
 
 def test_distributions_are_over_the_whole_catalogue() -> None:
     table = catalogue(random_probabilities(50))
-    page = parse(render(table, shown=choose_galaxies(TREE, table, most=5)))
+    page = parse(render(table, most=5))
     assert len(page.of("li", "tile")) == 5
     labels = [e.attributes["aria-label"] for e in page.of("svg") if e.attributes.get("role") == "img"]
     assert len(labels) == 2

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.errors import InputError
-from pipeline.report import choose_galaxies, reading
-from pipeline.report.choose import fair_shares
+from pipeline.report import reading
+from pipeline.report.choose import choose_galaxies, fair_shares
 from pipeline.report.reading import read_classes, steps_to_class
 from pipeline.tree import morphology_class, most_probable_path
 

@@ -82,6 +82,17 @@ def test_only_the_row_groups_needed_are_read(cutouts, monkeypatch):
     assert read[1:] == [[1]]
 
 
+def test_a_flipped_bit_in_an_image_is_noticed(tmp_path):
+    """Images aren't compressed, so that nothing but the page's checksum guards them."""
+    write(str(tmp_path / "set"))
+    shard = tmp_path / "set" / "cutouts-00000.parquet"
+    data = bytearray(shard.read_bytes())
+    data[data.index(bytes([19]) * 19)] ^= 1
+    shard.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="CRC checksum"):
+        read_rows(str(shard), 0, 20)
+
+
 def test_ids_are_read_alone(cutouts):
     ids = read_ids(list_shards(cutouts)[2].uri)
     assert ids.to_pylist() == [f"g{i:03d}" for i in range(40, 57)]

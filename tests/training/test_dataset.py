@@ -114,6 +114,9 @@ def test_galaxies_are_loaded_in_the_order_of_the_labels(
     assert some.ids == (100053, 100008)
     assert torch.equal(some.votes, found.votes[[2, 0]])
     assert torch.equal(some.regions.pixels, found.regions.pixels[[2, 0]])
+    last = found[1:]
+    assert last.ids == (100023, 100053)
+    assert last.regions.pixels.data_ptr() == found.regions.pixels[1].data_ptr()
 
 
 def test_an_image_that_is_absent_damaged_or_of_another_size_is_named(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pipeline.errors import InputError
 from pipeline.network import NetworkSpec, RegionBatch, ViewpointNetwork
 from pipeline.network.spec import ConvolutionSpec, DenseSpec, OutputSpec
 from pipeline.training import LabelledGalaxies, Recipe, train_network
@@ -151,6 +152,11 @@ def test_a_loss_that_is_not_finite_stops_the_run(galaxies: LabelledGalaxies, tre
     broken = LabelledGalaxies(galaxies.ids, galaxies.regions, galaxies.votes * float("nan"))
     with pytest.raises(FloatingPointError, match="the loss is nan after 0 examples"):
         train_network(SPEC, tree, recipe(), broken)
+
+
+def test_no_galaxies_are_refused(galaxies: LabelledGalaxies, tree: DecisionTree) -> None:
+    with pytest.raises(InputError, match="no galaxies to train on"):
+        train_network(SPEC, tree, recipe(), galaxies.subset(torch.arange(0)))
 
 
 def test_fewer_galaxies_than_a_batch_are_one_batch(galaxies: LabelledGalaxies, tree: DecisionTree) -> None:

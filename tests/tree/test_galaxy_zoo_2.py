@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.tree import DecisionTree, load_tree
+from pipeline.tree import DecisionTree
 
 LEADS_TO = {
     1: [7, 2, None],
@@ -25,11 +25,6 @@ LEADS_TO = {
 FIRST_COLUMN = {1: 0, 2: 3, 3: 5, 4: 7, 5: 9, 6: 13, 7: 15, 8: 18, 9: 25, 10: 28, 11: 31, 12: 37}
 SCALING = [((3, 5), 1), ((5, 13), 4), ((15, 18), 0), ((18, 25), 13), ((25, 28), 3), ((28, 37), 7)]
 """Columns [from, to) that the challenge's winner scales by the answer of a column, in this order."""
-
-
-@pytest.fixture(scope="module")
-def tree() -> DecisionTree:
-    return load_tree()
 
 
 def test_every_answer_leads_where_the_published_table_says(tree: DecisionTree) -> None:

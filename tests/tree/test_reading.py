@@ -7,12 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.tree import DecisionTree, agreement, load_tree, morphology_class, most_probable_path
-
-
-@pytest.fixture(scope="module")
-def tree() -> DecisionTree:
-    return load_tree()
+from pipeline.tree import DecisionTree, agreement, morphology_class, most_probable_path
 
 
 def vector(tree: DecisionTree, **probabilities: float) -> np.ndarray:

@@ -1,0 +1,51 @@
+"""One pass over a whole catalogue: what is counted over all of it, and which galaxies to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from pipeline.report.choose import best_of_each, choose_galaxies
+from pipeline.report.distributions import CatalogueCounter, CatalogueCounts
+from pipeline.report.reading import read_classes
+from pipeline.tree import DecisionTree
+
+
+def read_catalogue(
+    tree: DecisionTree, pieces: Iterable[pa.Table], most: int = 400
+) -> tuple[CatalogueCounts, pa.Table]:
+    """Count every row of a catalogue, and choose the galaxies to show.
+
+    Memory holds one piece, and `most` rows of each class.
+
+    Parameters
+    ----------
+    tree
+        The catalogue's decision tree.
+    pieces
+        The catalogue's rows in any number of tables, at least one, which may be empty. Columns of
+        `pipeline.catalogue.schema.catalogue_schema`.
+    most
+        Most galaxies shown.
+
+    Returns
+    -------
+    counts
+        Of all rows.
+    shown
+        The rows that `choose_galaxies` chooses from all.
+
+    Raises
+    ------
+    InputError
+        If `most` is less than 1 or a column is missing.
+    """
+    counter = CatalogueCounter(tree)
+    best: list[pa.Table] = []
+    for piece in pieces:
+        reading = read_classes(tree, piece)
+        counter.add(piece, reading)
+        both = pa.concat_tables([*best, best_of_each(piece, reading, most)])
+        best = [best_of_each(both, read_classes(tree, both), most)]
+    return counter.counts(), choose_galaxies(tree, best[0], most)

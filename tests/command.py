@@ -1,0 +1,31 @@
+"""The command line in a process of its own, as its user runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def tuningfork(
+    *words: str, cwd: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a verb with nothing in its environment but what it needs and what is given."""
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.cli", *words],
+        cwd=cwd,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(cwd),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            **(environment or {}),
+        },
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )

@@ -1,0 +1,51 @@
+"""The report of a catalogue that isn't read at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from deltalake import write_deltalake
+
+from jobs import report
+from pipeline.catalogue import RunSummary
+from pipeline.network import DEFAULT_WEIGHTS
+from pipeline.network.checkpoint import read_card
+from tests.report.samples import TREE, catalogue, cutouts, parse, random_probabilities
+
+ROWS = 700
+
+
+def test_the_page_of_a_large_catalogue_counts_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Larger than what is in memory at once: the page told the size of a sample as the catalogue's."""
+    survey = tmp_path / "cutouts"
+    survey.mkdir()
+    table = catalogue(random_probabilities(ROWS), input=[f"{survey}/a.parquet#{i}" for i in range(ROWS)])
+    pq.write_table(cutouts(table["object_id"].to_pylist()), survey / "a.parquet")
+    for rows in (table[:300], table[300:]):
+        write_deltalake(str(tmp_path / "catalogue"), rows, mode="append")
+    monkeypatch.setattr(report, "_PIECE_ROWS", 50)
+    summary = RunSummary(
+        run="r",
+        rows=ROWS,
+        classified=ROWS,
+        quarantined={},
+        bytes_in=1,
+        seconds=2.0,
+        resumed=False,
+        started="2031-05-09T14:03:00+00:00",
+    )
+    card = read_card(str(DEFAULT_WEIGHTS))
+    report.write_report(str(tmp_path), str(survey), TREE, card, "Large", 60, summary, 30)
+    html = (tmp_path / "report.html").read_text()
+    page = parse(html)
+    assert "700 galaxies have a predicted morphology" in html
+    assert "Over all 700 galaxies of the catalogue" in html
+    assert len(page.of("li", "tile")) == 30
+    cells = [e.text.strip() for e in page.of("td", "number")]
+    assert sum(int(cell.replace(",", "")) for cell in cells if cell.replace(",", "").isdigit()) >= ROWS
+    labels = [e.attributes["aria-label"] for e in page.of("svg") if e.attributes.get("role") == "img"]
+    assert all("700 galaxies" in label for label in labels)
