@@ -13,6 +13,7 @@ from pipeline.catalogue import RunSummary, catalogue_dataset, catalogue_uri, rep
 from pipeline.network import Card
 from pipeline.report import RunCounts, RunFacts, read_catalogue, render_report
 from pipeline.survey import CUTOUT_SCHEMA, read_field, read_rows
+from pipeline.survey.shards import group_ranges
 from pipeline.tree import DecisionTree
 
 _PIECE_ROWS = 65_536
@@ -70,5 +71,11 @@ def _cutouts(shown: pa.Table) -> pa.Table:
     for place in shown["input"].to_pylist():
         shard, _, row = place.rpartition("#")
         rows[shard].append(int(row))
-    tables = [read_rows(shard, row, row + 1) for shard, found in rows.items() for row in sorted(found)]
+    tables = []
+    for shard, found in rows.items():
+        for first, last in group_ranges(shard, min(found), max(found) + 1):
+            inside = [row - first for row in sorted(found) if first <= row < last]
+            if inside:
+                # Taken, which copies: a slice would keep its whole row group in memory.
+                tables.append(read_rows(shard, first, last).take(inside))
     return pa.concat_tables(tables) if tables else CUTOUT_SCHEMA.empty_table()

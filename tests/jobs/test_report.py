@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
@@ -12,6 +13,7 @@ from jobs import report
 from pipeline.catalogue import RunSummary
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.network.checkpoint import read_card
+from pipeline.survey import CUTOUT_SCHEMA
 from tests.report.samples import TREE, catalogue, cutouts, parse, random_probabilities
 
 ROWS = 700
@@ -49,3 +51,14 @@ def test_the_page_of_a_large_catalogue_counts_all_of_it(
     assert sum(int(cell.replace(",", "")) for cell in cells if cell.replace(",", "").isdigit()) >= ROWS
     labels = [e.attributes["aria-label"] for e in page.of("svg") if e.attributes.get("role") == "img"]
     assert all("700 galaxies" in label for label in labels)
+
+
+def test_cutouts_hold_no_more_than_the_rows_shown(tmp_path: Path) -> None:
+    """A slice of a row group would keep all of it in memory."""
+    shard = str(tmp_path / "s.parquet")
+    rows = [{"object_id": f"g{i}", "image": bytes(10_000)} for i in range(300)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=CUTOUT_SCHEMA), shard, row_group_size=100)
+    places = [f"{shard}#{row}" for row in (250, 7, 120, 8)]
+    found = report._cutouts(pa.table({"input": places}))
+    assert sorted(found["object_id"].to_pylist()) == ["g120", "g250", "g7", "g8"]
+    assert found.get_total_buffer_size() < 60_000
