@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from tests.conftest import ObjectStore, no_other_keys
 from tests.faults.harness import running
-from tests.faults.proxy import FaultProxy, random_faults
+from tests.faults.proxy import ALL, Fault, FaultProxy, random_faults
 from tests.faults.survey import cutout_table
 
-GALAXIES = 60
+KINDS = [*(kind for kind in ALL if kind is not Fault.STALL for _ in range(2)), Fault.STALL]
+"""Stalls half as often as each other kind: the client waits 30 s for every one."""
 
 
 def test_it_ends_complete(in_store: ObjectStore, bucket: str, tmp_path: Path) -> None:
@@ -23,7 +24,8 @@ def test_it_ends_complete(in_store: ObjectStore, bucket: str, tmp_path: Path) ->
         storage.write_bytes(f"{bucket}/cutouts/shard-{number}.parquet", sink.getvalue().to_pybytes())
     words = ["classify", f"input={bucket}/cutouts", f"output={bucket}/out", "unit_rows=5", "transforms=1"]
     environment = in_store.environment | no_other_keys()
-    with FaultProxy(environment["AWS_ENDPOINT_URL"], random_faults(11, 0.1), stall_s=35, slow_s=1) as proxy:
+    faults = random_faults(11, 0.1, KINDS)
+    with FaultProxy(environment["AWS_ENDPOINT_URL"], faults, stall_s=35, slow_s=1) as proxy:
         through = environment | {"AWS_ENDPOINT_URL": proxy.endpoint}
         with running(words, tmp_path, through) as run:
             assert run.wait() == 0, run.text()
