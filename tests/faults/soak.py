@@ -69,7 +69,7 @@ def _soak(folder: Path, kills: int, galaxies: int, rng: random.Random) -> int:
             )
             if sum(done.values()) >= kills:
                 break
-        elif status not in (2, -9):
+        elif status not in (1, 2, -9):
             print(f"attempt {attempts} ended with {status}", flush=True)
     minutes = (time.monotonic() - started) / 60
     print(f"{sum(done.values())} kills {dict(done)}, {attempts} attempts, {runs} runs, {minutes:.1f} min")
