@@ -243,7 +243,7 @@ def _pngs() -> Iterator[tuple[str, str | tuple[str, ...], bytes]]:
 def _others() -> Iterator[tuple[str, str | tuple[str, ...], bytes | None]]:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("galaxy.jpg", JPEG)
+        file.writestr(zipfile.ZipInfo("galaxy.jpg"), JPEG)  # with a fixed date
     fits = b"SIMPLE  =                    T" + b" " * 50 + b"BITPIX  =                   16" + b" " * 2720
     yield "null", "empty", None
     yield "no bytes", "empty", b""
