@@ -147,7 +147,8 @@ Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` w
 def verify(output: Output, words: Words = None) -> None:
     """Recount an output from its files: every galaxy once in the catalogue, or once in the quarantine.
 
-    Prints one line for each finding and a verdict; the exit status is 1 if there is any finding.
+    Prints one line for each finding and a verdict. The exit status is 1 if there is any finding, and 2 if it
+    could not be recounted.
     """
     from jobs import verify as job
 

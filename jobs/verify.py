@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from jobs.console import say
 from pipeline.catalogue import Recount, read_plans, tree_digest, verify_output
 from pipeline.config import StrictModel
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageTrouble
 from pipeline.survey import read_ids
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
@@ -40,6 +40,13 @@ def run(config: VerifyConfig) -> int:
     InputError
         If `output` is no output of `classify`, its runs answered another tree, or a store can't be read.
     """
+    try:
+        return _verify(config)
+    except StorageTrouble as error:  # whose status, 1, would be taken for findings
+        raise InputError(str(error)) from error
+
+
+def _verify(config: VerifyConfig) -> int:
     tree = load_tree(config.tree)
     _check_tree(config, tree)
     recount, findings = Recount(), 0

@@ -9,8 +9,8 @@ class RunError(Exception):
     """The run can't go on for a reason outside its input; the same command continues it (exit status 1)."""
 
 
-class StorageTrouble(InputError):
-    """The store failed while a file was read, which says nothing about the file; reading again may help."""
+class StorageTrouble(RunError):
+    """The store failed, which says nothing about the file: throttled, cut off, its credentials expired."""
 
 
 class HeldError(Exception):

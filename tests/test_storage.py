@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import storage
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageTrouble
 from pipeline.storage.explain import reason
 
 
@@ -283,3 +283,19 @@ def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Mo
     assert storage.absolute("a/b") == str(tmp_path / "a/b")
     assert storage.absolute(str(tmp_path)) == str(tmp_path)
     assert storage.absolute("memory://a/b") == "memory://a/b"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (Refused("ExpiredToken"), StorageTrouble),
+        (Refused("SlowDown"), StorageTrouble),
+        (ConnectionResetError("reset"), StorageTrouble),
+        (OSError("Generic S3 error: 400: <Error><Code>ExpiredToken</Code></Error>"), StorageTrouble),
+        (Refused("AccessDenied"), InputError),
+        (FileNotFoundError("x"), InputError),
+    ],
+)
+def test_trouble_that_passes_is_told_from_wrong_settings(error: Exception, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="cannot read s3://b/x: "), storage.explained("read", "s3://b/x"):
+        raise error

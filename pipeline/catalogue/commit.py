@@ -20,7 +20,7 @@ from pipeline.catalogue.ledger import LedgerEntry, read_stored
 from pipeline.catalogue.plan import Plan
 from pipeline.catalogue.schema import QUARANTINE_SCHEMA, catalogue_schema
 from pipeline.config import StrictModel
-from pipeline.errors import HeldError, InputError
+from pipeline.errors import HeldError, InputError, RunError
 from pipeline.faults import crash_point
 from pipeline.tree import DecisionTree
 
@@ -181,7 +181,7 @@ def _write_snapshot(
     epoch: int,
 ) -> None:
     schema = catalogue_schema(tree)
-    problems: list[InputError] = []
+    problems: list[Exception] = []
     batches = _noting(_batches(layout, schema, ledger), problems)
     try:
         write_deltalake(
@@ -205,11 +205,11 @@ def _write_snapshot(
         raise
 
 
-def _noting(batches: Iterator[pa.RecordBatch], problems: list[InputError]) -> Iterator[pa.RecordBatch]:
+def _noting(batches: Iterator[pa.RecordBatch], problems: list[Exception]) -> Iterator[pa.RecordBatch]:
     """Pass batches on; an error among them is noted, since Delta's writer wraps it past recognition."""
     try:
         yield from batches
-    except InputError as error:
+    except (InputError, RunError) as error:
         problems.append(error)
         raise
 

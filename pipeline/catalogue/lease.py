@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from pipeline import storage
 from pipeline.config import StrictModel
-from pipeline.errors import HeldError, InputError, RunError
+from pipeline.errors import HeldError, InputError, RunError, StorageTrouble
 
 TIME_TO_LIVE = 20.0
 """Seconds without a heartbeat after which a holder counts as dead."""
@@ -117,7 +117,7 @@ class Lease:
             return
         try:
             self._swap(holder=None)
-        except (HeldError, InputError) as error:
+        except (HeldError, InputError, StorageTrouble) as error:
             _logger.warning("the lease could not be given back: %s", error)
 
     def _renew(self) -> None:
@@ -129,7 +129,7 @@ class Lease:
             except HeldError as error:
                 self._lost = error
                 return
-            except InputError as error:
+            except (InputError, StorageTrouble) as error:
                 # The store may be away for a moment; only a whole lifetime without a beat loses the lease.
                 _logger.warning("the lease could not be renewed: %s", error)
                 if time.monotonic() - last > TIME_TO_LIVE:

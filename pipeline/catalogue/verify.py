@@ -33,7 +33,7 @@ from pipeline.catalogue.verify_files import (
     reading,
 )
 from pipeline.catalogue.verify_rows import Book, hash_rows
-from pipeline.errors import InputError, StorageTrouble
+from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
 ReadIds = Callable[[str], pa.ChunkedArray]
@@ -67,8 +67,7 @@ def verify_output(
     Parameters
     ----------
     read_ids
-        Reads the object ids of an input shard; an `InputError` of it becomes a finding, unless it is a
-        `StorageTrouble`.
+        Reads the object ids of an input shard; an `InputError` of it becomes a finding.
     recount
         Filled with what was counted.
 
@@ -236,8 +235,6 @@ def check_shard(shard: PlannedShard, read_ids: ReadIds, hashes: NDArray[np.uint6
 def _shard_ids(uri: str, read_ids: ReadIds) -> pa.ChunkedArray:
     try:
         return read_ids(uri)
-    except StorageTrouble:
-        raise
     except InputError as error:
         raise Damaged(str(error)) from error
 

@@ -11,7 +11,7 @@ from fsspec.spec import AbstractFileSystem
 
 from pipeline.storage import local, s3
 from pipeline.storage.connection import delta_options, filesystem, is_local, is_s3
-from pipeline.storage.explain import explained
+from pipeline.storage.explain import explained, reason
 
 __all__ = [
     "FileInfo",
@@ -27,6 +27,7 @@ __all__ = [
     "open_new",
     "read_bytes",
     "read_with_etag",
+    "reason",
     "remove",
     "write_bytes",
     "write_if_match",

@@ -8,18 +8,38 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, RunError, StorageTrouble
 from pipeline.storage.connection import ATTEMPTS, READ_TIMEOUT_S, s3_endpoint
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 """The Delta library colours its messages."""
+
+_CODE_IN_TEXT = re.compile(r"<Code>(\w+)</Code>")
+"""The Delta library's errors hold the store's answer as text only."""
 
 _THROTTLED = (
     f"the store is throttling: it refused {ATTEMPTS} times in a row (%s); try again later, or with less "
     "work at a time"
 )
 
+_EXPIRED = "the session's token has expired; get new credentials, then run the same command again"
+
 _DENIED = "permission denied; check what the credentials allow"
+
+_PASSING_BY_CODE = {
+    **dict.fromkeys(
+        ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"), _EXPIRED
+    ),
+    **{
+        code: _THROTTLED % code
+        for code in ("SlowDown", "ServiceUnavailable", "503", "Throttling", "ThrottlingException")
+    },
+    **dict.fromkeys(
+        ("InternalError", "500", "502", "504"),
+        f"the store failed within {ATTEMPTS} times in a row; check that it is well, then try again",
+    ),
+}
+"""Trouble that passes, or that new credentials end: the same command can be run again as it is."""
 
 _BY_CODE = {
     "NoSuchBucket": "there is no such bucket; check its name, the endpoint and the region, or create it",
@@ -27,26 +47,20 @@ _BY_CODE = {
     "404": "it doesn't exist",
     "InvalidAccessKeyId": "the store doesn't know the access key; check AWS_ACCESS_KEY_ID and the endpoint",
     "SignatureDoesNotMatch": "the secret key is not the access key's; check AWS_SECRET_ACCESS_KEY",
-    "ExpiredToken": "the session's token has expired; get new credentials",
-    "RequestExpired": "the session's token has expired; get new credentials",
-    "TokenRefreshRequired": "the session's token has expired; get new credentials",
     "InvalidToken": "the session's token is not valid; check AWS_SESSION_TOKEN, or unset it",
     "InvalidClientTokenId": "the session's token is not valid; check AWS_SESSION_TOKEN, or unset it",
     "RequestTimeTooSkewed": "this machine's clock differs too much from the store's; set it",
     "PermanentRedirect": "the bucket is in another region; set AWS_REGION and AWS_DEFAULT_REGION to it",
     "AuthorizationHeaderMalformed": "the region is not the bucket's; set AWS_REGION and AWS_DEFAULT_REGION",
     **dict.fromkeys(("AccessDenied", "AllAccessDisabled", "403", "Forbidden"), _DENIED),
-    **{
-        code: _THROTTLED % code
-        for code in ("SlowDown", "ServiceUnavailable", "503", "Throttling", "ThrottlingException")
-    },
 }
 
-_BY_CLASS = {
-    **dict.fromkeys(
-        ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"),
-        "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role of the cloud",
-    ),
+_BY_CLASS = dict.fromkeys(
+    ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"),
+    "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role of the cloud",
+)
+
+_PASSING_BY_CLASS = {
     **dict.fromkeys(
         ("CredentialRetrievalError", "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError"),
         "the credentials can't be had or have expired; log in to the cloud again",
@@ -72,20 +86,33 @@ def explained(action: str, uri: str) -> Iterator[None]:
 
     Raises
     ------
+    StorageTrouble
+        In the place of an exception that tells of trouble that passes.
     InputError
         In the place of any other exception.
     """
     try:
         yield
-    except InputError:
+    except (InputError, RunError):
         raise
     except Exception as error:
-        raise InputError(f"cannot {action} {uri}: {reason(error)}") from error
+        kind = StorageTrouble if is_passing(error) else InputError
+        raise kind(f"cannot {action} {uri}: {reason(error)}") from error
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a call may work when made again later, with the same settings."""
+    return (
+        isinstance(error, ConnectionError | TimeoutError)
+        or error_code(error) in _PASSING_BY_CODE
+        or bool(_by_class(error, _PASSING_BY_CLASS))
+    )
 
 
 def reason(error: BaseException) -> str:
     """Why a store's call failed, and what to do about it; of one line, without secrets."""
-    known = _BY_CODE.get(error_code(error)) or _by_class(error)
+    known = (_BY_CODE | _PASSING_BY_CODE).get(error_code(error))
+    known = known or _by_class(error, _BY_CLASS | _PASSING_BY_CLASS)
     if known:
         return known.format(endpoint=_endpoint())
     if isinstance(error, FileNotFoundError):
@@ -102,12 +129,22 @@ def error_code(error: BaseException | None) -> str:
         response = getattr(error, "response", None)
         if isinstance(response, dict):
             return str(response.get("Error", {}).get("Code", ""))
+        found = _CODE_IN_TEXT.search(str(error))
+        if found:
+            return found[1]
         error = error.__cause__
     return ""
 
 
-def _by_class(error: BaseException) -> str:
-    return next((_BY_CLASS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _BY_CLASS), "")
+def _by_class(error: BaseException, lines: dict[str, str]) -> str:
+    """The line for the class of an error, or of what caused it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for kind in type(cause).__mro__:
+            if kind.__name__ in lines:
+                return lines[kind.__name__]
+        cause = cause.__cause__
+    return ""
 
 
 def _endpoint() -> str:

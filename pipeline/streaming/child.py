@@ -11,7 +11,7 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming.limits import memory_limit, time_limit
 from pipeline.streaming.rows import decode_row, known_facts, read_patiently
 
@@ -40,8 +40,9 @@ def serve(connection: Connection) -> None:
             return
         try:
             _answer(connection, **request)
-        except InputError as error:
-            connection.send_bytes(pack({"kind": "failed", "message": str(error)}))
+        except (InputError, StorageTrouble) as error:
+            kind = "failed" if isinstance(error, InputError) else "trouble"
+            connection.send_bytes(pack({"kind": kind, "message": str(error)}))
 
 
 def _answer(

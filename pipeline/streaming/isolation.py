@@ -20,10 +20,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from pipeline.catalogue.plan import WorkUnit
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming.child import pack, unpack
 from pipeline.streaming.limits import DecodeLimits
-from pipeline.survey.shards import StorageTrouble, group_ranges
+from pipeline.survey.shards import group_ranges
 
 _START_SECONDS = 120.0
 _READ_SECONDS = 900.0
@@ -200,6 +200,8 @@ class _Child:
                 return
             if kind == "failed":
                 raise InputError(message["message"])
+            if kind == "trouble":
+                raise StorageTrouble(message["message"])
             if kind == "out_of_memory":
                 raise ChildDied(
                     known, "out_of_memory", f"took more than {request['memory'] >> 20:,} MiB of memory"

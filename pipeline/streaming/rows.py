@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.errors import StorageTrouble
 from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import ImageError, Region, cut_region, decode_image
 from pipeline.streaming.faults import inject
-from pipeline.survey.shards import SalvagedRows, StorageTrouble, salvage_rows
+from pipeline.survey.shards import SalvagedRows, salvage_rows
 
 _REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
 _LONGEST_ID = 1000

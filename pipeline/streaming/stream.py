@@ -79,7 +79,9 @@ def stream_units(
     StreamError
         If actors keep dying, or nothing moves for a long time.
     InputError
-        If a shard is gone, or its store keeps failing.
+        If a shard is gone.
+    RunError
+        If a store keeps failing.
     """
     if not units:
         return
@@ -134,8 +136,9 @@ def stream_units(
             "run the same command again to continue, and look at the cluster if it stops again"
         ) from error
     except RayTaskError as error:
-        if isinstance(error.cause, InputError):  # Ray adds a traceback, and advice below the first line
-            raise InputError(str(error.cause).partition("\n")[0]) from error
+        for kind in (InputError, RunError):
+            if isinstance(error.cause, kind):  # Ray adds a traceback, and advice below the first line
+                raise kind(str(error.cause).partition("\n")[0]) from error
         raise
     except (RayActorError, WorkerCrashedError, OutOfMemoryError) as error:
         reason = " ".join(str(error).split())[:300]

@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.errors import InputError
-from pipeline.errors import StorageTrouble as StorageTrouble
+from pipeline.errors import InputError, StorageTrouble
 from pipeline.survey.cutouts import (
     CUTOUT_SCHEMA,
     check_columns,
@@ -326,10 +325,10 @@ def _opened(uri: str) -> Iterator[pq.ParquetFile]:
                 yield file
     except FileNotFoundError as error:
         raise InputError(f"cannot read {uri}: it doesn't exist") from error
-    except InputError:
+    except (InputError, StorageTrouble):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = storage.reason(error)
         if isinstance(error, MemoryError) and not isinstance(error, pa.ArrowException):
             raise
         if watched is None or watched.failed or not isinstance(error, _DAMAGE):

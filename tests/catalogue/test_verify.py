@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pipeline.catalogue import Recount, answer_matrix, verify_output
 from pipeline.catalogue.schema import QUARANTINE_REASONS
 from pipeline.catalogue.verify_rows import value_problems
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageTrouble
 from pipeline.survey import read_ids
 from pipeline.tree import DecisionTree
 from tests.jobs.damage import (
@@ -270,7 +270,7 @@ def test_what_the_store_does_not_give_is_not_called_damaged(
     if path == made.log_file:
         truncate(path)  # read by the Delta library itself, which fails on this as on a store that is away
     monkeypatch.setattr(LocalFileSystem, "open", failing)
-    with pytest.raises(InputError, match=f"cannot read {re.escape(str(path))}: the disk gave no answer"):
+    with pytest.raises(StorageTrouble, match=f"cannot read {re.escape(str(path))}: the disk gave no answer"):
         print(made.verify())
 
 

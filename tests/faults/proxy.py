@@ -41,12 +41,18 @@ class Fault(enum.Enum):
     """The reply's content comes in pieces over `slow_s`, but comes."""
     TRUNCATED = "truncated"
     """The connection ends in the middle of the reply's content, or of its head if there is no more."""
+    EXPIRED = "expired"
+    """The store refuses: 400, `ExpiredToken`."""
 
 
-ALL = tuple(Fault)
+ALL = tuple(fault for fault in Fault if fault is not Fault.EXPIRED)
+"""All that the same request, sent again, may not meet."""
+
 _PIECES = 8
-_SLOW_DOWN = b"""<?xml version="1.0" encoding="UTF-8"?>
-<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"""
+_REFUSALS = {
+    Fault.SLOW_DOWN: ("503 Slow Down", "SlowDown", "Please reduce your request rate."),
+    Fault.EXPIRED: ("400 Bad Request", "ExpiredToken", "The provided token has expired."),
+}
 
 
 def random_faults(seed: int, rate: float, kinds: Sequence[Fault] = ALL) -> Iterator[Fault | None]:
@@ -146,9 +152,11 @@ class FaultProxy:
             writer.close()
 
     async def _answer(self, request: _Request, fault: Fault | None, writer: asyncio.StreamWriter) -> None:
-        if fault is Fault.SLOW_DOWN:
-            head = f"HTTP/1.1 503 Slow Down\r\nContent-Length: {len(_SLOW_DOWN)}\r\nConnection: close\r\n\r\n"
-            writer.write(head.encode() + (b"" if request.is_head else _SLOW_DOWN))
+        if fault in _REFUSALS:
+            status, code, message = _REFUSALS[fault]
+            body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+            head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            writer.write(head + (b"" if request.is_head else body))
             await writer.drain()
             return
         if fault is Fault.RESET:

@@ -13,13 +13,13 @@ import pytest
 from fsspec.implementations.local import LocalFileOpener
 
 from pipeline.catalogue import WorkUnit
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming import rows as rows_module
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.isolation import IsolatedDecoder
 from pipeline.streaming.limits import DecodeLimits
 from pipeline.survey import CUTOUT_SCHEMA, duplicate_rows, list_shards, read_ids
-from pipeline.survey.shards import StorageTrouble, salvage_rows
+from pipeline.survey.shards import salvage_rows
 from tests.faults.poison import galaxy
 
 ROWS, GROUP = 24, 6

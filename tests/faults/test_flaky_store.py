@@ -1,15 +1,18 @@
-"""A whole run through a store that fails one request in ten."""
+"""Whole runs through a store that fails one request in ten, or every one from some moment on."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from pipeline import storage
 from tests.conftest import ObjectStore, no_other_keys
-from tests.faults.harness import running
+from tests.faults.harness import running, wait_for
 from tests.faults.proxy import ALL, Fault, FaultProxy, random_faults
 from tests.faults.survey import cutout_table
 
@@ -17,12 +20,23 @@ KINDS = [*(kind for kind in ALL if kind is not Fault.STALL for _ in range(2)), F
 """Stalls half as often as each other kind: the client waits 30 s for every one."""
 
 
-def test_it_ends_complete(in_store: ObjectStore, bucket: str, tmp_path: Path) -> None:
+@pytest.fixture
+def words(bucket: str) -> list[str]:
+    """A run over 60 galaxies in 12 units, in a bucket."""
     for number in range(3):
         sink = pa.BufferOutputStream()
         pq.write_table(cutout_table(number * 20, 20), sink)
         storage.write_bytes(f"{bucket}/cutouts/shard-{number}.parquet", sink.getvalue().to_pybytes())
-    words = ["classify", f"input={bucket}/cutouts", f"output={bucket}/out", "unit_rows=5", "transforms=1"]
+    return ["classify", f"input={bucket}/cutouts", f"output={bucket}/out", "unit_rows=5", "transforms=1"]
+
+
+def check_complete(bucket: str, folder: Path, environment: dict[str, str]) -> None:
+    with running(["verify", f"{bucket}/out"], folder, environment) as check:
+        assert check.wait() == 0, check.text()
+        assert "60 input rows = 55 classified + 5 quarantined" in check.text()
+
+
+def test_it_ends_complete(in_store: ObjectStore, bucket: str, words: list[str], tmp_path: Path) -> None:
     environment = in_store.environment | no_other_keys()
     faults = random_faults(11, 0.1, KINDS)
     with FaultProxy(environment["AWS_ENDPOINT_URL"], faults, stall_s=35, slow_s=1) as proxy:
@@ -31,6 +45,44 @@ def test_it_ends_complete(in_store: ObjectStore, bucket: str, tmp_path: Path) ->
             assert run.wait() == 0, run.text()
         assert sum(proxy.injected.values()) >= 10
         assert len(proxy.injected) >= 4
-    with running(["verify", f"{bucket}/out"], tmp_path, environment) as check:
-        assert check.wait() == 0, check.text()
-        assert "60 input rows = 55 classified + 5 quarantined" in check.text()
+    check_complete(bucket, tmp_path, environment)
+
+
+@pytest.mark.parametrize(
+    ("fault", "advice"),
+    [
+        (Fault.EXPIRED, "the session's token has expired; get new credentials, then run the same command"),
+        pytest.param(
+            Fault.SLOW_DOWN,
+            "the store is throttling: it refused 5 times in a row (SlowDown); try again later",
+            marks=pytest.mark.long,
+        ),
+    ],
+)
+def test_a_store_lost_in_mid_run_is_one_clear_error(
+    in_store: ObjectStore, bucket: str, words: list[str], tmp_path: Path, fault: Fault, advice: str
+) -> None:
+    environment = in_store.environment | no_other_keys()
+    lost = threading.Event()
+
+    def faults() -> Iterator[Fault | None]:
+        while True:
+            yield fault if lost.is_set() else None
+
+    def units_done() -> int:
+        return sum("/ledger/" in key for key in in_store.objects(bucket.removeprefix("s3://")))
+
+    with (
+        FaultProxy(environment["AWS_ENDPOINT_URL"], faults()) as proxy,
+        running(words, tmp_path, environment | {"AWS_ENDPOINT_URL": proxy.endpoint}) as run,
+    ):
+        wait_for(lambda: units_done() >= 2, seconds=120)
+        lost.set()
+        assert run.wait() == 1, run.text()
+        (line,) = [line for line in run.text().splitlines() if line.startswith("tuningfork:")]
+        assert advice in line
+        assert "Traceback" not in run.text()
+    with running(words, tmp_path, environment) as run:
+        assert run.wait() == 0, run.text()
+        assert "of 12 units are done" in run.text()
+    check_complete(bucket, tmp_path, environment)

@@ -17,11 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalogue import WorkUnit
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming import isolation
 from pipeline.streaming.decode import DecodeActor, decode_unit, unit_of
 from pipeline.streaming.isolation import ChildDied, IsolatedDecoder, decode_around_culprits
-from pipeline.survey.shards import StorageTrouble
 from tests.faults.poison import LIMITS, galaxy, poisoned_shard, write_shard
 
 
