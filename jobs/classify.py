@@ -126,7 +126,7 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
 
 def _plan(config: ClassifyConfig, tree: DecisionTree, card: Card) -> Plan:
     shards = list_shards(config.input)
-    duplicates = duplicate_rows([read_ids(shard.uri) for shard in shards])
+    duplicates = duplicate_rows(list(storage.read_ahead(lambda shard: read_ids(shard.uri), shards)))
     planned = [
         PlannedShard(uri=shard.uri, size=shard.size, etag=shard.etag, rows=shard.rows, duplicates=rows)
         for shard, rows in zip(shards, duplicates, strict=True)

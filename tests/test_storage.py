@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -299,3 +301,22 @@ def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Mo
 def test_trouble_that_passes_is_told_from_wrong_settings(error: Exception, kind: type[Exception]) -> None:
     with pytest.raises(kind, match="cannot read s3://b/x: "), storage.explained("read", "s3://b/x"):
         raise error
+
+
+def test_reading_ahead_keeps_order_and_bounds() -> None:
+    begun: list[int] = []
+
+    def read(item: int) -> int:
+        begun.append(item)
+        time.sleep(0.002 if item % 3 else 0)
+        if item == 50:
+            raise InputError("fifty")
+        return item * item
+
+    results = storage.read_ahead(read, range(100))
+    assert next(results) == 0
+    assert len(begun) <= 16
+    assert [*itertools.islice(results, 49)] == [item * item for item in range(1, 50)]
+    with pytest.raises(InputError, match="fifty"):
+        next(results)
+    assert len(begun) <= 66

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import time
 from collections import Counter
@@ -238,10 +239,9 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Rows of all parts in the order of the plan, gathered to batches of one row group's size."""
     waiting: list[pa.Table] = []
-    for index in sorted(ledger):
-        part = ledger[index].part
-        if part is not None:
-            waiting.append(read_stored(layout, part).cast(schema))
+    parts = [part for index in sorted(ledger) if (part := ledger[index].part)]
+    for rows in storage.read_ahead(functools.partial(read_stored, layout), parts):
+        waiting.append(rows.cast(schema))
         if sum(len(table) for table in waiting) >= _BATCH_ROWS:
             crash_point("in_compaction")
             yield from pa.concat_tables(waiting).combine_chunks().to_batches()
@@ -256,8 +256,7 @@ def _write_quarantine(layout: RunLayout, ledger: dict[int, LedgerEntry]) -> None
         return  # the rejects are gone, and the quarantine was whole before they went
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, QUARANTINE_SCHEMA, compression="zstd") as writer:
-        for index in sorted(ledger):
-            rejects = ledger[index].rejects
-            if rejects is not None:
-                writer.write_table(read_stored(layout, rejects).cast(QUARANTINE_SCHEMA))
+        rejects = [rejects for index in sorted(ledger) if (rejects := ledger[index].rejects)]
+        for rows in storage.read_ahead(functools.partial(read_stored, layout), rejects):
+            writer.write_table(rows.cast(QUARANTINE_SCHEMA))
     storage.write_bytes(layout.quarantine, sink.getvalue())

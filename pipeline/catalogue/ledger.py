@@ -153,8 +153,8 @@ def read_ledger(layout: RunLayout) -> dict[int, LedgerEntry]:
     InputError
         If an entry is damaged.
     """
-    entries = (read_entry(file.uri) for file in storage.list_files(layout.ledger, ".json"))
-    return {entry.unit: entry for entry in entries}
+    files = storage.list_files(layout.ledger, ".json")
+    return {entry.unit: entry for entry in storage.read_ahead(lambda file: read_entry(file.uri), files)}
 
 
 def read_stored(layout: RunLayout, stored: StoredTable) -> pa.Table:

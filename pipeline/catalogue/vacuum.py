@@ -77,7 +77,7 @@ def find_removals(
     """What can be removed of an output; removes nothing.
 
     Never among it: plans, ledger entries, summaries and quarantines, a file that is not of this output's own
-    making, or anything that an uncommitted run may still need.
+    making, or anything that the latest run may still need.
 
     Parameters
     ----------
@@ -106,7 +106,10 @@ def find_removals(
         files = storage.list_files(layout.folder)  # before the ledger: a part is there before its entry
         committed = table is not None and table.transaction_version(plan.run) is not None
         yield from _temporaries(f"run {plan.run}", files, grace, now)
-        yield from _run_removals(layout, plan, committed, files, grace, parts, now)
+        if committed or plan is plans[-1]:
+            yield from _run_removals(layout, plan, committed, files, grace, parts, now)
+        else:
+            yield from _abandoned_parts(plan, files, grace, now)
     if table is not None:
         yield from _catalogue_removals(catalogue_uri(output), table, grace, history)
 
@@ -148,6 +151,15 @@ def _run_removals(
         yield Removal(about, "orphans: parts that no ledger entry names", orphans)
     if parts and committed:
         yield from _committed_parts(layout, files, ledger)
+
+
+def _abandoned_parts(
+    plan: Plan, files: list[storage.FileInfo], grace: timedelta, now: datetime
+) -> Iterator[Removal]:
+    """Parts of a run that a later one replaced before its commit: only an output's latest run continues."""
+    old = tuple(file for file in files if is_part(file.uri) and _age(file, now) > max(grace, _IN_USE))
+    if old:
+        yield Removal(f"run {plan.run}", "parts of a run that a later one replaced before its commit", old)
 
 
 def _committed_parts(

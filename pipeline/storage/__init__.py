@@ -10,6 +10,7 @@ from typing import IO
 from fsspec.spec import AbstractFileSystem
 
 from pipeline.storage import local, s3
+from pipeline.storage.ahead import read_ahead
 from pipeline.storage.connection import delta_options, filesystem, is_local, is_s3
 from pipeline.storage.explain import explained, reason
 
@@ -25,6 +26,7 @@ __all__ = [
     "list_files",
     "name",
     "open_new",
+    "read_ahead",
     "read_bytes",
     "read_with_etag",
     "reason",

@@ -7,7 +7,6 @@ import hashlib
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline import storage
@@ -18,9 +17,6 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 MAX_FILE_BYTES = 256 << 20
 """No cutout is larger; a larger file is a mistake that would fill the memory of whatever reads it."""
-
-_READERS = 16
-_BATCH_BYTES = 64 << 20
 
 
 def list_images(folder: str) -> list[FileInfo]:
@@ -141,27 +137,10 @@ def folder_rows(
     InputError
         If a file can't be read.
     """
-    with ThreadPoolExecutor(_READERS) as readers:
-        for batch in _batches(files):
-            contents = readers.map(lambda file: storage.read_bytes(file.uri), batch)
-            for file, image in zip(batch, contents, strict=True):
-                name = stem(file.uri)
-                ra, dec = (positions or {}).get(name, (None, None))
-                yield {"object_id": name, "ra": ra, "dec": dec, "image": image}
-
-
-def _batches(files: Iterable[FileInfo]) -> Iterator[list[FileInfo]]:
-    """Lists of files of bounded number and size."""
-    batch: list[FileInfo] = []
-    size = 0
-    for file in files:
-        if batch and (len(batch) == 4 * _READERS or size + file.size > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(file)
-        size += file.size
-    if batch:
-        yield batch
+    for file, image in storage.read_ahead(lambda file: (file, storage.read_bytes(file.uri)), files):
+        name = stem(file.uri)
+        ra, dec = (positions or {}).get(name, (None, None))
+        yield {"object_id": name, "ra": ra, "dec": dec, "image": image}
 
 
 def _degrees(row: Mapping[str, str | None], column: str, least: float, most: float, where: str) -> float:

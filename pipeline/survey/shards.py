@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +31,6 @@ FIELD_NAMES = ("field.png", "field.jpg")
 
 WRITTEN_BY = b"tuningfork.cutouts"
 """Key in a shard's Parquet metadata by which `ShardWriter`'s shards are known."""
-
-_READERS = 16
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 """What Arrow raises about bytes that are no sound Parquet."""
@@ -94,8 +91,7 @@ def list_shards(uri: str) -> list[ShardInfo]:
     if not files:
         what = "holds no Parquet file" if storage.exists(uri) else "doesn't exist"
         raise InputError(f"{uri} {what}; expected a cutout set: make one with `tuningfork ingest`")
-    with ThreadPoolExecutor(_READERS) as readers:
-        footers = list(readers.map(lambda file: _read_footer(file.uri), files))
+    footers = list(storage.read_ahead(lambda file: _read_footer(file.uri), files))
     _check_complete(uri, dict(zip(listed, footers, strict=True)))
     return [
         ShardInfo(file.uri, file.size, file.etag, footer.num_rows)

@@ -139,6 +139,20 @@ def test_parts_of_committed_runs_go_only_when_asked(made: Made) -> None:
     assert vacuum(made, timedelta(0), parts=True) == []
 
 
+def test_parts_of_a_run_replaced_before_its_commit_go(made: Made) -> None:
+    """Only the latest run can be continued; until a later one begins, an unfinished run keeps its parts."""
+    layout, plan = rerun(made.folder, made.plan)
+    record(layout, made.tree, next(plan.units()))
+    for file in Path(layout.parts).iterdir():
+        os.utime(file, (time.time() - 48 * HOUR,) * 2)
+    assert vacuum(made) == []
+    rerun(made.folder, plan)
+    (removal,) = vacuum(made)
+    assert "replaced before its commit" in removal.what
+    assert list(Path(layout.parts).iterdir()) == []
+    assert len(list(Path(made.layout.parts).iterdir())) == 8
+
+
 def test_a_run_without_its_parts_stays_complete(made: Made) -> None:
     """Committing it again changes nothing: the quarantine isn't made anew from rejects that are gone."""
     vacuum(made, parts=True)

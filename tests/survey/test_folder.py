@@ -149,23 +149,6 @@ def test_an_ingest_that_was_cut_short_is_finished(images, tmp_path):
     assert len(rows) == 5
 
 
-def test_files_are_read_in_bounded_batches(monkeypatch):
-    monkeypatch.setattr(folder, "_BATCH_BYTES", 100)
-    held, most = 0, 0
-
-    def read(uri):
-        nonlocal held, most
-        held += 60
-        most = max(most, held)
-        return b"x" * 60
-
-    monkeypatch.setattr(folder.storage, "read_bytes", read)
-    files = [folder.FileInfo(f"{i}.png", 60, "") for i in range(20)]
-    for _ in folder.folder_rows(files):
-        held -= 60
-    assert most <= 120
-
-
 def test_a_folder_in_another_store(tmp_path):
     memory = fsspec.filesystem("memory")
     root = f"memory://{tmp_path.name}"
