@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,8 +16,8 @@ from tests.faults.harness import running, wait_for
 from tests.faults.proxy import ALL, Fault, FaultProxy, random_faults
 from tests.faults.survey import cutout_table
 
-KINDS = [*(kind for kind in ALL if kind is not Fault.STALL for _ in range(2)), Fault.STALL]
-"""Stalls half as often as each other kind: the client waits 30 s for every one."""
+QUICK = [kind for kind in ALL if kind is not Fault.STALL]
+"""The client waits 30 s for every stall."""
 
 
 @pytest.fixture
@@ -36,9 +36,12 @@ def check_complete(bucket: str, folder: Path, environment: dict[str, str]) -> No
         assert "60 input rows = 55 classified + 5 quarantined" in check.text()
 
 
-def test_it_ends_complete(in_store: ObjectStore, bucket: str, words: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kinds", [QUICK, pytest.param(ALL, marks=pytest.mark.long)], ids=["quick", "all"])
+def test_it_ends_complete(
+    in_store: ObjectStore, bucket: str, words: list[str], tmp_path: Path, kinds: Sequence[Fault]
+) -> None:
     environment = in_store.environment | no_other_keys()
-    faults = random_faults(11, 0.1, KINDS)
+    faults = random_faults(11, 0.1, kinds)
     with FaultProxy(environment["AWS_ENDPOINT_URL"], faults, stall_s=35, slow_s=1) as proxy:
         through = environment | {"AWS_ENDPOINT_URL": proxy.endpoint}
         with running(words, tmp_path, through) as run:

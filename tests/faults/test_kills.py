@@ -68,7 +68,14 @@ def units_done(folder: Path) -> int:
     return len(list(folder.glob("runs/*/ledger/*.json")))
 
 
-@pytest.mark.parametrize("title", ["DecodeActor)).submit", "ModelActor)).submit", "MapBatches(write_unit)"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "DecodeActor)).submit",
+        "ModelActor)).submit",
+        pytest.param("MapBatches(write_unit)", marks=pytest.mark.long),
+    ],
+)
 def test_a_killed_worker_is_replaced_within_the_run(undisturbed: Undisturbed, title: str) -> None:
     """Each is killed while it works on a unit: Ray names a process after what it does."""
     output = "worker_" + "".join(filter(str.isalpha, title))
@@ -87,7 +94,7 @@ def after(units: int) -> Callable[[Run, Path], None]:
     return kill
 
 
-@pytest.mark.parametrize("units", [0, 7])
+@pytest.mark.parametrize("units", [pytest.param(0, marks=pytest.mark.long), 7])
 def test_a_killed_driver_is_continued(undisturbed: Undisturbed, units: int) -> None:
     output = f"driver_{units}"
     with running(classify(output), undisturbed.folder) as run:
@@ -97,11 +104,14 @@ def test_a_killed_driver_is_continued(undisturbed: Undisturbed, units: int) -> N
     assert_same_as(undisturbed, output)
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", [p if p != "after_ledger" else pytest.param(p, marks=pytest.mark.long) for p in POINTS]
+)
 def test_a_crash_at_the_worst_moment_is_continued(undisturbed: Undisturbed, point: str) -> None:
+    """The driver dies at the point, and all that it had started right after it, as when the power fails."""
     output = f"crash_{point}"
     with running(classify(output), undisturbed.folder, {CRASH_AT: point}) as run:
-        assert run.wait() == -9, run.text()
+        assert run.process.wait(300) == -9, run.text()
     committed = (undisturbed.folder / output / "catalogue/_delta_log").exists()
     assert committed == (point == "after_commit")
     text = finish(undisturbed, output)

@@ -14,7 +14,7 @@ from itertools import islice
 import pytest
 
 from pipeline import storage
-from pipeline.errors import InputError
+from pipeline.errors import StorageTrouble
 from pipeline.storage import connection
 from tests.conftest import ObjectStore
 from tests.faults.proxy import ALL, Fault, FaultProxy, random_faults
@@ -185,18 +185,21 @@ def test_a_store_that_only_refuses_is_told(in_store: ObjectStore, faulty: Throug
     bucket = in_store.bucket_uri("refusing")
     proxy = faulty(random_faults(0, 1.0, [Fault.SLOW_DOWN]))
     with pytest.raises(
-        InputError, match=r"cannot create s3://refusing/x: the store is throttling: .*SlowDown"
+        StorageTrouble, match=r"cannot create s3://refusing/x: the store is throttling: .*SlowDown"
     ):
         storage.create(f"{bucket}/x", b"x")
     assert proxy.requests == connection.ATTEMPTS
 
 
-def test_two_hundred_operations_survive_a_tenth_of_faults(in_store: ObjectStore, faulty: Through) -> None:
+@pytest.mark.parametrize("operations", [50, pytest.param(200, marks=pytest.mark.long)])
+def test_operations_survive_a_tenth_of_faults(
+    in_store: ObjectStore, faulty: Through, operations: int
+) -> None:
     bucket = in_store.bucket_uri("survival")
     proxy = faulty(random_faults(7, 0.1))
     rng = random.Random(7)
     expected: dict[str, bytes] = {}
-    for i in range(200):
+    for i in range(operations):
         uri = f"{bucket}/{rng.randrange(12):02d}"
         data = b"%d " % i + rng.randbytes(
             rng.choice([10, 1000, 200_000, connection.PART_BYTES] if i % 20 == 0 else [10, 1000, 200_000])

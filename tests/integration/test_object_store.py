@@ -16,7 +16,7 @@ import pytest
 import s3fs
 
 from pipeline import storage
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageTrouble
 from pipeline.storage import connection, s3
 from tests.command import tuningfork
 from tests.conftest import ObjectStore, no_other_keys
@@ -190,8 +190,8 @@ def write_stream(uri: str) -> None:
         stream.write(b"x")
 
 
-def told(act: Callable[[str], object], uri: str) -> str:
-    with pytest.raises(InputError) as error:
+def told(act: Callable[[str], object], uri: str, kind: type[Exception] = InputError) -> str:
+    with pytest.raises(kind) as error:
         act(uri)
     line = str(error.value)
     assert uri in line
@@ -245,7 +245,7 @@ def test_a_dead_endpoint_is_told_soon(
         endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         reconnect(AWS_ENDPOINT_URL=endpoint)
         start = time.monotonic()
-        assert f"no connection to {endpoint}" in told(act, "s3://bucket/file")
+        assert f"no connection to {endpoint}" in told(act, "s3://bucket/file", StorageTrouble)
     assert time.monotonic() - start < 20
 
 
