@@ -1,4 +1,4 @@
-"""Averaging over sixty transforms with the convolutions of fifteen.
+"""Averaging over sixty transforms with the convolutions of fifteen, for one network or many.
 
 A rotation by 180° and a mirror only reorder the sixteen viewpoints, so sixty inputs hold fifteen distinct
 sets of viewpoints. Resampling and convolutions run on these; the dense layers see all sixty orders.
@@ -10,6 +10,9 @@ transform of features and weights over each orbit turns its sixteen block produc
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,6 +22,8 @@ from pipeline.network import Dense, RegionBatch, ViewpointNetwork, ViewpointSamp
 
 _HADAMARD = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])
 """Characters of the Klein four-group {1, 180°, mirror, both}: row χ, column group element."""
+
+_GALAXIES_AT_ONCE = {"cpu": 4, "cuda": 256}
 
 
 def _orbits() -> Tensor:
@@ -34,44 +39,36 @@ def _orbits() -> Tensor:
 
 
 class SharedAverage(nn.Module):
-    """The mean over the sixty transforms, equal to `naive_average` but for rounding.
+    """The mean over the sixty transforms, and over networks; equal to `naive_average` but for rounding.
+
+    Several networks share sampling and viewpoints, and run back to back on them.
 
     Parameters
     ----------
-    network
-        In evaluation mode. Its first dense layer is transformed once, here; later changes to its weights go
-        unseen.
+    networks
+        In evaluation mode, on one device and of one dtype. First dense layers are transformed once, here;
+        later changes to their weights go unseen.
     galaxies_at_once
-        Galaxies whose viewpoints are in memory together.
+        Galaxies whose viewpoints are in memory together, in each thread; by default 4 on a CPU and 256 on a
+        GPU.
 
     Raises
     ------
     ValueError
-        If the network is in training mode: its dropout would make the mean a random one.
+        If a network is in training mode: its dropout would make the mean a random one.
     """
 
-    orbits: Tensor
-    hadamard: Tensor
-    weight: Tensor
-
-    def __init__(self, network: ViewpointNetwork, galaxies_at_once: int = 4) -> None:
+    def __init__(self, *networks: ViewpointNetwork, galaxies_at_once: int | None = None) -> None:
         super().__init__()
-        if network.training:
+        if any(network.training for network in networks):
             raise ValueError("the network is in training mode; call its eval() before averaging")
-        self.network = network
-        self.sampler = ViewpointSampler().to(network.last.weight.device)
-        self.galaxies_at_once = galaxies_at_once
+        self.heads = nn.ModuleList(SharedNetwork(network) for network in networks)
+        self.device = networks[0].last.weight.device
+        self.dtype = networks[0].dtype
+        self.sampler = ViewpointSampler().to(self.device)
+        self.galaxies_at_once = galaxies_at_once or _GALAXIES_AT_ONCE[self.device.type]
         self.transforms = distinct_transforms()
-        orbits = _orbits()
-        first = network.dense_layers[0].linear
-        hadamard = _HADAMARD.to(first.weight.device)
-        by_viewpoint = first.weight.detach().float().unflatten(1, (VIEWPOINTS, -1))
-        weight = torch.einsum("xg,hogf->xofh", hadamard, by_viewpoint[:, orbits]) / 4
-        self.register_buffer("orbits", orbits.to(first.weight.device), persistent=False)
-        self.register_buffer("hadamard", hadamard, persistent=False)
-        self.register_buffer("weight", weight.flatten(1, 2).to(network.dtype).contiguous(), persistent=False)
 
-    @torch.inference_mode()
     def forward(self, regions: RegionBatch) -> Tensor:
         """Mean answer probabilities.
 
@@ -79,20 +76,73 @@ class SharedAverage(nn.Module):
         -------
         Tensor, shape (n, answers), float32
         """
-        chunks = range(0, max(len(regions), 1), self.galaxies_at_once)
-        return torch.cat([self._average(regions[start : start + self.galaxies_at_once]) for start in chunks])
+        return self.each(regions).mean(0)
 
-    def _average(self, regions: RegionBatch) -> Tensor:
-        features = self.network.viewpoint_features(self.sampler(regions, self.transforms))
+    def each(self, regions: RegionBatch) -> Tensor:
+        """Mean answer probabilities of each network.
+
+        Returns
+        -------
+        Tensor, shape (networks, n, answers), float32
+        """
+        starts = range(0, max(len(regions), 1), self.galaxies_at_once)
+        chunks = [regions[start : start + self.galaxies_at_once] for start in starts]
+        return torch.cat(_map(self._each, chunks, self.device), dim=1)
+
+    @torch.inference_mode()
+    def _each(self, regions: RegionBatch) -> Tensor:
+        viewpoints = self.sampler(regions, self.transforms, self.dtype)
+        return torch.stack([head(viewpoints) for head in self.heads])
+
+
+class SharedNetwork(nn.Module):
+    """One network's mean over sixty transforms, from the viewpoints of the fifteen distinct ones."""
+
+    orbits: Tensor
+    hadamard: Tensor
+    weight: Tensor
+
+    def __init__(self, network: ViewpointNetwork) -> None:
+        super().__init__()
+        self.network = network
+        orbits = _orbits()
+        first = network.dense_layers[0].linear
+        hadamard = _HADAMARD.to(first.weight.device)
+        by_viewpoint = first.weight.detach().float().unflatten(1, (VIEWPOINTS, -1))
+        weight = torch.einsum("xg,hogf->xofh", hadamard, by_viewpoint[:, orbits]) / 4
+        self.register_buffer("orbits", orbits.to(first.weight.device), persistent=False)
+        self.register_buffer("hadamard", hadamard.to(network.dtype), persistent=False)
+        self.register_buffer("weight", weight.flatten(1, 2).to(network.dtype).contiguous(), persistent=False)
+
+    def forward(self, viewpoints: Tensor) -> Tensor:
+        """Map viewpoints (n, 15, 16, 3, 45, 45) to mean answer probabilities (n, answers), float32."""
+        features = self.network.viewpoint_features(viewpoints)
         first, *others = self.network.dense_layers
         x = first.activate(self._first_layer(features.flatten(0, 1), first))
         probabilities: Tensor = self.network.output(self.network.raw_after(x, others))
-        return torch.mean(probabilities.unflatten(1, (len(regions), len(self.transforms))), dim=(0, 2))
+        return torch.mean(probabilities.unflatten(1, viewpoints.shape[:2]), dim=(0, 2))
 
     def _first_layer(self, features: Tensor, first: Dense) -> Tensor:
         """Features (m, 16, f) → values of the first dense layer in the four orders, (4, m, units)."""
         orbits = features[:, self.orbits]
-        transformed = torch.einsum("xg,mogf->xmof", self.hadamard.to(features.dtype), orbits)
+        transformed = torch.einsum("xg,mogf->xmof", self.hadamard, orbits)
         products = torch.bmm(transformed.flatten(2), self.weight)
-        inverse = torch.einsum("xg,xmh->gmh", self.hadamard.to(products.dtype), products)
+        inverse = torch.einsum("xg,xmh->gmh", self.hadamard, products)
         return inverse + first.linear.bias
+
+
+def _map(
+    work: Callable[[RegionBatch], Tensor], chunks: list[RegionBatch], device: torch.device
+) -> list[Tensor]:
+    """Do chunks one after another, or on a CPU side by side, each on a core of its own.
+
+    Cores that work on galaxies of their own needn't wait for each other after every layer.
+    """
+    threads = min(torch.get_num_threads(), len(chunks))
+    if device.type != "cpu" or threads < 2:
+        return [work(chunk) for chunk in chunks]
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(threads, "averaging", lambda: torch.set_num_threads(1)) as cores:
+        results = list(cores.map(work, chunks))
+    torch.set_num_threads(before)  # it is the default of threads yet to come, too
+    return results

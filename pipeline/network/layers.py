@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,14 +30,26 @@ class UntiedConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, size, size) to (n, filters, size', size')."""
-        x = functional.conv2d(x, self.weight).permute(0, 2, 3, 1)
+        maps = functional.conv2d(x, self.weight).permute(0, 2, 3, 1)
         # As rows of a matrix: the bias's gradient is then a sum over rows, twenty times as fast.
-        add = torch.add if torch.is_grad_enabled() else Tensor.add_
-        biased = add(x.flatten(1), self.bias.flatten().to(x.dtype))
-        x = biased.view(x.shape).permute(0, 3, 1, 2)
+        rows, bias = maps.flatten(1), self.bias.flatten().to(maps.dtype)
         # Pooling first leaves ReLU a quarter of the values; the two commute.
-        x = functional.max_pool2d(x, self.pool) if self.pool > 1 else x
-        return x.relu_()
+        if torch.is_grad_enabled():
+            maps = (rows + bias).view(maps.shape).permute(0, 3, 1, 2)
+            return functional.max_pool2d(maps, self.pool).relu_()
+        maps = rows.add_(bias).view(maps.shape)
+        return _max_pool(maps, self.pool).relu_().permute(0, 3, 1, 2)
+
+
+def _max_pool(maps: Tensor, size: int) -> Tensor:
+    """Pool maps (n, y, x, channels) by `size` in rows, then in columns.
+
+    Maxima of slices run along contiguous memory, which takes half the time of torch's own pooling.
+    """
+    for axis in (1, 2) if size > 1 else ():
+        whole = maps.narrow(axis, 0, maps.shape[axis] // size * size)
+        maps = functools.reduce(torch.maximum, whole.unflatten(axis, (-1, size)).unbind(axis + 1))
+    return maps
 
 
 class Dense(nn.Module):

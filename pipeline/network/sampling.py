@@ -57,15 +57,18 @@ class ViewpointSampler(nn.Module):
             "pixels", torch.from_numpy(viewpoint_pixels().reshape(-1)).contiguous(), persistent=False
         )
 
-    def forward(self, regions: RegionBatch, transforms: Sequence[Transform]) -> Tensor:
+    def forward(
+        self, regions: RegionBatch, transforms: Sequence[Transform], dtype: torch.dtype = torch.float32
+    ) -> Tensor:
         """Viewpoints of every galaxy under every transform.
 
         Returns
         -------
-        Tensor, shape (n, transforms, 16, 3, 45, 45), float32 in [0, 1]
+        Tensor, shape (n, transforms, 16, 3, 45, 45), of `dtype`, in [0, 1]
+            Sampled in float32, whatever the `dtype`.
         """
         linear = torch.from_numpy(np.stack([t.matrix() for t in transforms])).to(regions.center)
-        return self.viewpoints(self.crops(regions, linear.expand(len(regions), -1, 2, 2)))
+        return self.viewpoints(self.crops(regions, linear.expand(len(regions), -1, 2, 2)).to(dtype))
 
     def crops(self, regions: RegionBatch, linear: Tensor, shift: Tensor | None = None) -> Tensor:
         """Sample crops A and B bilinearly, without anti-aliasing.

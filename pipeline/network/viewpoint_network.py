@@ -14,7 +14,7 @@ from pipeline.network.output import TreeOutput
 from pipeline.network.spec import NetworkSpec
 from pipeline.tree import DecisionTree
 
-_VIEWPOINTS_IN_CACHE = 128
+_VIEWPOINTS_IN_CACHE = 32
 """Viewpoints whose largest feature maps stay in a CPU's last-level cache together."""
 
 

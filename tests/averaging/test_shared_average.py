@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.averaging import SharedAverage, naive_average
+from pipeline.averaging.shared import SharedNetwork
 from pipeline.geometry import SYMMETRY_PERMUTATIONS, averaging_transforms
 from pipeline.network import NetworkSpec, RegionBatch, ViewpointNetwork, ViewpointSampler
 from pipeline.network.spec import ConvolutionSpec, DenseSpec
@@ -132,6 +133,30 @@ def test_it_does_not_matter_which_galaxies_come_along(tree: DecisionTree) -> Non
         torch.testing.assert_close(average(regions[i : i + 1])[0], together[i], rtol=0, atol=1e-6)
 
 
+def test_an_ensemble_is_the_mean_of_its_networks(tree: DecisionTree) -> None:
+    networks = [trained_like(spec(dense, PAPER_SHAPE), tree) for dense in DENSE]
+    regions = galaxies(5, 176, 0.5)
+    ensemble = SharedAverage(*networks, galaxies_at_once=2)
+    alone = torch.stack([SharedAverage(network)(regions) for network in networks])
+    assert float(alone.std(0).max()) > 0.01
+    torch.testing.assert_close(ensemble.each(regions), alone, rtol=0, atol=1e-6)
+    torch.testing.assert_close(ensemble(regions), alone.mean(0), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_it_does_not_matter_how_many_cores_share_the_work(threads: int, tree: DecisionTree) -> None:
+    network, regions = trained_like(spec("one maxout layer", SHORT), tree), galaxies(7, 176, 0.5)
+    average = SharedAverage(network, galaxies_at_once=2)
+    before, expected = torch.get_num_threads(), average(regions)
+    torch.set_num_threads(threads)
+    try:
+        found = average(regions)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
 def test_no_galaxies_give_no_rows(tree: DecisionTree) -> None:
     network, none = trained_like(spec("one maxout layer", SHORT), tree), galaxies(1, 176, 0.5)[:0]
     assert SharedAverage(network)(none).shape == (0, 37)
@@ -151,7 +176,7 @@ def test_bfloat16_stays_near_the_float32_mean(tree: DecisionTree) -> None:
     rounded = network.bfloat16()
     shared = (SharedAverage(rounded)(regions) - expected).abs()
     naive = (naive_average(rounded, ViewpointSampler(), regions) - expected).abs()
-    assert SharedAverage(rounded).weight.dtype == torch.bfloat16
+    assert SharedNetwork(rounded).weight.dtype == torch.bfloat16
     assert 1e-6 < float(shared.max()) < 2e-2
     assert float(shared.mean()) < 4e-3
     assert float(shared.mean()) < 2 * float(naive.mean()) + 1e-4
@@ -160,7 +185,7 @@ def test_bfloat16_stays_near_the_float32_mean(tree: DecisionTree) -> None:
 def first_layer(network: ViewpointNetwork, features: Tensor) -> tuple[Tensor, Tensor]:
     """The first dense layer's values in the four orders: by the transform, and summed directly."""
     layer = network.dense_layers[0]
-    shared = SharedAverage(network)._first_layer(features, layer)
+    shared = SharedNetwork(network)._first_layer(features, layer)
     direct = [layer.linear(features[:, permutation].flatten(1)) for permutation in SYMMETRY_PERMUTATIONS]
     return shared, torch.stack(direct)
 
