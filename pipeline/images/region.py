@@ -22,7 +22,8 @@ class Region:
     Attributes
     ----------
     pixels : ndarray, shape (side, side, 3), uint8
-        Where the region passes the image's border, the image is reflected about its outermost pixels.
+        A view of the image where that holds the whole region and little else. Where the region passes the
+        image's border, the image is reflected about its outermost pixels.
     center : tuple of float
         (x, y) of the galaxy in the region, in pixels.
     scale : float
@@ -76,9 +77,17 @@ def cut_region(
         raise ImageError("bad_center", f"the centre ({x:g}, {y:g}) lies outside the {width}×{height} image")
     side = region_side(scale, reach)
     left, top = math.floor(x) - side // 2 + 1, math.floor(y) - side // 2 + 1
-    columns = _reflected(left, side, width)
-    rows = _reflected(top, side, height)
-    return Region(np.ascontiguousarray(image[rows[:, None], columns]), (x - left, y - top), scale)
+    pixels = image[_rows(top, side, height)][:, _rows(left, side, width)]
+    if 2 * pixels.nbytes < image.nbytes:
+        pixels = pixels.copy()  # lest a small region keep a large image in memory
+    return Region(pixels, (x - left, y - top), scale)
+
+
+def _rows(start: int, count: int, size: int) -> slice | NDArray[np.int64]:
+    """Index of rows start, start + 1, … of an image of so many; a slice, which copies nothing, if it can."""
+    if start >= 0 and start + count <= size:
+        return slice(start, start + count)
+    return _reflected(start, count, size)
 
 
 def _reflected(start: int, count: int, size: int) -> NDArray[np.int64]:

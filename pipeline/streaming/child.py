@@ -20,7 +20,7 @@ def pack(message: dict[str, Any]) -> bytes:
     """A message as bytes; its ``pixels`` go as they are."""
     pixels = message.get("pixels")
     plain = {key: value for key, value in message.items() if key != "pixels"}
-    return json.dumps(plain).encode() + b"\0" + (pixels or b"")
+    return json.dumps(plain).encode() + b"\0" + (b"" if pixels is None else pixels.tobytes())
 
 
 def unpack(data: bytes) -> dict[str, Any]:

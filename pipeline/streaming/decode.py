@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import ray
+from numpy.typing import NDArray
 
 from pipeline.catalogue.plan import WorkUnit
 from pipeline.streaming.isolation import IsolatedDecoder
@@ -70,10 +71,12 @@ class DecodeActor:
             except MemoryError:
                 pass  # one row's fault or the unit's: decoded apart, that shows
         started = time.perf_counter()
-        return _table(unit, self._decoder.decode(unit), time.perf_counter() - started)
+        return _table(unit, self._decoder.decode(unit), started)
 
 
 def _was_restarted() -> bool:
+    import ray  # only actors need it: decoding can be measured where there is none
+
     if not ray.is_initialized():
         return False
     context = ray.get_runtime_context()
@@ -102,12 +105,30 @@ def decode_unit(unit: WorkUnit, limits: DecodeLimits | None = None) -> pa.Table:
             row = unit.start + offset
             with time_limit(limits.row_seconds):
                 rows.append(decode_row(cutout, row, row in duplicates, read.problems.get(offset)))
-    return _table(unit, rows, time.perf_counter() - started)
+    return _table(unit, rows, started)
 
 
-def _table(unit: WorkUnit, rows: list[dict[str, Any]], seconds: float) -> pa.Table:
-    shared = {"unit": unit.index, "shard": unit.shard, "decode_seconds": seconds}
-    return pa.Table.from_pylist([row | shared for row in rows], schema=DECODED_SCHEMA)
+def _table(unit: WorkUnit, rows: list[dict[str, Any]], started: float) -> pa.Table:
+    pixels = _gathered([row.pop("pixels", None) for row in rows])
+    shared = {"unit": unit.index, "shard": unit.shard, "decode_seconds": time.perf_counter() - started}
+    table = pa.Table.from_pylist([row | shared for row in rows], schema=DECODED_SCHEMA)
+    return table.set_column(DECODED_SCHEMA.get_field_index("pixels"), "pixels", pixels)
+
+
+def _gathered(images: list[NDArray[np.uint8] | bytes | None]) -> pa.Array:
+    """Images one behind the other in one buffer: the only copy of pixels before that to shared memory."""
+    sizes = [image.nbytes if isinstance(image, np.ndarray) else len(image or b"") for image in images]
+    offsets = np.cumsum([0, *sizes], dtype=np.int64)
+    buffer = np.empty(int(offsets[-1]), np.uint8)
+    for image, start, size in zip(images, offsets, sizes, strict=False):
+        if isinstance(image, np.ndarray):
+            buffer[start : start + size].reshape(image.shape)[:] = image
+        elif image is not None:
+            buffer[start : start + size] = np.frombuffer(image, np.uint8)
+    missing = pa.array([image is not None for image in images])
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(images), [missing.buffers()[1], pa.py_buffer(offsets), pa.py_buffer(buffer)]
+    )
 
 
 def input_name(shard: str, row: int) -> str:

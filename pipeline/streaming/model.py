@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -15,8 +16,6 @@ from pipeline.averaging import SharedAverage, naive_average
 from pipeline.geometry import IDENTITY
 from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, load_network
 from pipeline.tree import load_tree
-
-_BATCH = {"cpu": 16, "cuda": 256}
 
 ANSWERED_COLUMNS = ("unit", "shard", "row", "object_id", "ra", "dec", "reason", "message", "decode_seconds")
 """Columns that pass through the model stage."""
@@ -39,6 +38,8 @@ class ModelActor:
 
     def __init__(self, weights: str, tree: str, transforms: int, precision: str, threads: int) -> None:
         torch.set_num_threads(threads)
+        # Ray's shared memory is read-only, and nothing here writes to it.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         network, _ = load_network(weights, load_tree(tree), getattr(torch, precision))
         self._answers = network.tree.answer_count
@@ -52,8 +53,7 @@ class ModelActor:
         good = np.flatnonzero(batch["reason"].is_null().to_numpy())
         for side in np.unique(sides[good]):
             rows = good[sides[good] == side]
-            for some in np.split(rows, range(_BATCH[self._device], len(rows), _BATCH[self._device])):
-                probabilities[some] = self._classify(batch, some, int(side))
+            probabilities[rows] = self._classify(batch, rows, int(side))
         seconds = pa.array(np.full(len(batch), time.perf_counter() - started))
         flat = pa.array(probabilities.reshape(-1))
         answered = batch.select(ANSWERED_COLUMNS)
@@ -61,15 +61,26 @@ class ModelActor:
         return answered.append_column("probabilities", pa.FixedSizeListArray.from_arrays(flat, self._answers))
 
     def _classify(self, batch: pa.Table, rows: NDArray[np.int64], side: int) -> NDArray[np.float32]:
-        chosen = batch.select(["pixels", "center_x", "center_y", "scale"]).take(rows)
-        pixels = np.stack([np.frombuffer(value.as_buffer(), np.uint8) for value in chosen["pixels"]])
-        center = np.stack([chosen["center_x"].to_numpy(), chosen["center_y"].to_numpy()], axis=1)
+        center = np.stack([batch["center_x"].to_numpy(), batch["center_y"].to_numpy()], axis=1)
         regions = RegionBatch(
-            torch.from_numpy(pixels.reshape(len(rows), side, side, 3)),
-            torch.from_numpy(center),
-            torch.from_numpy(chosen["scale"].to_numpy().copy()),
+            torch.from_numpy(images_of(batch["pixels"], rows, side)),
+            torch.from_numpy(center[rows]),
+            torch.from_numpy(batch["scale"].to_numpy()[rows]),
         )
         return self._predict(regions.to(self._device)).cpu().numpy()
+
+
+def images_of(pixels: pa.ChunkedArray, rows: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
+    """Images of some rows, (n, side, side, 3): a view of the column where they lie one behind the other."""
+    column = pixels.chunk(0) if pixels.num_chunks == 1 else pixels.combine_chunks()
+    _, offsets, data = column.buffers()
+    starts = np.frombuffer(offsets, np.int64)[column.offset :][rows]
+    every, size = np.frombuffer(data, np.uint8), side * side * 3
+    if np.all(np.diff(starts) == size):
+        images = every[starts[0] : starts[0] + len(rows) * size]
+    else:
+        images = np.stack([every[start : start + size] for start in starts])
+    return images.reshape(len(rows), side, side, 3)
 
 
 def predictor(network: ViewpointNetwork, transforms: int) -> Callable[[RegionBatch], Tensor]:

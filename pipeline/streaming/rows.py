@@ -77,7 +77,7 @@ def decode_row(
         message = f"the decoder failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return known | {"reason": "decoder_failed", "message": message}
     return known | {
-        "pixels": region.pixels.tobytes(),
+        "pixels": region.pixels,
         "side": region.pixels.shape[0],
         "center_x": region.center[0],
         "center_y": region.center[1],

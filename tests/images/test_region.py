@@ -62,9 +62,17 @@ def test_without_centre_and_frame_the_whole_image_is_the_frame(shape):
     assert region.center[0] % 1 == (shape[1] - 1) / 2 % 1
 
 
-def test_the_region_of_a_full_frame_is_square_and_contiguous():
-    region = cut_region(np.zeros((424, 424, 3), np.uint8), ALL)
+def test_the_region_of_a_full_frame_is_a_square_of_the_image_itself():
+    image = np.zeros((424, 424, 3), np.uint8)
+    region = cut_region(image, ALL)
     assert region.pixels.shape == (region_side(1.0, ALL),) * 2 + (3,)
+    assert region.pixels.base is image
+
+
+def test_a_small_region_keeps_no_large_image():
+    image = np.zeros((2000, 2000, 3), np.uint8)
+    region = cut_region(image, ALL, frame_pixels=424)
+    assert region.pixels.base is not image
     assert region.pixels.flags.c_contiguous
 
 

@@ -116,7 +116,7 @@ def test_the_answers_are_those_of_sixty_passes(output: Output) -> None:
     for name in ("g00", "g01", "g02"):
         region = cut_region(decode_image(png(output.good[name])), reach(1 / 1.2))
         batch = RegionBatch(
-            torch.from_numpy(region.pixels)[None],
+            torch.from_numpy(region.pixels.copy())[None],
             torch.tensor([region.center], dtype=torch.float64),
             torch.tensor([region.scale], dtype=torch.float64),
         )
