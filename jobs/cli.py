@@ -185,10 +185,18 @@ def vacuum(output: Output, words: Words = None, dry_run: DryRun = False) -> None
 def bench_averaging(
     words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False
 ) -> None:
-    """The mean over 60 transforms: shared convolutions against 60 passes."""
-    from jobs import bench as job
+    """The mean over 60 transforms: shared convolutions against 60 passes of the float32 network."""
+    from jobs.bench import averaging as job
 
     job.run_averaging(_configure(job.AveragingBenchConfig, config, words, print_config))
+
+
+@bench.command("ensemble")
+def bench_ensemble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+    """Several networks on the same viewpoints against one after another."""
+    from jobs.bench import averaging as job
+
+    job.run_ensemble(_configure(job.EnsembleBenchConfig, config, words, print_config))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -10,20 +10,24 @@ transform of features and weights over each orbit turns its sixteen block produc
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.geometry import SYMMETRY_PERMUTATIONS, VIEWPOINTS, distinct_transforms
-from pipeline.network import Dense, RegionBatch, ViewpointNetwork, ViewpointSampler
+from pipeline.geometry import SYMMETRY_PERMUTATIONS, VIEWPOINTS, averaging_transforms, distinct_transforms
+from pipeline.network import Dense, NetworkSpec, RegionBatch, ViewpointNetwork, ViewpointSampler
 
 _HADAMARD = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])
 """Characters of the Klein four-group {1, 180°, mirror, both}: row χ, column group element."""
 
 _GALAXIES_AT_ONCE = {"cpu": 4, "cuda": 256}
+
+Result = TypeVar("Result")
 
 
 def _orbits() -> Tensor:
@@ -46,8 +50,9 @@ class SharedAverage(nn.Module):
     Parameters
     ----------
     networks
-        In evaluation mode, on one device and of one dtype. First dense layers are transformed once, here;
-        later changes to their weights go unseen.
+        In evaluation mode, on one device. Later changes to their weights may go unseen.
+    dtype
+        Data type to compute in; by default the networks' own.
     galaxies_at_once
         Galaxies whose viewpoints are in memory together, in each thread; by default 4 on a CPU and 256 on a
         GPU.
@@ -58,13 +63,18 @@ class SharedAverage(nn.Module):
         If a network is in training mode: its dropout would make the mean a random one.
     """
 
-    def __init__(self, *networks: ViewpointNetwork, galaxies_at_once: int | None = None) -> None:
+    def __init__(
+        self,
+        *networks: ViewpointNetwork,
+        dtype: torch.dtype | None = None,
+        galaxies_at_once: int | None = None,
+    ) -> None:
         super().__init__()
         if any(network.training for network in networks):
             raise ValueError("the network is in training mode; call its eval() before averaging")
-        self.heads = nn.ModuleList(SharedNetwork(network) for network in networks)
+        self.dtype = dtype or networks[0].dtype
+        self.networks = nn.ModuleList(SharedNetwork(network, self.dtype) for network in networks)
         self.device = networks[0].last.weight.device
-        self.dtype = networks[0].dtype
         self.sampler = ViewpointSampler().to(self.device)
         self.galaxies_at_once = galaxies_at_once or _GALAXIES_AT_ONCE[self.device.type]
         self.transforms = distinct_transforms()
@@ -85,14 +95,41 @@ class SharedAverage(nn.Module):
         -------
         Tensor, shape (networks, n, answers), float32
         """
+        return torch.cat(_map(self._each, self._chunks(regions), self.device), dim=1)
+
+    def stages(self, regions: RegionBatch) -> dict[str, Callable[[], object]]:
+        """Calls that each do the work up to the end of one stage, to be timed."""
+
+        @torch.inference_mode()
+        def sample(chunk: RegionBatch) -> Tensor:
+            viewpoints: Tensor = self.sampler(chunk, self.transforms, self.dtype)
+            return viewpoints
+
+        @torch.inference_mode()
+        def convolve(chunk: RegionBatch) -> list[Tensor]:
+            viewpoints = sample(chunk)
+            return [shared.network.viewpoint_features(viewpoints) for shared in self._shared]
+
+        works: dict[str, Callable[[RegionBatch], object]] = {
+            "sampling": sample,
+            "convolutions": convolve,
+            "dense layers": self._each,
+        }
+        chunks = self._chunks(regions)
+        return {name: functools.partial(_map, work, chunks, self.device) for name, work in works.items()}
+
+    @property
+    def _shared(self) -> list[SharedNetwork]:
+        return [cast(SharedNetwork, network) for network in self.networks]
+
+    def _chunks(self, regions: RegionBatch) -> list[RegionBatch]:
         starts = range(0, max(len(regions), 1), self.galaxies_at_once)
-        chunks = [regions[start : start + self.galaxies_at_once] for start in starts]
-        return torch.cat(_map(self._each, chunks, self.device), dim=1)
+        return [regions[start : start + self.galaxies_at_once] for start in starts]
 
     @torch.inference_mode()
     def _each(self, regions: RegionBatch) -> Tensor:
         viewpoints = self.sampler(regions, self.transforms, self.dtype)
-        return torch.stack([head(viewpoints) for head in self.heads])
+        return torch.stack([network(viewpoints) for network in self.networks])
 
 
 class SharedNetwork(nn.Module):
@@ -102,17 +139,17 @@ class SharedNetwork(nn.Module):
     hadamard: Tensor
     weight: Tensor
 
-    def __init__(self, network: ViewpointNetwork) -> None:
+    def __init__(self, network: ViewpointNetwork, dtype: torch.dtype) -> None:
         super().__init__()
-        self.network = network
+        self.network = network if network.dtype == dtype else network.lowered(dtype)
         orbits = _orbits()
         first = network.dense_layers[0].linear
         hadamard = _HADAMARD.to(first.weight.device)
         by_viewpoint = first.weight.detach().float().unflatten(1, (VIEWPOINTS, -1))
         weight = torch.einsum("xg,hogf->xofh", hadamard, by_viewpoint[:, orbits]) / 4
         self.register_buffer("orbits", orbits.to(first.weight.device), persistent=False)
-        self.register_buffer("hadamard", hadamard.to(network.dtype), persistent=False)
-        self.register_buffer("weight", weight.flatten(1, 2).to(network.dtype).contiguous(), persistent=False)
+        self.register_buffer("hadamard", hadamard.to(dtype), persistent=False)
+        self.register_buffer("weight", weight.flatten(1, 2).to(dtype).contiguous(), persistent=False)
 
     def forward(self, viewpoints: Tensor) -> Tensor:
         """Map viewpoints (n, 15, 16, 3, 45, 45) to mean answer probabilities (n, answers), float32."""
@@ -132,8 +169,8 @@ class SharedNetwork(nn.Module):
 
 
 def _map(
-    work: Callable[[RegionBatch], Tensor], chunks: list[RegionBatch], device: torch.device
-) -> list[Tensor]:
+    work: Callable[[RegionBatch], Result], chunks: list[RegionBatch], device: torch.device
+) -> list[Result]:
     """Do chunks one after another, or on a CPU side by side, each on a core of its own.
 
     Cores that work on galaxies of their own needn't wait for each other after every layer.
@@ -146,3 +183,16 @@ def _map(
         results = list(cores.map(work, chunks))
     torch.set_num_threads(before)  # it is the default of threads yet to come, too
     return results
+
+
+def multiply_adds(spec: NetworkSpec, answers: int) -> dict[str, int]:
+    """Multiply-adds a galaxy of the shared form: its ``convolutions`` and ``dense`` layers.
+
+    The convolutions and the first dense layer run for fifteen transforms, the other layers for sixty.
+    """
+    distinct, every = len(distinct_transforms()), len(averaging_transforms())
+    first, *others = spec.dense_multiply_adds(answers)
+    return {
+        "convolutions": distinct * VIEWPOINTS * sum(spec.convolution_multiply_adds),
+        "dense": distinct * first + every * sum(others),
+    }

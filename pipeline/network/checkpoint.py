@@ -111,10 +111,8 @@ def check_weights(weights: str, tree: DecisionTree) -> Card:
     return _read_checked(weights, tree)[1]
 
 
-def load_network(
-    weights: str, tree: DecisionTree, dtype: torch.dtype = torch.float32
-) -> tuple[ViewpointNetwork, Card]:
-    """Read a network for evaluation.
+def load_network(weights: str, tree: DecisionTree) -> tuple[ViewpointNetwork, Card]:
+    """Read a network for evaluation, in float32.
 
     Parameters
     ----------
@@ -135,7 +133,7 @@ def load_network(
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{weights} doesn't hold network {card.network.name!r}: {reason}") from error
-    return network.to(dtype).eval().requires_grad_(False), card
+    return network.eval().requires_grad_(False), card
 
 
 def _read_checked(weights: str, tree: DecisionTree) -> tuple[bytes, Card]:

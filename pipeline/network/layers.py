@@ -41,6 +41,26 @@ class UntiedConvolution(nn.Module):
         return _max_pool(maps, self.pool).relu_().permute(0, 3, 1, 2)
 
 
+@torch.no_grad()
+def round_filters(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """Round filters (filters, channels, kernel, kernel) so that the errors within each cancel.
+
+    What one tap loses is carried to the next, along rows to and fro (error diffusion): neighbouring taps see
+    nearly the same value, for images are smooth. Rounded one by one, the errors of a filter add up.
+    """
+    there_and_back = weight.float().clone()
+    there_and_back[:, :, 1::2] = there_and_back[:, :, 1::2].flip(-1)
+    rounded = torch.empty_like(there_and_back, memory_format=torch.contiguous_format)
+    taps, results = there_and_back.flatten(1), rounded.flatten(1)
+    carry = torch.zeros_like(taps[:, 0])
+    for tap in range(taps.shape[1]):
+        wanted = taps[:, tap] + carry
+        results[:, tap] = wanted.to(dtype).float()
+        carry = wanted - results[:, tap]
+    rounded[:, :, 1::2] = rounded[:, :, 1::2].flip(-1)
+    return rounded.to(dtype)
+
+
 def _max_pool(maps: Tensor, size: int) -> Tensor:
     """Pool maps (n, y, x, channels) by `size` in rows, then in columns.
 

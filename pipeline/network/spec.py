@@ -71,6 +71,23 @@ class NetworkSpec(StrictModel):
         return sizes
 
     @property
+    def convolution_multiply_adds(self) -> list[int]:
+        """Multiply-adds of each convolution on one viewpoint."""
+        counts, channels, size = [], 3, PATCH_PIXELS
+        for layer, next_size in zip(self.convolutions, self.map_sizes(), strict=True):
+            counts.append((size - layer.kernel + 1) ** 2 * layer.filters * channels * layer.kernel**2)
+            channels, size = layer.filters, next_size
+        return counts
+
+    def dense_multiply_adds(self, answers: int) -> list[int]:
+        """Multiply-adds of each dense layer on one galaxy, the last one's included."""
+        counts, features = [], self.features
+        for layer in self.dense:
+            counts.append(features * layer.units * (2 if layer.activation == "maxout" else 1))
+            features = layer.units
+        return [*counts, features * answers]
+
+    @property
     def viewpoint_features(self) -> int:
         """Features that the convolutions give for one viewpoint."""
         return self.convolutions[-1].filters * self.map_sizes()[-1] ** 2

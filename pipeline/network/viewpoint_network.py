@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import cast
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.geometry import PATCH_PIXELS
-from pipeline.network.layers import Dense, UntiedConvolution
+from pipeline.network.layers import Dense, UntiedConvolution, round_filters
 from pipeline.network.output import TreeOutput
 from pipeline.network.spec import NetworkSpec
 from pipeline.tree import DecisionTree
@@ -56,8 +57,21 @@ class ViewpointNetwork(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Data type of the weights."""
-        return self.last.weight.dtype
+        """Data type that the layers compute in, but for the last."""
+        return cast(UntiedConvolution, self.convolutions[0]).weight.dtype
+
+    def lowered(self, dtype: torch.dtype) -> ViewpointNetwork:
+        """A copy that computes in a shorter data type, but for the last layer.
+
+        Its answers stay twice as near as with every weight rounded by itself: see `round_filters`.
+        """
+        network = copy.deepcopy(self).to(dtype)
+        network.last = copy.deepcopy(self.last)
+        with torch.no_grad():
+            for short, own in zip(network.convolutions, self.convolutions, strict=True):
+                rounded = round_filters(cast(UntiedConvolution, own).weight, dtype)
+                cast(UntiedConvolution, short).weight.copy_(rounded)
+        return network
 
     @property
     def dense_layers(self) -> list[Dense]:
@@ -82,7 +96,7 @@ class ViewpointNetwork(nn.Module):
         """Map the input of the remaining dense layers to raw answers (…, answers)."""
         for layer in remaining:
             x = layer(x)
-        raw: Tensor = self.last(self.last_dropout(x))
+        raw: Tensor = self.last(self.last_dropout(x).to(self.last.weight.dtype))
         return raw
 
     def forward(self, viewpoints: Tensor) -> Tensor:

@@ -41,9 +41,9 @@ class ModelActor:
         # Ray's shared memory is read-only, and nothing here writes to it.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        network, _ = load_network(weights, load_tree(tree), getattr(torch, precision))
+        network, _ = load_network(weights, load_tree(tree))
         self._answers = network.tree.answer_count
-        self._predict = predictor(network.to(self._device), transforms)
+        self._predict = predictor(network.to(self._device), transforms, getattr(torch, precision))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Classify the good rows of one unit."""
@@ -83,9 +83,12 @@ def images_of(pixels: pa.ChunkedArray, rows: NDArray[np.int64], side: int) -> ND
     return images.reshape(len(rows), side, side, 3)
 
 
-def predictor(network: ViewpointNetwork, transforms: int) -> Callable[[RegionBatch], Tensor]:
+def predictor(
+    network: ViewpointNetwork, transforms: int, dtype: torch.dtype
+) -> Callable[[RegionBatch], Tensor]:
     """The function from regions to mean answer probabilities over 60 transforms, or of the view as it is."""
     if transforms == 60:
-        return SharedAverage(network)
+        return SharedAverage(network, dtype=dtype)
     sampler = ViewpointSampler().to(network.last.weight.device)
-    return lambda regions: naive_average(network, sampler, regions, (IDENTITY,))
+    lowered = network.lowered(dtype)
+    return lambda regions: naive_average(lowered, sampler, regions, (IDENTITY,))

@@ -173,10 +173,11 @@ def test_bfloat16_stays_near_the_float32_mean(tree: DecisionTree) -> None:
     network, regions = trained_like(spec("two maxout layers", PAPER_SHAPE), tree), galaxies(3, 352, 1.0)
     assert_sane(network, regions)
     expected = naive_average(network, ViewpointSampler(), regions)
-    rounded = network.bfloat16()
-    shared = (SharedAverage(rounded)(regions) - expected).abs()
-    naive = (naive_average(rounded, ViewpointSampler(), regions) - expected).abs()
-    assert SharedNetwork(rounded).weight.dtype == torch.bfloat16
+    average = SharedAverage(network, dtype=torch.bfloat16)
+    shared = (average(regions) - expected).abs()
+    naive = (naive_average(network.lowered(torch.bfloat16), ViewpointSampler(), regions) - expected).abs()
+    assert [buffer.dtype for _, buffer in average.named_buffers()].count(torch.bfloat16) == 2
+    assert network.dtype == torch.float32
     assert 1e-6 < float(shared.max()) < 2e-2
     assert float(shared.mean()) < 4e-3
     assert float(shared.mean()) < 2 * float(naive.mean()) + 1e-4
@@ -185,7 +186,7 @@ def test_bfloat16_stays_near_the_float32_mean(tree: DecisionTree) -> None:
 def first_layer(network: ViewpointNetwork, features: Tensor) -> tuple[Tensor, Tensor]:
     """The first dense layer's values in the four orders: by the transform, and summed directly."""
     layer = network.dense_layers[0]
-    shared = SharedNetwork(network)._first_layer(features, layer)
+    shared = SharedNetwork(network, torch.float32)._first_layer(features, layer)
     direct = [layer.linear(features[:, permutation].flatten(1)) for permutation in SYMMETRY_PERMUTATIONS]
     return shared, torch.stack(direct)
 

@@ -63,10 +63,14 @@ def test_what_is_saved_comes_back(
         assert torch.equal(loaded(views), network(views))
 
 
-def test_weights_are_given_in_the_type_asked_for(weights: Path, tree: DecisionTree) -> None:
-    loaded, _ = load_network(str(weights), tree, torch.bfloat16)
-    assert {p.dtype for p in loaded.parameters()} == {torch.bfloat16}
-    assert loaded.dtype == torch.bfloat16
+def test_a_lowered_network_keeps_its_last_layer(weights: Path, tree: DecisionTree) -> None:
+    loaded, _ = load_network(str(weights), tree)
+    lowered = loaded.lowered(torch.bfloat16)
+    types = {name: parameter.dtype for name, parameter in lowered.named_parameters()}
+    assert {name for name, dtype in types.items() if dtype == torch.float32} == {"last.weight", "last.bias"}
+    assert (loaded.dtype, lowered.dtype) == (torch.float32, torch.bfloat16)
+    views = torch.rand(2, 16, 3, 45, 45)
+    assert 0 < float((lowered(views) - loaded(views)).abs().max()) < 0.02
 
 
 def message(weights: Path, tree: DecisionTree) -> str:

@@ -1,0 +1,1 @@
+"""Bench: rates and ratios, measured side by side in one process and printed as JSON."""

@@ -1,0 +1,153 @@
+"""Bench averaging and ensemble: the model alone. Needs no Ray."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from jobs.bench.timing import (
+    device,
+    device_name,
+    galaxies,
+    gemm,
+    gemm_flop,
+    interleaved,
+    network_of,
+    random_network,
+)
+from jobs.console import say
+from pipeline.averaging import SharedAverage, multiply_adds, naive_average
+from pipeline.config import CONFIGS, StrictModel
+from pipeline.network import DEFAULT_WEIGHTS, ViewpointSampler
+
+
+class AveragingBenchConfig(StrictModel):
+    """What `tuningfork bench averaging` takes.
+
+    Attributes
+    ----------
+    network
+        A weight file, or the specification of a network that then gets random weights.
+    precision
+        Of the shared form. The naive loop is the float32 network's, always.
+    galaxies
+        Timed at a time.
+    repeats
+        Timings whose median counts.
+    naive_batches
+        Batch sizes tried for the naive loop; its best one counts.
+    """
+
+    network: str = DEFAULT_WEIGHTS
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    galaxies: int = Field(default=16, gt=0)
+    repeats: int = Field(default=5, gt=0)
+    naive_batches: tuple[int, ...] = (1, 2, 4, 16)
+    threads: int | None = Field(default=None, gt=0)
+
+
+class EnsembleBenchConfig(StrictModel):
+    """What `tuningfork bench ensemble` takes.
+
+    Attributes
+    ----------
+    networks
+        Specifications of the networks, which get random weights.
+    """
+
+    networks: tuple[str, ...] = (str(CONFIGS / "networks" / "compact.yaml"),) * 3
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    galaxies: int = Field(default=16, gt=0)
+    repeats: int = Field(default=5, gt=0)
+
+
+def run_averaging(config: AveragingBenchConfig) -> None:
+    """Time the shared form of the 60-transform mean against the naive loop."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    say(json.dumps(measure_averaging(config), indent=1))
+
+
+@torch.inference_mode()
+def measure_averaging(config: AveragingBenchConfig) -> dict[str, Any]:
+    """Rates of the shared form and the naive loop, the largest difference, and where the time goes."""
+    torch.manual_seed(0)
+    network = network_of(config.network).to(device())
+    regions = galaxies(config.galaxies).to(device())
+    sampler = ViewpointSampler().to(device())
+    dtype = getattr(torch, config.precision)
+    count = config.galaxies
+
+    def naive(batch: int) -> torch.Tensor:
+        starts = range(0, count, batch)
+        return torch.cat([naive_average(network, sampler, regions[i : i + batch]) for i in starts])
+
+    expected = naive(config.naive_batches[0])
+    forms: dict[str, Callable[[], object]] = {
+        f"naive {batch}": functools.partial(naive, batch) for batch in config.naive_batches
+    }
+    shared = SharedAverage(network, dtype=dtype)
+    difference = float((shared(regions) - expected).abs().max())
+    stages = shared.stages(regions)
+    forms |= stages | {"shared": functools.partial(shared, regions), "gemm": gemm(dtype)}
+    times = interleaved(forms, config.repeats)
+    best = min((name for name in forms if name.startswith("naive")), key=lambda name: times[name])
+    cost = multiply_adds(network.spec, network.tree.answer_count)
+    gemm_rate = gemm_flop() / times["gemm"]
+    return {
+        "network": network.spec.name,
+        "precision": config.precision,
+        "device": device_name(),
+        "threads": torch.get_num_threads(),
+        "galaxies": count,
+        "repeats": config.repeats,
+        "shared_galaxies_per_second": round(count / times["shared"], 2),
+        "naive_galaxies_per_second": round(count / times[best], 2),
+        "naive_batch": int(best.removeprefix("naive ")),
+        "speedup_ratio": round(times[best] / times["shared"], 3),
+        "largest_difference": difference,
+        "gemm_gflops": round(gemm_rate / 1e9, 1),
+        "shared_gflops": round(2 * sum(cost.values()) * count / times["shared"] / 1e9, 1),
+        "gemm_share_ratio": round(2 * sum(cost.values()) * count / times["shared"] / gemm_rate, 3),
+        "stage_shares": _shares({name: times[name] for name in stages}),
+    }
+
+
+def _shares(until: dict[str, float]) -> dict[str, float]:
+    """Share of each stage in the whole, from the times until each one's end."""
+    ends = list(until.values())
+    spans = [end - start for start, end in zip([0.0, *ends], ends, strict=False)]
+    return {name: round(span / ends[-1], 3) for name, span in zip(until, spans, strict=True)}
+
+
+def run_ensemble(config: EnsembleBenchConfig) -> None:
+    """Time several networks on the same viewpoints against as many runs of one each."""
+    torch.manual_seed(0)
+    dtype = getattr(torch, config.precision)
+    networks = [random_network(path).to(device()) for path in config.networks]
+    regions = galaxies(config.galaxies).to(device())
+    together = SharedAverage(*networks, dtype=dtype)
+    alone = [SharedAverage(network, dtype=dtype) for network in networks]
+    times = interleaved(
+        {
+            "together": lambda: together(regions),
+            "alone": lambda: [average(regions) for average in alone],
+        },
+        config.repeats,
+    )
+    result = {
+        "networks": [network.spec.name for network in networks],
+        "precision": config.precision,
+        "device": device_name(),
+        "galaxies": config.galaxies,
+        "repeats": config.repeats,
+        "ensemble_galaxies_per_second": round(config.galaxies / times["together"], 2),
+        "one_after_another_galaxies_per_second": round(config.galaxies / times["alone"], 2),
+        "speedup_ratio": round(times["alone"] / times["together"], 3),
+    }
+    say(json.dumps(result, indent=1))

@@ -1,0 +1,92 @@
+"""Timing on noisy machines, the machine's own best rates, and input for models."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+from pipeline.geometry import averaging_transforms, reach
+from pipeline.images import region_side
+from pipeline.network import RegionBatch, ViewpointNetwork, load_network, load_network_spec
+from pipeline.tree import load_tree
+
+
+def device() -> str:
+    """The device that is measured."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def device_name() -> str:
+    """Its name."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def interleaved(forms: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each form; forms take turns, so that a noisy machine slows all alike."""
+    times: dict[str, list[float]] = {name: [] for name in forms}
+    for form in forms.values():
+        form()
+    for _ in range(repeats):
+        for name, form in forms.items():
+            times[name].append(seconds(form))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall-clock time of a call, work of a GPU included."""
+    started = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def gemm(dtype: torch.dtype, size: int = 2048) -> Callable[[], torch.Tensor]:
+    """A square matrix product, whose rate is what a machine can do at best; see `gemm_flop`."""
+    a, b = (torch.randn(size, size, device=device()).to(dtype) for _ in range(2))
+    return functools.partial(torch.mm, a, b)
+
+
+def gemm_flop(size: int = 2048) -> int:
+    """Operations of `gemm`, a multiply-add counted as two."""
+    return 2 * size**3
+
+
+def random_network(path: str) -> ViewpointNetwork:
+    """A network with weights of He et al.'s spread, so that neither all nor none of its units are at work."""
+    network = ViewpointNetwork(load_network_spec(path), load_tree()).eval().requires_grad_(False)
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            parameter.normal_(std=(2 / parameter[0].numel()) ** 0.5)
+        else:
+            parameter.normal_(std=0.1)
+    return network
+
+
+def network_of(path: str) -> ViewpointNetwork:
+    """The network of a weight file, or a random one of a YAML specification; float32."""
+    if path.endswith((".yaml", ".yml")):
+        return random_network(path)
+    return load_network(path, load_tree())[0]
+
+
+def galaxies(count: int) -> RegionBatch:
+    """Images of exponential disks of all sizes and inclinations, in regions of a 424-pixel frame."""
+    side = region_side(1.0, reach(zoom=min(transform.zoom for transform in averaging_transforms())))
+    random = torch.Generator().manual_seed(0)
+    axis = torch.arange(side) - (side - 1) / 2
+    angle, flat, size = torch.rand(3, count, 1, 1, generator=random)
+    x = axis * torch.cos(3.14 * angle) + axis[:, None] * torch.sin(3.14 * angle)
+    y = axis[:, None] * torch.cos(3.14 * angle) - axis * torch.sin(3.14 * angle)
+    radius = torch.hypot(x, y / (0.15 + 0.85 * flat)) / (10 + 30 * size)
+    color = 0.4 + 0.6 * torch.rand(count, 1, 1, 3, generator=random)
+    light = torch.exp(-radius)[..., None] * color
+    pixels = light + 0.03 * torch.randn(count, side, side, 3, generator=random)
+    center = torch.full((count, 2), (side - 1) / 2, dtype=torch.float64)
+    return RegionBatch(
+        (pixels.clamp(0, 1) * 255).round().to(torch.uint8), center, torch.ones(count, dtype=torch.float64)
+    )
