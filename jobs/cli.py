@@ -191,6 +191,22 @@ def bench_averaging(
     job.run_averaging(_configure(job.AveragingBenchConfig, config, words, print_config))
 
 
+@bench.command("decode")
+def bench_decode(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+    """A unit of JPEG cutouts to regions, on one core."""
+    from jobs.bench import decode as job
+
+    job.run(_configure(job.DecodeBenchConfig, config, words, print_config))
+
+
+@bench.command("stream")
+def bench_stream(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+    """The whole stream on this machine against the model alone; `model=identity` leaves the model out."""
+    from jobs.bench import stream as job
+
+    job.run(_configure(job.StreamBenchConfig, config, words, print_config))
+
+
 @bench.command("ensemble")
 def bench_ensemble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Several networks on the same viewpoints against one after another."""

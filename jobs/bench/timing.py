@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import torch
+from torch import Tensor
 
 from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import region_side
@@ -75,8 +76,14 @@ def network_of(path: str) -> ViewpointNetwork:
 
 
 def galaxies(count: int) -> RegionBatch:
-    """Images of exponential disks of all sizes and inclinations, in regions of a 424-pixel frame."""
+    """Galaxies in regions of a 424-pixel frame."""
     side = region_side(1.0, reach(zoom=min(transform.zoom for transform in averaging_transforms())))
+    center = torch.full((count, 2), (side - 1) / 2, dtype=torch.float64)
+    return RegionBatch(pictures(count, side), center, torch.ones(count, dtype=torch.float64))
+
+
+def pictures(count: int, side: int) -> Tensor:
+    """Exponential disks of all sizes and inclinations with noise, (count, side, side, 3), uint8."""
     random = torch.Generator().manual_seed(0)
     axis = torch.arange(side) - (side - 1) / 2
     angle, flat, size = torch.rand(3, count, 1, 1, generator=random)
@@ -85,8 +92,5 @@ def galaxies(count: int) -> RegionBatch:
     radius = torch.hypot(x, y / (0.15 + 0.85 * flat)) / (10 + 30 * size)
     color = 0.4 + 0.6 * torch.rand(count, 1, 1, 3, generator=random)
     light = torch.exp(-radius)[..., None] * color
-    pixels = light + 0.03 * torch.randn(count, side, side, 3, generator=random)
-    center = torch.full((count, 2), (side - 1) / 2, dtype=torch.float64)
-    return RegionBatch(
-        (pixels.clamp(0, 1) * 255).round().to(torch.uint8), center, torch.ones(count, dtype=torch.float64)
-    )
+    pixels = light + 0.01 * torch.randn(count, side, side, 3, generator=random)
+    return (pixels.clamp(0, 1) * 255).round().to(torch.uint8)

@@ -1,6 +1,7 @@
 """The mean over sixty transforms: sixty passes, or the same in the time of fifteen."""
 
+from pipeline.averaging.cores import map_chunks
 from pipeline.averaging.naive import naive_average
 from pipeline.averaging.shared import SharedAverage, multiply_adds
 
-__all__ = ["SharedAverage", "multiply_adds", "naive_average"]
+__all__ = ["SharedAverage", "map_chunks", "multiply_adds", "naive_average"]

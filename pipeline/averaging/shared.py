@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.averaging.cores import map_chunks
 from pipeline.geometry import SYMMETRY_PERMUTATIONS, VIEWPOINTS, averaging_transforms, distinct_transforms
 from pipeline.network import Dense, NetworkSpec, RegionBatch, ViewpointNetwork, ViewpointSampler
 
@@ -26,8 +26,6 @@ _HADAMARD = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1
 """Characters of the Klein four-group {1, 180°, mirror, both}: row χ, column group element."""
 
 _GALAXIES_AT_ONCE = {"cpu": 4, "cuda": 256}
-
-Result = TypeVar("Result")
 
 
 def _orbits() -> Tensor:
@@ -74,9 +72,9 @@ class SharedAverage(nn.Module):
             raise ValueError("the network is in training mode; call its eval() before averaging")
         self.dtype = dtype or networks[0].dtype
         self.networks = nn.ModuleList(SharedNetwork(network, self.dtype) for network in networks)
-        self.device = networks[0].last.weight.device
-        self.sampler = ViewpointSampler().to(self.device)
-        self.galaxies_at_once = galaxies_at_once or _GALAXIES_AT_ONCE[self.device.type]
+        device = networks[0].last.weight.device
+        self.sampler = ViewpointSampler().to(device)
+        self.galaxies_at_once = galaxies_at_once or _GALAXIES_AT_ONCE[device.type]
         self.transforms = distinct_transforms()
 
     def forward(self, regions: RegionBatch) -> Tensor:
@@ -95,7 +93,7 @@ class SharedAverage(nn.Module):
         -------
         Tensor, shape (networks, n, answers), float32
         """
-        return torch.cat(_map(self._each, self._chunks(regions), self.device), dim=1)
+        return torch.cat(map_chunks(self._each, regions, self.galaxies_at_once), dim=1)
 
     def stages(self, regions: RegionBatch) -> dict[str, Callable[[], object]]:
         """Calls that each do the work up to the end of one stage, to be timed."""
@@ -115,16 +113,14 @@ class SharedAverage(nn.Module):
             "convolutions": convolve,
             "dense layers": self._each,
         }
-        chunks = self._chunks(regions)
-        return {name: functools.partial(_map, work, chunks, self.device) for name, work in works.items()}
+        return {
+            name: functools.partial(map_chunks, work, regions, self.galaxies_at_once)
+            for name, work in works.items()
+        }
 
     @property
     def _shared(self) -> list[SharedNetwork]:
         return [cast(SharedNetwork, network) for network in self.networks]
-
-    def _chunks(self, regions: RegionBatch) -> list[RegionBatch]:
-        starts = range(0, max(len(regions), 1), self.galaxies_at_once)
-        return [regions[start : start + self.galaxies_at_once] for start in starts]
 
     @torch.inference_mode()
     def _each(self, regions: RegionBatch) -> Tensor:
@@ -166,23 +162,6 @@ class SharedNetwork(nn.Module):
         products = torch.bmm(transformed.flatten(2), self.weight)
         inverse = torch.einsum("xg,xmh->gmh", self.hadamard, products)
         return inverse + first.linear.bias
-
-
-def _map(
-    work: Callable[[RegionBatch], Result], chunks: list[RegionBatch], device: torch.device
-) -> list[Result]:
-    """Do chunks one after another, or on a CPU side by side, each on a core of its own.
-
-    Cores that work on galaxies of their own needn't wait for each other after every layer.
-    """
-    threads = min(torch.get_num_threads(), len(chunks))
-    if device.type != "cpu" or threads < 2:
-        return [work(chunk) for chunk in chunks]
-    before = torch.get_num_threads()
-    with ThreadPoolExecutor(threads, "averaging", lambda: torch.set_num_threads(1)) as cores:
-        results = list(cores.map(work, chunks))
-    torch.set_num_threads(before)  # it is the default of threads yet to come, too
-    return results
 
 
 def multiply_adds(spec: NetworkSpec, answers: int) -> dict[str, int]:

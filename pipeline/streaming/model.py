@@ -12,10 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.averaging import SharedAverage, naive_average
+from pipeline.averaging import SharedAverage, map_chunks, naive_average
 from pipeline.geometry import IDENTITY
 from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, load_network
 from pipeline.tree import load_tree
+
+_GALAXIES_AT_ONCE = 32
+"""Without averaging: of sixteen viewpoints each."""
 
 ANSWERED_COLUMNS = ("unit", "shard", "row", "object_id", "ra", "dec", "reason", "message", "decode_seconds")
 """Columns that pass through the model stage."""
@@ -91,4 +94,8 @@ def predictor(
         return SharedAverage(network, dtype=dtype)
     sampler = ViewpointSampler().to(network.last.weight.device)
     lowered = network.lowered(dtype)
-    return lambda regions: naive_average(lowered, sampler, regions, (IDENTITY,))
+
+    def once(regions: RegionBatch) -> Tensor:
+        return naive_average(lowered, sampler, regions, (IDENTITY,))
+
+    return lambda regions: torch.cat(map_chunks(once, regions, _GALAXIES_AT_ONCE))

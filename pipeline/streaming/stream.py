@@ -69,10 +69,16 @@ def stream_units(
     settings: StreamSettings,
     resources: StreamResources,
     limits: DecodeLimits | None = None,
+    model: type = ModelActor,
 ) -> Iterator[UnitDone]:
     """Classify units, yielding each once its rows are durable; not in order.
 
     Every block of the stream is one whole unit. Actors are restarted so many times, never for ever.
+
+    Parameters
+    ----------
+    model
+        The model stage, called as `ModelActor` is.
 
     Raises
     ------
@@ -102,7 +108,7 @@ def stream_units(
             max_task_retries=_TASK_RETRIES,
         )
         .map_batches(
-            ModelActor,
+            model,
             batch_size=None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=min(resources.model_actors, len(units))),

@@ -1,0 +1,34 @@
+"""Galaxies in chunks, and on a CPU on every core by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from pipeline.network import RegionBatch
+
+Result = TypeVar("Result")
+
+
+def map_chunks(work: Callable[[RegionBatch], Result], regions: RegionBatch, size: int) -> list[Result]:
+    """Do `work` on chunks of regions, in order: on a GPU one after another, on a CPU as many as threads.
+
+    Cores that work on galaxies of their own needn't wait for each other after every layer.
+
+    Parameters
+    ----------
+    size
+        Most galaxies in a chunk. Of none there is one chunk, empty.
+    """
+    chunks = [regions[start : start + size] for start in range(0, max(len(regions), 1), size)]
+    before = torch.get_num_threads()
+    threads = min(before, len(chunks))
+    if regions.pixels.device.type != "cpu" or threads < 2:
+        return [work(chunk) for chunk in chunks]
+    with ThreadPoolExecutor(threads, "averaging", lambda: torch.set_num_threads(1)) as cores:
+        results = list(cores.map(work, chunks))
+    torch.set_num_threads(before)  # it is the default of threads yet to come, too
+    return results
