@@ -21,6 +21,9 @@ from pipeline.faults import DRIVER_PID
 _UNBOUNDED = 1 << 50
 _IN_FLIGHT = {"cpu": 512 << 20, "gpu": 4 << 30}
 """Bytes that may wait for each model actor: seconds of its work."""
+_SINKS_A_GPU = 4
+"""A sink waits for the store most of the time."""
+
 _NO_PROGRESS_SECONDS = 1800
 """Longer than a unit full of rows that time out takes (see `isolation`)."""
 
@@ -40,8 +43,8 @@ class StreamResources:
     in_flight_bytes
         Most bytes of decoded galaxies that wait anywhere in the cluster: decoding pauses above, so that
         memory depends on this and not on the survey's size.
-    sink_cpus
-        CPUs reserved by each write.
+    sink_actors, sink_cpus
+        Number, and CPUs reserved by each.
     """
 
     decode_actors: int
@@ -51,7 +54,8 @@ class StreamResources:
     model_gpus: float
     model_threads: int
     in_flight_bytes: int
-    sink_cpus: float = 0.25
+    sink_actors: int = 1
+    sink_cpus: float = 0.125
 
 
 def connect() -> None:
@@ -118,7 +122,7 @@ def plan_resources(
     With GPUs there is a model actor a GPU, and the CPUs decode. Without, there is a model actor a node, its
     torch using every core, and the little that decoding needs is taken beside it.
 
-    The CPUs that actors reserve, all together, fit on the smallest node with some to spare for writing: a
+    The CPUs that actors reserve, all together, fit on the smallest node: a
     run that loses nodes can then place every actor again on whichever is left. That includes decode actors
     that had finished, for what they decoded is made again if it went with a node. Reservations only place
     actors, they don't slow them. GPUs aren't shared: the actors of a lost one wait for a node in its place,
@@ -147,6 +151,8 @@ def plan_resources(
             model_gpus=1.0,
             model_threads=model_threads or 1,
             in_flight_bytes=models * _IN_FLIGHT["gpu"],
+            sink_actors=(sinks := _SINKS_A_GPU * models),
+            sink_cpus=min(0.25, room / 8 / sinks),
         )
     decoders = decode_actors or max(1, int(cpus) // 16)
     return StreamResources(
@@ -157,4 +163,6 @@ def plan_resources(
         model_gpus=0.0,
         model_threads=model_threads or max(1, round(cpus / models)),
         in_flight_bytes=models * _IN_FLIGHT["cpu"],
+        sink_actors=models,
+        sink_cpus=min(0.25, room / 8 / models),
     )

@@ -9,11 +9,26 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import QUARANTINE_SCHEMA, RunLayout, WorkUnit, catalogue_rows, record_unit
 from pipeline.streaming.decode import input_name
-from pipeline.tree import DecisionTree
+from pipeline.tree import DecisionTree, load_tree
+
+
+class SinkActor:
+    """Ray Data stage: make units durable, one after another (see `write_unit`).
+
+    An actor, since Ray ends the processes of tasks when they have idled for a second: where units are further
+    apart than that, each would wait for a process to start.
+    """
+
+    def __init__(self, layout: RunLayout, tree: str, weights_sha256: str) -> None:
+        self._layout, self._tree, self._weights_sha256 = layout, load_tree(tree), weights_sha256
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Write one unit."""
+        return write_unit(batch, self._layout, self._tree, self._weights_sha256)
 
 
 def write_unit(batch: pa.Table, layout: RunLayout, tree: DecisionTree, weights_sha256: str) -> pa.Table:
-    """Ray Data stage: make one unit durable.
+    """Make one unit durable.
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -17,15 +16,16 @@ from pipeline.streaming.cluster import StreamResources
 from pipeline.streaming.decode import DecodeActor
 from pipeline.streaming.limits import DecodeLimits
 from pipeline.streaming.model import ModelActor
-from pipeline.streaming.sink import write_unit
-from pipeline.tree import load_tree
+from pipeline.streaming.sink import SinkActor
 
-_RETRIES = 3
+_MODEL_RESTARTS = 3
 _TASK_RETRIES = 100
 """A call to an actor whose node has just died fails about once a second until the loss is noticed (10 s)."""
 
 _DECODE_RESTARTS = 50
 """Inputs that kill a decode actor take one restart of it (see `DecodeActor`); the rest is for lost nodes."""
+
+_SINK_RESTARTS = 10
 
 
 class StreamError(RunError):
@@ -91,7 +91,6 @@ def stream_units(
     """
     if not units:
         return
-    tree = load_tree(settings.tree)
     DataContext.get_current().execution_options.resource_limits = ExecutionResources(
         object_store_memory=resources.in_flight_bytes
     )
@@ -121,15 +120,22 @@ def stream_units(
             },
             num_cpus=resources.model_cpus,
             num_gpus=resources.model_gpus or None,
-            max_restarts=_RETRIES,
+            max_restarts=_MODEL_RESTARTS,
             max_task_retries=_TASK_RETRIES,
         )
         .map_batches(
-            functools.partial(write_unit, layout=layout, tree=tree, weights_sha256=settings.weights_sha256),
+            SinkActor,
             batch_size=None,
             batch_format="pyarrow",
+            compute=ActorPoolStrategy(size=min(resources.sink_actors, len(units))),
+            fn_constructor_kwargs={
+                "layout": layout,
+                "tree": settings.tree,
+                "weights_sha256": settings.weights_sha256,
+            },
             num_cpus=resources.sink_cpus,
-            max_retries=_RETRIES,
+            max_restarts=_SINK_RESTARTS,
+            max_task_retries=_TASK_RETRIES,
         )
     )
     try:

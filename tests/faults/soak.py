@@ -27,7 +27,7 @@ from tests.tables import snapshot
 TARGETS = {
     "decode actor": ("DecodeActor)", 3),
     "model actor": ("ModelActor)", 2),
-    "sink": ("MapBatches(write_unit)", 3),
+    "sink": ("SinkActor)).submit", 3),
     "node": ("raylet/raylet", 1),
     "driver": ("jobs.cli classify", 2),
 }

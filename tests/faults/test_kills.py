@@ -73,7 +73,7 @@ def units_done(folder: Path) -> int:
     [
         "DecodeActor)).submit",
         "ModelActor)).submit",
-        pytest.param("MapBatches(write_unit)", marks=pytest.mark.long),
+        pytest.param("SinkActor)).submit", marks=pytest.mark.long),
     ],
 )
 def test_a_killed_worker_is_replaced_within_the_run(undisturbed: Undisturbed, title: str) -> None:
