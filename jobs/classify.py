@@ -9,6 +9,7 @@ from pydantic import Field
 
 from jobs.console import progress, say
 from pipeline import storage
+from pipeline.averaging import Precision, fastest_precision
 from pipeline.catalogue import (
     Lease,
     Plan,
@@ -52,7 +53,8 @@ class ClassifyConfig(StrictModel):
     transforms
         60 for the mean over sixty transforms, 1 for the view as it is.
     precision
-        Of the network; the mean is taken in float32 always.
+        Of the network; the mean is taken in float32 always. ``auto`` is bfloat16 where this machine computes
+        faster in it, which moves an answer by 0.001 at most; float32 elsewhere.
     unit_rows
         Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies.
     new_run
@@ -61,6 +63,8 @@ class ClassifyConfig(StrictModel):
         Derived from the cluster where not given.
     report_galaxies
         Most galaxies that the report shows one by one.
+    rate
+        Galaxies a second of one model actor, by which ``--dry-run`` estimates; measured here if not given.
     """
 
     input: str
@@ -69,13 +73,14 @@ class ClassifyConfig(StrictModel):
     weights: str = DEFAULT_WEIGHTS
     tree: str = str(GALAXY_ZOO_2)
     transforms: Literal[60, 1] = 60
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto"] | Precision = "auto"
     unit_rows: int = Field(default=256, gt=0, le=4096)
     new_run: bool = False
     decode_actors: int | None = Field(default=None, gt=0)
     model_actors: int | None = Field(default=None, gt=0)
     model_threads: int | None = Field(default=None, gt=0)
     report_galaxies: int = Field(default=400, gt=0)
+    rate: float | None = Field(default=None, gt=0)
 
 
 def run(config: ClassifyConfig, dry_run: bool = False) -> None:
@@ -88,17 +93,13 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     """
     # Workers have working directories of their own.
     places = {key: storage.absolute(getattr(config, key)) for key in ("input", "output", "weights", "tree")}
-    config = config.model_copy(update=places)
+    precision = fastest_precision() if config.precision == "auto" else config.precision
+    config = config.model_copy(update=places | {"precision": precision})
     tree = load_tree(config.tree)
     card = check_weights(config.weights, tree)
     plan = _plan(config, tree, card)
     if dry_run:
-        megabytes = sum(shard.size for shard in plan.shards) / 1e6
-        say(
-            f"{plan.rows:,} galaxies in {len(plan.shards):,} shards ({megabytes:,.1f} MB), "
-            f"{plan.unit_count:,} units"
-        )
-        say(f"Run {plan.run} would write {catalogue_uri(config.output)}; nothing was written")
+        _estimate(config, tree, plan)
         return
     done = None if config.new_run else find_run(config.output, plan)
     if done is not None and _is_finished(config.output, done):
@@ -138,6 +139,32 @@ def _plan(config: ClassifyConfig, tree: DecisionTree, card: Card) -> Plan:
         "precision": config.precision,
     }
     return make_plan(planned, config.unit_rows, settings)
+
+
+def _estimate(config: ClassifyConfig, tree: DecisionTree, plan: Plan) -> None:
+    """Say what a run would do and cost; write nothing."""
+    from jobs.bench.timing import device, device_name, model_rate
+
+    megabytes = sum(shard.size for shard in plan.shards) / 1e6
+    what = f"{plan.rows:,} galaxies in {len(plan.shards):,} shards ({megabytes:,.1f} MB)"
+    say(f"{what}, {plan.unit_count:,} units")
+    rate, source, unit = config.rate, "as given", "actor-hours"
+    if rate is None:
+        precision: Precision = "bfloat16" if config.precision == "bfloat16" else "float32"
+        rate = model_rate(config.weights, tree, config.transforms, precision, config.model_threads)
+        source = f"measured on this machine, {device_name()}, {precision}"
+        unit = "GPU-hours" if device() == "cuda" else "machine-hours"
+    actors = config.model_actors or 1
+    hours = plan.rows / rate / 3600
+    say(
+        f"At {rate:,.1f} galaxies/s for each model actor ({source}): {_amount(hours)} {unit} in all, "
+        f"{_amount(hours / actors)} hours with model_actors={actors}; a minute for the start comes on top"
+    )
+    say(f"Run {plan.run} would write {catalogue_uri(config.output)}; nothing was written")
+
+
+def _amount(hours: float) -> str:
+    return f"{hours:,.3g}" if hours < 100 else f"{hours:,.0f}"
 
 
 def _classify(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -21,7 +21,7 @@ from jobs.bench.timing import (
     random_network,
 )
 from jobs.console import say
-from pipeline.averaging import SharedAverage, multiply_adds, naive_average
+from pipeline.averaging import Precision, SharedAverage, multiply_adds, naive_average
 from pipeline.config import CONFIGS, StrictModel
 from pipeline.network import DEFAULT_WEIGHTS, ViewpointSampler
 
@@ -44,7 +44,7 @@ class AveragingBenchConfig(StrictModel):
     """
 
     network: str = DEFAULT_WEIGHTS
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    precision: Precision = "bfloat16"
     galaxies: int = Field(default=16, gt=0)
     repeats: int = Field(default=5, gt=0)
     naive_batches: tuple[int, ...] = (1, 2, 4, 16)
@@ -61,7 +61,7 @@ class EnsembleBenchConfig(StrictModel):
     """
 
     networks: tuple[str, ...] = (str(CONFIGS / "networks" / "compact.yaml"),) * 3
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    precision: Precision = "bfloat16"
     galaxies: int = Field(default=16, gt=0)
     repeats: int = Field(default=5, gt=0)
 

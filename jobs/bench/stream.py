@@ -11,22 +11,19 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import torch
 from pydantic import Field
 
 from jobs.bench.survey import FRAME, write_galaxies
-from jobs.bench.timing import device, galaxies, seconds
+from jobs.bench.timing import device, model_rate
 from jobs.console import say
+from pipeline.averaging import Precision
 from pipeline.catalogue import LedgerEntry, Plan, PlannedShard, RunLayout, make_plan, read_ledger
 from pipeline.config import StrictModel
-from pipeline.network import DEFAULT_WEIGHTS, load_network
+from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.streaming import StreamResources, StreamSettings, connect, plan_resources, stream_units
-from pipeline.streaming.model import ANSWERED_COLUMNS, ModelActor, predictor
+from pipeline.streaming.model import ANSWERED_COLUMNS, ModelActor
 from pipeline.survey import list_shards
 from pipeline.tree import GALAXY_ZOO_2, load_tree
-
-_ALONE = {"cpu": 32, "cuda": 1024}
-"""Galaxies by which the model alone is timed."""
 
 
 class StreamBenchConfig(StrictModel):
@@ -49,7 +46,7 @@ class StreamBenchConfig(StrictModel):
     model: Literal["network", "identity"] = "network"
     weights: str = DEFAULT_WEIGHTS
     transforms: Literal[60, 1] = 60
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    precision: Precision = "bfloat16"
     unit_rows: int = Field(default=64, gt=0, le=4096)
     decode_actors: int | None = Field(default=None, gt=0)
     model_actors: int | None = Field(default=None, gt=0)
@@ -72,7 +69,7 @@ class IdentityModel:
 
 def run(config: StreamBenchConfig) -> None:
     """Time the stream; with the network, beside the model alone, before and after it."""
-    alone = [_model_alone(config)]
+    alone = _model_alone(config)
     started = time.perf_counter()
     connect()
     connected = time.perf_counter() - started
@@ -82,7 +79,7 @@ def run(config: StreamBenchConfig) -> None:
         for number, count in enumerate(config.galaxies):
             survey = write_galaxies(Path(folder) / f"cutouts-{number}", count, config.side)
             runs.append(_stream(config, resources, survey, f"{folder}/out-{number}"))
-    alone.append(_model_alone(config))
+    alone = (alone + _model_alone(config)) / 2
     result: dict[str, Any] = {
         "model": config.model,
         "device": device(),
@@ -94,9 +91,9 @@ def run(config: StreamBenchConfig) -> None:
         "runs": runs,
     }
     if config.model == "network":
-        rate = resources.model_actors * sum(alone) / 2
+        rate = resources.model_actors * alone
         result["model_alone_galaxies_per_second"] = round(rate, 2)
-        result["stream_to_model_ratio"] = round(runs[-1]["galaxies_per_second"] / rate, 3)
+        result["stream_to_model_alone_ratio"] = round(runs[-1]["galaxies_per_second"] / rate, 3)
     if len(runs) > 1:
         each = [1 / run["galaxies_per_second"] for run in runs]
         result["cost_each_last_to_first_ratio"] = round(each[-1] / each[0], 3)
@@ -142,13 +139,6 @@ def _plan(survey: str, unit_rows: int) -> Plan:
 
 
 def _model_alone(config: StreamBenchConfig) -> float:
-    """Galaxies a second of one model actor's work, in this process and with nothing beside it."""
     if config.model == "identity":
         return 0.0
-    if config.model_threads:
-        torch.set_num_threads(config.model_threads)
-    network, _ = load_network(config.weights, load_tree())
-    predict = predictor(network.to(device()), config.transforms, getattr(torch, config.precision))
-    regions = galaxies(_ALONE[device()]).to(device())
-    predict(regions)
-    return len(regions) / min(seconds(lambda: predict(regions)) for _ in range(5))
+    return model_rate(config.weights, load_tree(), config.transforms, config.precision, config.model_threads)

@@ -10,10 +10,15 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from pipeline.averaging import Precision
 from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import region_side
 from pipeline.network import RegionBatch, ViewpointNetwork, load_network, load_network_spec
-from pipeline.tree import load_tree
+from pipeline.streaming.model import predictor
+from pipeline.tree import DecisionTree, load_tree
+
+_ALONE = {"cpu": 32, "cuda": 1024}
+"""Galaxies by which a model alone is timed."""
 
 
 def device() -> str:
@@ -73,6 +78,21 @@ def network_of(path: str) -> ViewpointNetwork:
     if path.endswith((".yaml", ".yml")):
         return random_network(path)
     return load_network(path, load_tree())[0]
+
+
+def model_rate(
+    weights: str, tree: DecisionTree, transforms: int, precision: Precision, threads: int | None = None
+) -> float:
+    """Galaxies a second of one model actor's work on this machine, with nothing beside it: the best of 5."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    network, _ = load_network(weights, tree)
+    predict = predictor(network.to(device()), transforms, getattr(torch, precision))
+    regions = galaxies(_ALONE[device()]).to(device())
+    predict(regions)
+    best = min(seconds(lambda: predict(regions)) for _ in range(5))
+    torch.set_num_threads(before)
+    return len(regions) / best
 
 
 def galaxies(count: int) -> RegionBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import zlib
@@ -53,6 +54,9 @@ def jpeg_grey(pixels: np.ndarray) -> bytes:
     return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels[..., :1]), colorspace="GRAY")
 
 
+SETTINGS = ("unit_rows=5", "precision=float32")
+
+
 @dataclass(frozen=True)
 class Output:
     folder: Path
@@ -77,7 +81,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Output:
     (folder / "positions.csv").write_text("name,ra,dec\ng00,150.5,-2.25\n")
     made = tuningfork("ingest", "images", "images", "output=cutouts", "positions=positions.csv", cwd=folder)
     assert made.returncode == 0, made.stderr
-    first = tuningfork("classify", "input=cutouts", "output=out", "unit_rows=5", cwd=folder)
+    first = tuningfork("classify", "input=cutouts", "output=out", *SETTINGS, cwd=folder)
     assert first.returncode == 0, first.stderr
     return Output(folder, good, first)
 
@@ -127,7 +131,7 @@ def test_the_answers_are_those_of_sixty_passes(output: Output) -> None:
 
 def test_a_complete_run_is_not_run_again(output: Output) -> None:
     before = {path: path.stat().st_mtime_ns for path in (output.folder / "out").rglob("*") if path.is_file()}
-    again = tuningfork("classify", "input=cutouts", "output=out", "unit_rows=5", cwd=output.folder)
+    again = tuningfork("classify", "input=cutouts", "output=out", *SETTINGS, cwd=output.folder)
     assert again.returncode == 0
     assert "is complete" in again.stdout
     assert "Nothing to do" in again.stdout
@@ -143,7 +147,7 @@ def test_a_run_with_units_missing_continues(output: Output) -> None:
     shutil.rmtree(work / "catalogue")
     for index in (0, 2):
         next(work.glob(f"runs/*/ledger/{index:08d}.json")).unlink()
-    result = tuningfork("classify", "input=cutouts", "output=continued", "unit_rows=5", cwd=output.folder)
+    result = tuningfork("classify", "input=cutouts", "output=continued", *SETTINGS, cwd=output.folder)
     assert result.returncode == 0, result.stderr
     assert "3 of 5 units are done" in result.stdout
     assert snapshot(str(work / "catalogue")).sort_by("object_id").equals(before)
@@ -151,11 +155,24 @@ def test_a_run_with_units_missing_continues(output: Output) -> None:
 
 def test_another_setting_is_refused(output: Output) -> None:
     result = tuningfork(
-        "classify", "input=cutouts", "output=out", "unit_rows=5", "transforms=1", cwd=output.folder
+        "classify", "input=cutouts", "output=out", *SETTINGS, "transforms=1", cwd=output.folder
     )
     assert result.returncode == 2
     assert "transforms (was 60, is 1)" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_dry_run_tells_the_cost_and_writes_nothing(output: Output) -> None:
+    words = ["classify", "input=cutouts", "output=dry", "--dry-run"]
+    given = tuningfork(*words, "rate=0.01", "model_actors=2", cwd=output.folder)
+    assert given.returncode == 0, given.stderr
+    assert "22 galaxies in 1 shards" in given.stdout
+    assert "(as given): 0.611 actor-hours in all, 0.306 hours with model_actors=2" in given.stdout
+    measured = tuningfork(*words, "transforms=1", cwd=output.folder)
+    assert re.search(
+        r"At [0-9,.]+ galaxies/s .* \(measured on this machine, .*-hours in all", measured.stdout
+    )
+    assert not (output.folder / "dry").exists()
 
 
 def test_the_report_shows_every_galaxy(output: Output) -> None:

@@ -26,8 +26,11 @@ def test_the_card_tells_the_score() -> None:
     assert len(held_out) == 100
     assert card.data["galaxies"] == len(galaxies) - len(held_out)
     unseen = galaxies.subset(torch.tensor(held_out))
-    score = rmse(SharedAverage(network)(unseen.regions), unseen.votes)
+    answers = SharedAverage(network)(unseen.regions)
+    score = rmse(answers, unseen.votes)
     assert score <= 0.125
+    in_bfloat16 = SharedAverage(network, dtype=torch.bfloat16)(unseen.regions)
+    assert 1e-5 < float((in_bfloat16 - answers).abs().max()) < 2e-3
     assert score == pytest.approx(card.score["rmse_60_transforms"], abs=1e-4)
 
 
