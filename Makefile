@@ -11,7 +11,7 @@ help:
 	@echo "make classify   the main job: galaxies of the Hubble deep field -> out/hubble"
 	@echo "make test       the tests"
 	@echo "make lint       ruff and mypy"
-	@echo "make bench      benchmarks, as JSON"
+	@echo "make bench      benchmarks: a table and a roofline picture in out/bench"
 	@echo "make soak       the long tests: kills, crashes, memory"
 	@echo "make s3-up      an S3 object store on loopback, to try s3:// out; make s3-down stops it"
 	@echo "make install    only set up .venv"
@@ -43,7 +43,8 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)
-	$(BIN)/tuningfork bench averaging
+	$(BIN)/python -m tests.benchmarks.table out/bench
+	$(BIN)/python -m tests.benchmarks.peers
 	$(BIN)/python -m tests.benchmarks.protocol_price
 
 # The long forms: many kills and examples where `make test` has a few.

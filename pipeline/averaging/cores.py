@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -24,11 +26,21 @@ def map_chunks(work: Callable[[RegionBatch], Result], regions: RegionBatch, size
         Most galaxies in a chunk. Of none there is one chunk, empty.
     """
     chunks = [regions[start : start + size] for start in range(0, max(len(regions), 1), size)]
-    before = torch.get_num_threads()
-    threads = min(before, len(chunks))
-    if regions.pixels.device.type != "cpu" or threads < 2:
+    threads = torch.get_num_threads()
+    if regions.pixels.device.type != "cpu" or min(threads, len(chunks)) < 2:
         return [work(chunk) for chunk in chunks]
-    with ThreadPoolExecutor(threads, "averaging", lambda: torch.set_num_threads(1)) as cores:
-        results = list(cores.map(work, chunks))
-    torch.set_num_threads(before)  # it is the default of threads yet to come, too
+    results = list(_cores(threads, os.getpid()).map(work, chunks))
+    torch.set_num_threads(threads)  # the cores' own number is the default of threads yet to come, too
     return results
+
+
+@functools.lru_cache(maxsize=1)
+def _cores(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads that torch computes in one at a time; kept, so that they keep their memory as well.
+
+    Parameters
+    ----------
+    process
+        Its id: the threads of a process aren't those of its fork.
+    """
+    return ThreadPoolExecutor(threads, "averaging", lambda: torch.set_num_threads(1))

@@ -17,7 +17,7 @@ from pipeline.geometry import IDENTITY
 from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, load_network
 from pipeline.tree import load_tree
 
-_GALAXIES_AT_ONCE = 32
+_GALAXIES_AT_ONCE = 16
 """Without averaging: of sixteen viewpoints each."""
 
 ANSWERED_COLUMNS = ("unit", "shard", "row", "object_id", "ra", "dec", "reason", "message", "decode_seconds")

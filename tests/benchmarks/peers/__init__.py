@@ -1,0 +1,1 @@
+"""Scripts that a user might write instead, on the same shards and weights."""

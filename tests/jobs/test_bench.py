@@ -1,0 +1,70 @@
+"""The bench verbs measure what they say; their figures are the machine's own affair."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from jobs.cli import main
+from tests.command import ROOT, tuningfork
+
+
+def measured(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", *words])
+    assert stop.value.code == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_averaging(capsys: pytest.CaptureFixture[str], precision: str) -> None:
+    found = measured(
+        capsys, "averaging", f"precision={precision}", "galaxies=4", "repeats=1", "naive_batches=[2,4]"
+    )
+    assert 0 < found["largest_difference"] < (1e-5 if precision == "float32" else 2e-3)
+    ratio = found["shared_galaxies_per_second"] / found["naive_galaxies_per_second"]
+    assert found["speedup_ratio"] == pytest.approx(ratio, rel=0.05)
+    assert sum(found["stage_shares"].values()) == pytest.approx(1, abs=0.01)
+    # 15 × 386 M multiply-adds in the convolutions of each galaxy, 15 × 4.2 M and little else above them
+    each = found["shared_gflops"] / found["shared_galaxies_per_second"] / 2
+    assert each == pytest.approx(5.86, rel=0.05)
+    assert found["naive_batch"] in (2, 4)
+
+
+def test_an_ensemble(capsys: pytest.CaptureFixture[str]) -> None:
+    found = measured(capsys, "ensemble", "galaxies=1", "repeats=1")
+    assert found["networks"] == ["compact"] * 3
+    assert found["ensemble_galaxies_per_second"] > 0
+
+
+def test_decoding(capsys: pytest.CaptureFixture[str]) -> None:
+    found = measured(capsys, "decode", "galaxies=16", "side=128", "repeats=1")
+    assert found["milliseconds_each"] * found["galaxies_per_second_a_core"] == pytest.approx(1000, rel=0.02)
+    assert sum(found["stage_shares"].values()) == pytest.approx(1, abs=0.01)
+
+
+def test_the_stream_without_a_model(tmp_path: Any) -> None:
+    words = ("bench", "stream", "model=identity", "galaxies=[64,96]", "unit_rows=16", "side=128")
+    done = tuningfork(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [run["galaxies"] for run in found["runs"]] == [64, 96]
+    assert all(run["galaxies_per_second"] > 1 for run in found["runs"])
+    assert "model_alone_galaxies_per_second" not in found
+
+
+@pytest.mark.parametrize("verb", ["averaging", "decode"])
+def test_a_machine_without_ray_can_be_measured(verb: str, tmp_path: Any) -> None:
+    (tmp_path / "ray.py").write_text("raise ImportError('there is no Ray here')")
+    words = (
+        "bench",
+        verb,
+        "galaxies=2",
+        "repeats=1",
+        *(["naive_batches=[2]"] if verb == "averaging" else []),
+    )
+    done = tuningfork(*words, cwd=tmp_path, environment={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    assert done.returncode == 0, done.stderr
