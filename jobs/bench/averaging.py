@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -41,6 +41,8 @@ class AveragingBenchConfig(StrictModel):
         Timings whose median counts.
     naive_batches
         Batch sizes tried for the naive loop; its best one counts.
+    compiler
+        ``inductor`` compiles the shared form with `torch.compile`.
     """
 
     network: str = DEFAULT_WEIGHTS
@@ -49,6 +51,7 @@ class AveragingBenchConfig(StrictModel):
     repeats: int = Field(default=5, gt=0)
     naive_batches: tuple[int, ...] = (1, 2, 4, 16)
     threads: int | None = Field(default=None, gt=0)
+    compiler: Literal["inductor"] | None = None
 
 
 class EnsembleBenchConfig(StrictModel):
@@ -78,20 +81,20 @@ def measure_averaging(config: AveragingBenchConfig) -> dict[str, Any]:
     """Rates of the shared form and the naive loop, the largest difference, and where the time goes."""
     torch.manual_seed(0)
     network = network_of(config.network).to(device())
-    regions = galaxies(config.galaxies).to(device())
+    regions = galaxies(config.galaxies)
     sampler = ViewpointSampler().to(device())
     dtype = getattr(torch, config.precision)
     count = config.galaxies
 
     def naive(batch: int) -> torch.Tensor:
-        starts = range(0, count, batch)
-        return torch.cat([naive_average(network, sampler, regions[i : i + batch]) for i in starts])
+        batches = [regions[start : start + batch].to(device()) for start in range(0, count, batch)]
+        return torch.cat([naive_average(network, sampler, some) for some in batches])
 
     expected = naive(config.naive_batches[0])
     forms: dict[str, Callable[[], object]] = {
         f"naive {batch}": functools.partial(naive, batch) for batch in config.naive_batches
     }
-    shared = SharedAverage(network, dtype=dtype)
+    shared = SharedAverage(network, dtype=dtype, compiler=config.compiler)
     difference = float((shared(regions) - expected).abs().max())
     stages = shared.stages(regions)
     forms |= stages | {"shared": functools.partial(shared, regions), "gemm": gemm(dtype)}
@@ -130,7 +133,7 @@ def run_ensemble(config: EnsembleBenchConfig) -> None:
     torch.manual_seed(0)
     dtype = getattr(torch, config.precision)
     networks = [random_network(path).to(device()) for path in config.networks]
-    regions = galaxies(config.galaxies).to(device())
+    regions = galaxies(config.galaxies)
     together = SharedAverage(*networks, dtype=dtype)
     alone = [SharedAverage(network, dtype=dtype) for network in networks]
     times = interleaved(

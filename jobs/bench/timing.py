@@ -88,7 +88,7 @@ def model_rate(
     torch.set_num_threads(threads or before)
     network, _ = load_network(weights, tree)
     predict = predictor(network.to(device()), transforms, getattr(torch, precision))
-    regions = galaxies(_ALONE[device()]).to(device())
+    regions = galaxies(_ALONE[device()])
     predict(regions)
     best = min(seconds(lambda: predict(regions)) for _ in range(5))
     torch.set_num_threads(before)

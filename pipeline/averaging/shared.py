@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ _HADAMARD = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1
 """Characters of the Klein four-group {1, 180°, mirror, both}: row χ, column group element."""
 
 _GALAXIES_AT_ONCE = {"cpu": 4, "cuda": 256}
+
+Result = TypeVar("Result")
 
 
 def _orbits() -> Tensor:
@@ -54,6 +56,9 @@ class SharedAverage(nn.Module):
     galaxies_at_once
         Galaxies whose viewpoints are in memory together, in each thread; by default 4 on a CPU and 256 on a
         GPU.
+    compiler
+        Backend of `torch.compile` that fuses what lies between the products: ``inductor``, which makes CUDA
+        graphs as well. Needs a C++ compiler on a CPU. Batches are then of one size, the last one padded.
 
     Raises
     ------
@@ -61,21 +66,30 @@ class SharedAverage(nn.Module):
         If a network is in training mode: its dropout would make the mean a random one.
     """
 
+    grid: Tensor
+
     def __init__(
         self,
         *networks: ViewpointNetwork,
         dtype: torch.dtype | None = None,
         galaxies_at_once: int | None = None,
+        compiler: str | Callable[..., object] | None = None,
     ) -> None:
         super().__init__()
         if any(network.training for network in networks):
             raise ValueError("the network is in training mode; call its eval() before averaging")
         self.dtype = dtype or networks[0].dtype
         self.networks = nn.ModuleList(SharedNetwork(network, self.dtype) for network in networks)
-        device = networks[0].last.weight.device
-        self.sampler = ViewpointSampler().to(device)
-        self.galaxies_at_once = galaxies_at_once or _GALAXIES_AT_ONCE[device.type]
-        self.transforms = distinct_transforms()
+        self.device = networks[0].device
+        self.sampler = ViewpointSampler().to(self.device)
+        self.galaxies_at_once = galaxies_at_once or _GALAXIES_AT_ONCE[self.device.type]
+        self.register_buffer("grid", self.sampler.grid(distinct_transforms()), persistent=False)
+        self.compiled = compiler is not None
+        if compiler is not None:
+            mode = "max-autotune" if compiler == "inductor" and self.device.type == "cuda" else None
+            self._answers = torch.compile(  # type: ignore[method-assign]
+                self._answers, fullgraph=True, dynamic=False, backend=compiler, mode=mode
+            )
 
     def forward(self, regions: RegionBatch) -> Tensor:
         """Mean answer probabilities.
@@ -93,15 +107,15 @@ class SharedAverage(nn.Module):
         -------
         Tensor, shape (networks, n, answers), float32
         """
-        return torch.cat(map_chunks(self._each, regions, self.galaxies_at_once), dim=1)
+        chunks = self._map(self._each, regions)
+        return torch.cat(chunks, dim=1)[:, : len(regions)]
 
     def stages(self, regions: RegionBatch) -> dict[str, Callable[[], object]]:
         """Calls that each do the work up to the end of one stage, to be timed."""
 
         @torch.inference_mode()
         def sample(chunk: RegionBatch) -> Tensor:
-            viewpoints: Tensor = self.sampler(chunk, self.transforms, self.dtype)
-            return viewpoints
+            return self._viewpoints(chunk)
 
         @torch.inference_mode()
         def convolve(chunk: RegionBatch) -> list[Tensor]:
@@ -113,19 +127,26 @@ class SharedAverage(nn.Module):
             "convolutions": convolve,
             "dense layers": self._each,
         }
-        return {
-            name: functools.partial(map_chunks, work, regions, self.galaxies_at_once)
-            for name, work in works.items()
-        }
+        return {name: functools.partial(self._map, work, regions) for name, work in works.items()}
 
     @property
     def _shared(self) -> list[SharedNetwork]:
         return [cast(SharedNetwork, network) for network in self.networks]
 
+    def _map(self, work: Callable[[RegionBatch], Result], regions: RegionBatch) -> list[Result]:
+        return map_chunks(work, regions, self.galaxies_at_once, self.device, full=self.compiled)
+
     @torch.inference_mode()
     def _each(self, regions: RegionBatch) -> Tensor:
-        viewpoints = self.sampler(regions, self.transforms, self.dtype)
+        answers = self._answers(regions)
+        return answers.clone() if self.compiled else answers  # the next graph would overwrite them
+
+    def _answers(self, regions: RegionBatch) -> Tensor:
+        viewpoints = self._viewpoints(regions)
         return torch.stack([network(viewpoints) for network in self.networks])
+
+    def _viewpoints(self, regions: RegionBatch) -> Tensor:
+        return self.sampler.viewpoints(self.sampler.sample(regions, self.grid).to(self.dtype))
 
 
 class SharedNetwork(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,9 +37,21 @@ class RegionBatch:
     def __getitem__(self, rows: slice) -> RegionBatch:
         return RegionBatch(self.pixels[rows], self.center[rows], self.scale[rows])
 
-    def to(self, device: torch.device | str) -> RegionBatch:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> RegionBatch:
         """The same batch on another device."""
-        return RegionBatch(self.pixels.to(device), self.center.to(device), self.scale.to(device))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pinned(self) -> RegionBatch:
+        """The same batch in memory that a GPU can copy from by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def padded(self, size: int) -> RegionBatch:
+        """The batch with its last galaxy repeated up to a size; an empty one stays so."""
+        rows = torch.arange(size if len(self) else 0).clamp(max=len(self) - 1)
+        return self if size <= len(self) else self._each(lambda tensor: tensor[rows.to(tensor.device)])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> RegionBatch:
+        return RegionBatch(change(self.pixels), change(self.center), change(self.scale))
 
 
 class ViewpointSampler(nn.Module):
@@ -67,8 +79,12 @@ class ViewpointSampler(nn.Module):
         Tensor, shape (n, transforms, 16, 3, 45, 45), of `dtype`, in [0, 1]
             Sampled in float32, whatever the `dtype`.
         """
-        linear = torch.from_numpy(np.stack([t.matrix() for t in transforms])).to(regions.center)
-        return self.viewpoints(self.crops(regions, linear.expand(len(regions), -1, 2, 2)).to(dtype))
+        return self.viewpoints(self.sample(regions, self.grid(transforms)).to(dtype))
+
+    def grid(self, transforms: Sequence[Transform]) -> Tensor:
+        """Frame offsets of every crop pixel under transforms, shape (1, transforms, 2, 69², 2), float64."""
+        linear = torch.from_numpy(np.stack([t.matrix() for t in transforms])).to(self.offsets)
+        return torch.einsum("tij,cpj->tcpi", linear, self.offsets)[None]
 
     def crops(self, regions: RegionBatch, linear: Tensor, shift: Tensor | None = None) -> Tensor:
         """Sample crops A and B bilinearly, without anti-aliasing.
@@ -84,10 +100,14 @@ class ViewpointSampler(nn.Module):
         -------
         Tensor, shape (n, transforms, 3, 2, 69, 69), float32
         """
-        n, transforms = linear.shape[:2]
         offsets = torch.einsum("ntij,cpj->ntcpi", linear, self.offsets)
         if shift is not None:
             offsets = offsets + shift[:, :, None, None, :]
+        return self.sample(regions, offsets)
+
+    def sample(self, regions: RegionBatch, offsets: Tensor) -> Tensor:
+        """Sample as `crops` does, at frame offsets (n or 1, transforms, 2, 69², 2) from each centre."""
+        n, transforms = len(regions), offsets.shape[1]
         side = regions.pixels.shape[1]
         position = regions.center[:, None, None, None, :] + regions.scale[:, None, None, None, None] * offsets
         grid = (position * (2.0 / (side - 1)) - 1.0).to(torch.float32)

@@ -60,6 +60,11 @@ class ViewpointNetwork(nn.Module):
         """Data type that the layers compute in, but for the last."""
         return cast(UntiedConvolution, self.convolutions[0]).weight.dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.last.weight.device
+
     def lowered(self, dtype: torch.dtype) -> ViewpointNetwork:
         """A copy that computes in a shorter data type, but for the last layer.
 

@@ -70,7 +70,7 @@ class ModelActor:
             torch.from_numpy(center[rows]),
             torch.from_numpy(batch["scale"].to_numpy()[rows]),
         )
-        return self._predict(regions.to(self._device)).cpu().numpy()
+        return self._predict(regions).cpu().numpy()
 
 
 def images_of(pixels: pa.ChunkedArray, rows: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
@@ -98,4 +98,4 @@ def predictor(
     def once(regions: RegionBatch) -> Tensor:
         return naive_average(lowered, sampler, regions, (IDENTITY,))
 
-    return lambda regions: torch.cat(map_chunks(once, regions, _GALAXIES_AT_ONCE))
+    return lambda regions: torch.cat(map_chunks(once, regions, _GALAXIES_AT_ONCE, network.device))

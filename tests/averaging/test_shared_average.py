@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.testing import CompileCounter
 
 from pipeline.averaging import SharedAverage, naive_average
 from pipeline.averaging.shared import SharedNetwork
@@ -141,6 +142,15 @@ def test_an_ensemble_is_the_mean_of_its_networks(tree: DecisionTree) -> None:
     assert float(alone.std(0).max()) > 0.01
     torch.testing.assert_close(ensemble.each(regions), alone, rtol=0, atol=1e-6)
     torch.testing.assert_close(ensemble(regions), alone.mean(0), rtol=0, atol=1e-6)
+
+
+def test_it_compiles_to_one_graph_for_batches_of_one_size(tree: DecisionTree) -> None:
+    network, regions = trained_like(spec("two maxout layers", SHORT), tree), galaxies(5, 176, 0.5)
+    counter = CompileCounter()
+    compiled = SharedAverage(network, galaxies_at_once=2, compiler=counter)
+    torch.testing.assert_close(compiled(regions), SharedAverage(network)(regions), rtol=0, atol=1e-6)
+    assert compiled(regions[:1]).shape == (1, 37)
+    assert counter.frame_count == 1
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
