@@ -22,7 +22,7 @@ def measured(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_averaging(capsys: pytest.CaptureFixture[str], precision: str) -> None:
     found = measured(
-        capsys, "averaging", f"precision={precision}", "galaxies=4", "repeats=1", "naive_batches=[2,4]"
+        capsys, "averaging", f"precision={precision}", "galaxies=2", "repeats=1", "naive_batches=[1,2]"
     )
     assert 0 < found["largest_difference"] < (1e-5 if precision == "float32" else 2e-3)
     ratio = found["shared_galaxies_per_second"] / found["naive_galaxies_per_second"]
@@ -31,7 +31,7 @@ def test_averaging(capsys: pytest.CaptureFixture[str], precision: str) -> None:
     # 15 × 386 M multiply-adds in the convolutions of each galaxy, 15 × 4.2 M and little else above them
     each = found["shared_gflops"] / found["shared_galaxies_per_second"] / 2
     assert each == pytest.approx(5.86, rel=0.05)
-    assert found["naive_batch"] in (2, 4)
+    assert found["naive_batch"] in (1, 2)
 
 
 def test_an_ensemble(capsys: pytest.CaptureFixture[str]) -> None:
