@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
@@ -94,22 +95,23 @@ def stream_units(
     DataContext.get_current().execution_options.resource_limits = ExecutionResources(
         object_store_memory=resources.in_flight_bytes
     )
+    whole_units: dict[str, Any] = {
+        "batch_size": None,
+        "batch_format": "pyarrow",
+        "max_task_retries": _TASK_RETRIES,
+    }
     stream = (
         ray.data.from_items([asdict(unit) for unit in units], override_num_blocks=len(units))
         .map_batches(
             DecodeActor,
-            batch_size=None,
-            batch_format="pyarrow",
             compute=ActorPoolStrategy(size=min(resources.decode_actors, len(units))),
             fn_constructor_kwargs={"limits": limits},
             num_cpus=resources.decode_cpus,
             max_restarts=_DECODE_RESTARTS,
-            max_task_retries=_TASK_RETRIES,
+            **whole_units,
         )
         .map_batches(
             model,
-            batch_size=None,
-            batch_format="pyarrow",
             compute=ActorPoolStrategy(size=min(resources.model_actors, len(units))),
             fn_constructor_kwargs={
                 "weights": settings.weights,
@@ -121,12 +123,10 @@ def stream_units(
             num_cpus=resources.model_cpus,
             num_gpus=resources.model_gpus or None,
             max_restarts=_MODEL_RESTARTS,
-            max_task_retries=_TASK_RETRIES,
+            **whole_units,
         )
         .map_batches(
             SinkActor,
-            batch_size=None,
-            batch_format="pyarrow",
             compute=ActorPoolStrategy(size=min(resources.sink_actors, len(units))),
             fn_constructor_kwargs={
                 "layout": layout,
@@ -135,7 +135,7 @@ def stream_units(
             },
             num_cpus=resources.sink_cpus,
             max_restarts=_SINK_RESTARTS,
-            max_task_retries=_TASK_RETRIES,
+            **whole_units,
         )
     )
     try:
