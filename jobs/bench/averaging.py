@@ -14,8 +14,8 @@ from jobs.bench.timing import (
     device,
     device_name,
     galaxies,
-    gemm,
-    gemm_flop,
+    gemm_rate,
+    gemms,
     interleaved,
     network_of,
     random_network,
@@ -97,11 +97,11 @@ def measure_averaging(config: AveragingBenchConfig) -> dict[str, Any]:
     shared = SharedAverage(network, dtype=dtype, compiler=config.compiler)
     difference = float((shared(regions) - expected).abs().max())
     stages = shared.stages(regions)
-    forms |= stages | {"shared": functools.partial(shared, regions), "gemm": gemm(dtype)}
+    forms |= stages | {"shared": functools.partial(shared, regions)} | gemms(dtype)
     times = interleaved(forms, config.repeats)
     best = min((name for name in forms if name.startswith("naive")), key=lambda name: times[name])
     cost = multiply_adds(network.spec, network.tree.answer_count)
-    gemm_rate = gemm_flop() / times["gemm"]
+    best_rate = gemm_rate(times)
     return {
         "network": network.spec.name,
         "precision": config.precision,
@@ -114,9 +114,9 @@ def measure_averaging(config: AveragingBenchConfig) -> dict[str, Any]:
         "naive_batch": int(best.removeprefix("naive ")),
         "speedup_ratio": round(times[best] / times["shared"], 3),
         "largest_difference": difference,
-        "gemm_gflops": round(gemm_rate / 1e9, 1),
+        "gemm_gflops": round(best_rate / 1e9, 1),
         "shared_gflops": round(2 * sum(cost.values()) * count / times["shared"] / 1e9, 1),
-        "gemm_share_ratio": round(2 * sum(cost.values()) * count / times["shared"] / gemm_rate, 3),
+        "gemm_share_ratio": round(2 * sum(cost.values()) * count / times["shared"] / best_rate, 3),
         "stage_shares": _shares({name: times[name] for name in stages}),
     }
 

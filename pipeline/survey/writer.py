@@ -14,8 +14,9 @@ from pipeline.survey.cutouts import CUTOUT_SCHEMA, REQUIRED_COLUMNS
 from pipeline.survey.manifest import ShardRows, Survey, create_survey
 from pipeline.survey.shards import FIELD_NAMES, WRITTEN_BY
 
-SHARD_ROWS = 1000
-ROW_GROUP_ROWS = 100
+SHARD_ROWS = 1024
+ROW_GROUP_ROWS = 64
+"""Both divide evenly with units of 64, 128, 256, …, so that no row group is fetched for two of them."""
 
 SHARD_BYTES = 256 << 20
 """A shard is closed at this size of images, whatever its rows: it is held in memory until it's whole."""

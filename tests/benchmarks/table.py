@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import torch
 
-from jobs.bench.timing import gemm, gemm_flop, interleaved
+from jobs.bench.timing import gemm_rate, gemms, interleaved, seconds
 from pipeline.network import load_network_spec
 from pipeline.network.layers import UntiedConvolution
 from pipeline.network.spec import NetworkSpec
@@ -25,8 +25,13 @@ BEST = "configs/networks/maxout2048_extradense.yaml"
 VERBS = {
     "averaging, compact, bfloat16": ["averaging"],
     "averaging, compact, float32": ["averaging", "precision=float32"],
-    "averaging, the paper's best network, bfloat16": ["averaging", f"network={BEST}"],
-    "averaging, the paper's best network, float32": ["averaging", f"network={BEST}", "precision=float32"],
+    "averaging, the paper's best network, bfloat16": ["averaging", f"network={BEST}", "naive_batches=[4,16]"],
+    "averaging, the paper's best network, float32": [
+        "averaging",
+        f"network={BEST}",
+        "naive_batches=[4,16]",
+        "precision=float32",
+    ],
     "three networks together": ["ensemble"],
     "decoding": ["decode"],
     "stream": ["stream", "galaxies=[1024]", "unit_rows=128"],
@@ -75,16 +80,15 @@ def layers(spec: NetworkSpec, dtype: torch.dtype) -> dict[str, tuple[float, floa
         values = x.numel() + module.weight.numel() + module.bias.numel() + PIECE * layer.filters * after**2
         costs[name] = (flop, values * dtype.itemsize)
         channels, size = layer.filters, after
-    seconds = interleaved(works, 9)
-    return {name: (flop / moved, flop / seconds[name]) for name, (flop, moved) in costs.items()}
+    times = interleaved(works, 9)
+    return {name: (flop / moved, flop / times[name]) for name, (flop, moved) in costs.items()}
 
 
 def bandwidth() -> float:
     """Bytes a second of a copy that no cache holds."""
     source = torch.rand(64 << 20)
     target = torch.empty_like(source)
-    seconds = interleaved({"copy": lambda: target.copy_(source)}, 5)["copy"]
-    return 2 * source.nbytes / seconds
+    return 2 * source.nbytes / interleaved({"copy": lambda: target.copy_(source)}, 5)["copy"]
 
 
 def draw(path: Path) -> None:
@@ -93,20 +97,13 @@ def draw(path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     for dtype, color in ((torch.float32, "tab:blue"), (torch.bfloat16, "tab:red")):
         name = str(dtype).removeprefix("torch.")
-        peak = gemm_flop() / interleaved({"gemm": gemm(dtype)}, 9)["gemm"]
-        intensities = [10.0, peak / memory, 2000.0]
+        peak = gemm_rate({key: min(seconds(work) for _ in range(15)) for key, work in gemms(dtype).items()})
+        intensities = [1.0, peak / memory, 2000.0]
         roof = [min(peak, memory * value) / 1e9 for value in intensities]
         axes.plot(intensities, roof, color=color, label=f"{name}: matrix product {peak / 1e9:,.0f} GFLOP/s")
-        for number, (layer, (intensity, rate)) in enumerate(layers(spec, dtype).items()):
-            axes.plot(intensity, rate / 1e9, "o", color=color)
-            axes.annotate(
-                layer,
-                (intensity, rate / 1e9),
-                xytext=(6, -12 if number % 2 else 6),
-                textcoords="offset points",
-                fontsize=8,
-                color=color,
-            )
+        for marker, (layer, (intensity, rate)) in zip("os^D", layers(spec, dtype).items(), strict=True):
+            label = f"{layer}: {100 * rate / peak:.0f} % of it"
+            axes.plot(intensity, rate / 1e9, marker, color=color, label=label)
     axes.set(
         xscale="log",
         yscale="log",
@@ -115,6 +112,9 @@ def draw(path: Path) -> None:
         title=f"Convolutions with bias, pooling and ReLU, {torch.get_num_threads()} threads; "
         f"memory {memory / 1e9:,.0f} GB/s",
     )
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
     axes.grid(alpha=0.3, which="both")
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=150)
