@@ -54,7 +54,7 @@ class ClassifyConfig(StrictModel):
         60 for the mean over sixty transforms, 1 for the view as it is.
     precision
         Of the network; the mean is taken in float32 always. ``auto`` is bfloat16 where this machine computes
-        faster in it, which moves an answer by 0.001 at most; float32 elsewhere.
+        faster in it, which moves an answer by less than 0.002; float32 elsewhere.
     unit_rows
         Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies.
     new_run

@@ -44,9 +44,10 @@ def map_chunks(
     threads = torch.get_num_threads()
     if min(threads, len(chunks)) < 2:
         return [work(chunk) for chunk in chunks]
-    results = list(_cores(threads, os.getpid()).map(work, chunks))
-    torch.set_num_threads(threads)  # the cores' own number is the default of threads yet to come, too
-    return results
+    try:
+        return list(_cores(threads, os.getpid()).map(work, chunks))
+    finally:
+        torch.set_num_threads(threads)  # the cores' own number is the default of threads yet to come, too
 
 
 @functools.lru_cache(maxsize=1)

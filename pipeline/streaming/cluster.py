@@ -122,11 +122,11 @@ def plan_resources(
     With GPUs there is a model actor a GPU, and the CPUs decode. Without, there is a model actor a node, its
     torch using every core, and the little that decoding needs is taken beside it.
 
-    The CPUs that actors reserve, all together, fit on the smallest node: a
-    run that loses nodes can then place every actor again on whichever is left. That includes decode actors
-    that had finished, for what they decoded is made again if it went with a node. Reservations only place
-    actors, they don't slow them. GPUs aren't shared: the actors of a lost one wait for a node in its place,
-    and if none comes the run stops for want of progress, to be continued by the same command.
+    The CPUs that actors reserve, all together, fit on the smallest node: a run that loses nodes can then
+    place every actor again on whichever is left. That includes decode actors that had finished, for what they
+    decoded is made again if it went with a node. Reservations only place actors, they don't slow them. GPUs
+    aren't shared: the actors of a lost one wait for a node in its place, and if none comes the run stops for
+    want of progress, to be continued by the same command.
 
     Raises
     ------

@@ -92,7 +92,7 @@ def predictor(
     """The function from regions to mean answer probabilities over 60 transforms, or of the view as it is."""
     if transforms == 60:
         return SharedAverage(network, dtype=dtype)
-    sampler = ViewpointSampler().to(network.last.weight.device)
+    sampler = ViewpointSampler().to(network.device)
     lowered = network.lowered(dtype)
 
     def once(regions: RegionBatch) -> Tensor:

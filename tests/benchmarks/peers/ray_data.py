@@ -6,6 +6,7 @@ python -m tests.benchmarks.peers.ray_data CUTOUTS OUT
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import Any
 
@@ -30,7 +31,7 @@ class Predictor:
     """Sixty forward passes."""
 
     def __init__(self) -> None:
-        torch.set_num_threads(torch.get_num_threads() if torch.get_num_threads() > 1 else 2)
+        torch.set_num_threads(os.cpu_count() or 1)  # Ray allows as many as CPUs are reserved, one
         self.network, _ = load_network(DEFAULT_WEIGHTS, load_tree())
         self.sampler = ViewpointSampler()
 
