@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
+from ray.data import Dataset
 
 from jobs.bench.survey import FRAME, write_galaxies
 from jobs.bench.timing import device, model_rate
@@ -20,7 +23,14 @@ from pipeline.averaging import Precision
 from pipeline.catalogue import LedgerEntry, Plan, PlannedShard, RunLayout, make_plan, read_ledger
 from pipeline.config import StrictModel
 from pipeline.network import DEFAULT_WEIGHTS
-from pipeline.streaming import StreamResources, StreamSettings, connect, plan_resources, stream_units
+from pipeline.streaming import (
+    StreamResources,
+    StreamSettings,
+    connect,
+    finished_units,
+    plan_resources,
+    unit_stream,
+)
 from pipeline.streaming.model import ANSWERED_COLUMNS, ModelActor
 from pipeline.survey import list_shards
 from pipeline.tree import GALAXY_ZOO_2, load_tree
@@ -32,7 +42,9 @@ class StreamBenchConfig(StrictModel):
     Attributes
     ----------
     galaxies
-        Numbers of galaxies; the stream runs once for each.
+        Numbers of galaxies.
+    repeats
+        Runs of each number; figures are their medians.
     side
         Width of the JPEG frames in pixels.
     model
@@ -42,12 +54,13 @@ class StreamBenchConfig(StrictModel):
     """
 
     galaxies: tuple[int, ...] = (1024,)
+    repeats: int = Field(default=1, gt=0)
     side: int = Field(default=FRAME, ge=64)
     model: Literal["network", "identity"] = "network"
     weights: str = DEFAULT_WEIGHTS
     transforms: Literal[60, 1] = 60
     precision: Precision = "bfloat16"
-    unit_rows: int = Field(default=64, gt=0, le=4096)
+    unit_rows: int = Field(default=256, gt=0, le=4096)
     decode_actors: int | None = Field(default=None, gt=0)
     model_actors: int | None = Field(default=None, gt=0)
     model_threads: int | None = Field(default=None, gt=0)
@@ -68,18 +81,13 @@ class IdentityModel:
 
 
 def run(config: StreamBenchConfig) -> None:
-    """Time the stream; with the network, beside the model alone, before and after it."""
-    alone = _model_alone(config)
+    """Time the stream; with the network, beside the model alone before and after each run."""
     started = time.perf_counter()
     connect()
     connected = time.perf_counter() - started
     resources = plan_resources(config.decode_actors, config.model_actors, config.model_threads)
     with tempfile.TemporaryDirectory() as folder:
-        runs = []
-        for number, count in enumerate(config.galaxies):
-            survey = write_galaxies(Path(folder) / f"cutouts-{number}", count, config.side)
-            runs.append(_stream(config, resources, survey, f"{folder}/out-{number}"))
-    alone = (alone + _model_alone(config)) / 2
+        runs = [_repeated(config, resources, Path(folder) / str(count), count) for count in config.galaxies]
     result: dict[str, Any] = {
         "model": config.model,
         "device": device(),
@@ -90,40 +98,70 @@ def run(config: StreamBenchConfig) -> None:
         "ray_start_seconds": round(connected, 2),
         "runs": runs,
     }
-    if config.model == "network":
-        rate = resources.model_actors * alone
-        result["model_alone_galaxies_per_second"] = round(rate, 2)
-        result["stream_to_model_alone_ratio"] = round(runs[-1]["galaxies_per_second"] / rate, 3)
     if len(runs) > 1:
         each = [1 / run["galaxies_per_second"] for run in runs]
         result["cost_each_last_to_first_ratio"] = round(each[-1] / each[0], 3)
     say(json.dumps(result, indent=1))
 
 
+def _repeated(
+    config: StreamBenchConfig, resources: StreamResources, folder: Path, count: int
+) -> dict[str, float]:
+    """Medians of the runs, and of the rate of each to that of the model alone around it."""
+    survey = write_galaxies(folder / "cutouts", count, config.side)
+    alone = [_model_alone(config, resources)]
+    found: list[dict[str, float]] = []
+    for repeat in range(config.repeats):
+        found.append(_stream(config, resources, survey, str(folder / f"out-{repeat}")))
+        alone.append(_model_alone(config, resources))
+        if config.model == "network":
+            around = (alone[-2] + alone[-1]) / 2
+            found[-1]["model_alone_galaxies_per_second"] = around
+            found[-1]["stream_to_model_alone_ratio"] = found[-1]["galaxies_per_second"] / around
+    return {"galaxies": count} | {
+        name: round(statistics.median(run[name] for run in found), 3) for name in found[0]
+    }
+
+
 def _stream(
     config: StreamBenchConfig, resources: StreamResources, survey: str, output: str
 ) -> dict[str, float]:
-    """One run: its rate once the first unit is done, and how busy each stage was from its start on."""
+    """One run: its rate once the first unit is done, and by Ray Data's statistics how busy the model was.
+
+    The model waits whenever its actors have no unit at hand, from its first unit to its last.
+    """
     tree = str(GALAXY_ZOO_2)
     plan = _plan(survey, config.unit_rows)
     layout = RunLayout(output, plan.run)
     settings = StreamSettings(config.weights, "0" * 64, tree, config.transforms, config.precision)
     model = IdentityModel if config.model == "identity" else ModelActor
     started = datetime.now(UTC)
-    for _ in stream_units(list(plan.units()), layout, settings, resources, model=model):
+    stream = unit_stream(list(plan.units()), layout, settings, resources, model=model)
+    for _ in finished_units(stream):
         pass
     entries = sorted(read_ledger(layout).values(), key=_finished)
     first, last = _finished(entries[0]), _finished(entries[-1])
-    # What the stages did before the first unit was done is start-up, but for the units in their hands.
     steady, span = entries[1:], (last - first).total_seconds()
-    busy = {stage: sum(entry.seconds[stage] for entry in steady) / span for stage in ("decode", "model")}
     return {
-        "galaxies": plan.rows,
-        "seconds_to_first_unit": round((first - started).total_seconds(), 2),
-        "galaxies_per_second": round(sum(entry.rows for entry in steady) / span, 2),
-        "decode_busy_ratio": round(busy["decode"] / resources.decode_actors, 3),
-        "model_busy_ratio": round(busy["model"] / resources.model_actors, 3),
+        "seconds_to_first_unit": (first - started).total_seconds(),
+        "galaxies_per_second": sum(entry.rows for entry in steady) / span,
+        "model_waiting_ratio": 1 - _busy(stream, model) / resources.model_actors,
     }
+
+
+def _busy(stream: Dataset, stage: type) -> float:
+    """Seconds of work a second of a stage's actors, together."""
+    for operator in _operators(stream.get_stats_summary()):
+        if stage.__name__ in operator.operator_name and operator.wall_time:
+            return float(operator.wall_time.sum / (operator.latest_end_time - operator.earliest_start_time))
+    raise RuntimeError(f"Ray Data has no statistics of {stage.__name__}")
+
+
+def _operators(summary: Any) -> Iterator[Any]:
+    """The statistics of a dataset's operators (Ray's `DatasetStatsSummary`), last first."""
+    yield from summary.operators_stats
+    for parent in summary.parents:
+        yield from _operators(parent)
 
 
 def _finished(entry: LedgerEntry) -> datetime:
@@ -138,7 +176,17 @@ def _plan(survey: str, unit_rows: int) -> Plan:
     return make_plan(shards, unit_rows, {})
 
 
-def _model_alone(config: StreamBenchConfig) -> float:
+def _model_alone(config: StreamBenchConfig, resources: StreamResources) -> float:
+    """Galaxies a second of as many model actors."""
     if config.model == "identity":
         return 0.0
-    return model_rate(config.weights, load_tree(), config.transforms, config.precision, config.model_threads)
+    rate = model_rate(
+        config.weights,
+        load_tree(),
+        config.transforms,
+        config.precision,
+        resources.model_threads,
+        count=config.unit_rows,
+        repeats=1,
+    )
+    return rate * resources.model_actors

@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.averaging import Precision
 from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import region_side
-from pipeline.network import RegionBatch, ViewpointNetwork, load_network, load_network_spec
+from pipeline.network import RegionBatch, ViewpointNetwork, load_network, load_network_spec, load_networks
 from pipeline.streaming.model import predictor
 from pipeline.tree import DecisionTree, load_tree
 
@@ -89,18 +89,30 @@ def network_of(path: str) -> ViewpointNetwork:
 
 
 def model_rate(
-    weights: str, tree: DecisionTree, transforms: int, precision: Precision, threads: int | None = None
+    weights: str,
+    tree: DecisionTree,
+    transforms: int,
+    precision: Precision,
+    threads: int | None = None,
+    count: int | None = None,
+    repeats: int = 5,
 ) -> float:
-    """Galaxies a second of one model actor's work on this machine, with nothing beside it: the best of 5."""
+    """Galaxies a second of one model actor's work on this machine, with nothing beside it; the median.
+
+    Parameters
+    ----------
+    count
+        Galaxies a call.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
-    network, _ = load_network(weights, tree)
-    predict = predictor(network.to(device()), transforms, getattr(torch, precision))
-    regions = galaxies(_ALONE[device()])
-    predict(regions)
-    best = min(seconds(lambda: predict(regions)) for _ in range(5))
+    networks = [network.to(device()) for network in load_networks(weights, tree)]
+    predict = predictor(networks, transforms, getattr(torch, precision))
+    regions = galaxies(count or _ALONE[device()])
+    predict(regions[:32])
+    each = statistics.median(seconds(lambda: predict(regions)) for _ in range(repeats))
     torch.set_num_threads(before)
-    return len(regions) / best
+    return len(regions) / each
 
 
 def galaxies(count: int) -> RegionBatch:

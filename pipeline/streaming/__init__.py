@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.streaming.cluster import StreamResources, connect, plan_resources
-    from pipeline.streaming.stream import StreamError, StreamSettings, UnitDone, stream_units
+    from pipeline.streaming.stream import (
+        StreamError,
+        StreamSettings,
+        UnitDone,
+        finished_units,
+        stream_units,
+        unit_stream,
+    )
 
 __all__ = [
     "StreamError",
@@ -15,8 +22,10 @@ __all__ = [
     "StreamSettings",
     "UnitDone",
     "connect",
+    "finished_units",
     "plan_resources",
     "stream_units",
+    "unit_stream",
 ]
 
 _HOMES = {
@@ -26,7 +35,9 @@ _HOMES = {
     "StreamError": "stream",
     "StreamSettings": "stream",
     "UnitDone": "stream",
+    "finished_units": "stream",
     "stream_units": "stream",
+    "unit_stream": "stream",
 }
 
 

@@ -19,7 +19,7 @@ from pipeline.errors import InputError
 from pipeline.faults import DRIVER_PID
 
 _UNBOUNDED = 1 << 50
-_IN_FLIGHT = {"cpu": 512 << 20, "gpu": 4 << 30}
+_IN_FLIGHT = {"cpu": 704 << 20, "gpu": 4 << 30}
 """Bytes that may wait for each model actor: seconds of its work."""
 _SINKS_A_GPU = 4
 """A sink waits for the store most of the time."""

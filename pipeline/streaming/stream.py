@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import ray
-from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
+from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionResources
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
@@ -45,6 +45,8 @@ class StreamSettings:
         60 or 1.
     precision
         ``float32`` or ``bfloat16``.
+    recentrings
+        See `Model`.
     """
 
     weights: str
@@ -52,6 +54,7 @@ class StreamSettings:
     tree: str
     transforms: int
     precision: str
+    recentrings: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,28 +73,31 @@ def stream_units(
     settings: StreamSettings,
     resources: StreamResources,
     limits: DecodeLimits | None = None,
-    model: type = ModelActor,
 ) -> Iterator[UnitDone]:
-    """Classify units, yielding each once its rows are durable; not in order.
+    """Classify units, yielding each once its rows are durable (see `unit_stream`, `finished_units`)."""
+    if units:
+        yield from finished_units(unit_stream(units, layout, settings, resources, limits))
 
-    Every block of the stream is one whole unit. Actors are restarted so many times, never for ever.
+
+def unit_stream(
+    units: Sequence[WorkUnit],
+    layout: RunLayout,
+    settings: StreamSettings,
+    resources: StreamResources,
+    limits: DecodeLimits | None = None,
+    model: type = ModelActor,
+) -> Dataset:
+    """Lay out the stream from units to `UnitDone` rows; nothing runs yet.
+
+    Every block is one whole unit. Actors are restarted so many times, never for ever.
 
     Parameters
     ----------
+    units
+        At least one.
     model
         The model stage, called as `ModelActor` is.
-
-    Raises
-    ------
-    StreamError
-        If actors keep dying, or nothing moves for a long time.
-    InputError
-        If a shard is gone.
-    RunError
-        If a store keeps failing.
     """
-    if not units:
-        return
     DataContext.get_current().execution_options.resource_limits = ExecutionResources(
         object_store_memory=resources.in_flight_bytes
     )
@@ -100,12 +106,12 @@ def stream_units(
         "batch_format": "pyarrow",
         "max_task_retries": _TASK_RETRIES,
     }
-    stream = (
+    return (
         ray.data.from_items([asdict(unit) for unit in units], override_num_blocks=len(units))
         .map_batches(
             DecodeActor,
             compute=ActorPoolStrategy(size=min(resources.decode_actors, len(units))),
-            fn_constructor_kwargs={"limits": limits},
+            fn_constructor_kwargs={"limits": limits, "recentrings": settings.recentrings},
             num_cpus=resources.decode_cpus,
             max_restarts=_DECODE_RESTARTS,
             **whole_units,
@@ -138,6 +144,20 @@ def stream_units(
             **whole_units,
         )
     )
+
+
+def finished_units(stream: Dataset) -> Iterator[UnitDone]:
+    """Run a stream of units, yielding each as it is done; not in order.
+
+    Raises
+    ------
+    StreamError
+        If actors keep dying, or nothing moves for a long time.
+    InputError
+        If a shard is gone.
+    RunError
+        If a store keeps failing.
+    """
     try:
         for row in stream.iter_rows():
             yield UnitDone(**row)
