@@ -193,6 +193,6 @@ def multiply_adds(spec: NetworkSpec, answers: int) -> dict[str, int]:
     distinct, every = len(distinct_transforms()), len(averaging_transforms())
     first, *others = spec.dense_multiply_adds(answers)
     return {
-        "convolutions": distinct * VIEWPOINTS * sum(spec.convolution_multiply_adds),
+        "convolutions": distinct * VIEWPOINTS * spec.viewpoint_multiply_adds,
         "dense": distinct * first + every * sum(others),
     }

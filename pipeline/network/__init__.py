@@ -1,6 +1,24 @@
 """The viewpoint network: layers, output layer, sampling of viewpoints, specifications and weight files."""
 
-from pipeline.network.checkpoint import DEFAULT_WEIGHTS, Card, check_weights, load_network, save_network
+from pipeline.network.checkpoint import (
+    DEFAULT_WEIGHTS,
+    Card,
+    check_weights,
+    load_network,
+    read_card,
+    read_weights,
+    save_network,
+    write_card,
+)
+from pipeline.network.ensemble import (
+    ENSEMBLE_SUFFIX,
+    Ensemble,
+    Model,
+    by_recentring,
+    check_model,
+    load_networks,
+    save_ensemble,
+)
 from pipeline.network.layers import Dense
 from pipeline.network.output import TreeOutput
 from pipeline.network.sampling import RegionBatch, ViewpointSampler
@@ -9,15 +27,25 @@ from pipeline.network.viewpoint_network import ViewpointNetwork
 
 __all__ = [
     "DEFAULT_WEIGHTS",
+    "ENSEMBLE_SUFFIX",
     "Card",
     "Dense",
+    "Ensemble",
+    "Model",
     "NetworkSpec",
     "RegionBatch",
     "TreeOutput",
     "ViewpointNetwork",
     "ViewpointSampler",
+    "by_recentring",
+    "check_model",
     "check_weights",
     "load_network",
     "load_network_spec",
+    "load_networks",
+    "read_card",
+    "read_weights",
+    "save_ensemble",
     "save_network",
+    "write_card",
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from pipeline import storage
 from pipeline.config import CONFIGS, StrictModel, validate
@@ -21,6 +22,9 @@ from pipeline.tree import DecisionTree
 
 DEFAULT_WEIGHTS = str(CONFIGS / "weights" / "compact.safetensors")
 """The weights that come with the project."""
+
+
+Document = TypeVar("Document", bound=StrictModel)
 
 
 class Card(StrictModel):
@@ -76,10 +80,14 @@ def save_network(
         }
     )
     storage.write_bytes(weights, data)
-    storage.write_bytes(
-        card_uri(weights), (json.dumps(complete.model_dump(mode="json"), indent=1) + "\n").encode()
-    )
+    write_card(weights, complete)
     return complete
+
+
+def write_card(weights: str, card: Card) -> None:
+    """Write the card of a weight file."""
+    text = json.dumps(card.model_dump(mode="json"), indent=1) + "\n"
+    storage.write_bytes(card_uri(weights), text.encode())
 
 
 def read_card(weights: str) -> Card:
@@ -90,14 +98,24 @@ def read_card(weights: str) -> Card:
     InputError
         If it is absent or not a card.
     """
-    uri = card_uri(weights)
+    return read_json(Card, card_uri(weights), "a weight file's card")
+
+
+def read_json(model: type[Document], uri: str, what: str) -> Document:
+    """A JSON file as the model of what it is.
+
+    Raises
+    ------
+    InputError
+        If it is absent or something else.
+    """
     try:
         values = json.loads(storage.read_bytes(uri))
     except ValueError as error:
-        raise InputError(f"{uri} is not a weight file's card: {error}; fetch it again") from error
+        raise InputError(f"{uri} is not {what}: {error}; fetch it again") from error
     if not isinstance(values, dict):
-        raise InputError(f"{uri} is not a weight file's card: it holds {type(values).__name__}")
-    return validate(Card, values, uri)
+        raise InputError(f"{uri} is not {what}: it holds {type(values).__name__}")
+    return validate(model, values, uri)
 
 
 def check_weights(weights: str, tree: DecisionTree) -> Card:
@@ -108,7 +126,9 @@ def check_weights(weights: str, tree: DecisionTree) -> Card:
     InputError
         If a file is absent, damaged, not what its card says, or answers another tree.
     """
-    return _read_checked(weights, tree)[1]
+    card = _read_checked(weights)[1]
+    _check_tree(weights, card, tree)
+    return card
 
 
 def load_network(weights: str, tree: DecisionTree) -> tuple[ViewpointNetwork, Card]:
@@ -126,17 +146,33 @@ def load_network(weights: str, tree: DecisionTree) -> tuple[ViewpointNetwork, Ca
     InputError
         As `check_weights`, or if the file doesn't hold the card's network.
     """
-    data, card = _read_checked(weights, tree)
+    tensors, card = read_weights(weights)
+    _check_tree(weights, card, tree)
     network = ViewpointNetwork(card.network, tree)
     try:
-        network.load_state_dict(load_tensors(data))
-    except (SafetensorError, RuntimeError) as error:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{weights} doesn't hold network {card.network.name!r}: {reason}") from error
     return network.eval().requires_grad_(False), card
 
 
-def _read_checked(weights: str, tree: DecisionTree) -> tuple[bytes, Card]:
+def read_weights(weights: str) -> tuple[dict[str, Tensor], Card]:
+    """The tensors of a weight file, as they are stored, and its card.
+
+    Raises
+    ------
+    InputError
+        If a file is absent, damaged, or not what its card says.
+    """
+    data, card = _read_checked(weights)
+    try:
+        return load_tensors(data), card
+    except SafetensorError as error:
+        raise InputError(f"{weights} doesn't hold network {card.network.name!r}: {error}") from error
+
+
+def _read_checked(weights: str) -> tuple[bytes, Card]:
     card = read_card(weights)
     data = storage.read_bytes(weights)
     found = hashlib.sha256(data).hexdigest()
@@ -145,9 +181,12 @@ def _read_checked(weights: str, tree: DecisionTree) -> tuple[bytes, Card]:
             f"{weights} has sha256 {found[:12]}…, its card says {card.sha256[:12]}…; "
             "the file is damaged or belongs to another card: fetch both again"
         )
+    return data, card
+
+
+def _check_tree(weights: str, card: Card, tree: DecisionTree) -> None:
     if card.columns != tree.columns:
         raise InputError(
             f"{weights} answers tree {card.tree!r} ({len(card.columns)} answers), not {tree.name!r} "
             f"({tree.answer_count}); name the tree that it was trained for"
         )
-    return data, card

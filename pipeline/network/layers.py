@@ -81,6 +81,7 @@ class Dense(nn.Module):
     def __init__(self, spec: DenseSpec, features: int) -> None:
         super().__init__()
         self.maxout = spec.activation == "maxout"
+        self.rms_cap = spec.rms_cap
         self.dropout = nn.Dropout(spec.dropout)
         self.linear = nn.Linear(features, spec.units * (2 if self.maxout else 1))
         nn.init.normal_(self.linear.weight, std=spec.weight_std)

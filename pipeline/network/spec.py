@@ -30,13 +30,20 @@ class ConvolutionSpec(StrictModel):
 
 
 class DenseSpec(StrictModel):
-    """A dense layer with dropout on its input; `units` counts what comes out, after maxout."""
+    """A dense layer with dropout on its input; `units` counts what comes out, after maxout.
+
+    Attributes
+    ----------
+    rms_cap
+        Largest root mean square of a unit's incoming weights, to which training scales it down now and then.
+    """
 
     units: int = Field(gt=0)
     activation: Literal["maxout", "relu"] = "maxout"
     dropout: float = Field(default=0.5, ge=0, lt=1)
     weight_std: float = Field(default=0.001, gt=0)
     bias: float = 0.01
+    rms_cap: float | None = Field(default=None, gt=0)
 
 
 class OutputSpec(StrictModel):
@@ -47,11 +54,33 @@ class OutputSpec(StrictModel):
     bias: float = 0.1
 
 
+class Recentring(StrictModel):
+    """The network sees each galaxy shifted and zoomed to what is measured of it (see `images.recentre`).
+
+    Attributes
+    ----------
+    threshold
+        Of detection, in standard deviations of the background.
+    """
+
+    threshold: float = Field(gt=0)
+
+
 class NetworkSpec(StrictModel):
-    """A viewpoint network: convolutions on each viewpoint, dense layers on all sixteen together."""
+    """A viewpoint network: convolutions on each viewpoint, dense layers on all sixteen together.
+
+    Attributes
+    ----------
+    recentring
+        How galaxies are centred and scaled before; as their frames are if None.
+    viewpoint_dense
+        A layer on each viewpoint's features by itself, with the same weights for all.
+    """
 
     name: str
+    recentring: Recentring | None = None
     convolutions: tuple[ConvolutionSpec, ...] = Field(min_length=1)
+    viewpoint_dense: DenseSpec | None = None
     dense: tuple[DenseSpec, ...] = Field(min_length=1)
     output: OutputSpec = OutputSpec()
 
@@ -79,6 +108,13 @@ class NetworkSpec(StrictModel):
             channels, size = layer.filters, next_size
         return counts
 
+    @property
+    def viewpoint_multiply_adds(self) -> int:
+        """Multiply-adds of all that is done to one viewpoint by itself."""
+        shared = self.viewpoint_dense
+        width = 0 if shared is None else shared.units * (2 if shared.activation == "maxout" else 1)
+        return sum(self.convolution_multiply_adds) + self.convolution_features * width
+
     def dense_multiply_adds(self, answers: int) -> list[int]:
         """Multiply-adds of each dense layer on one galaxy, the last one's included."""
         counts, features = [], self.features
@@ -88,9 +124,14 @@ class NetworkSpec(StrictModel):
         return [*counts, features * answers]
 
     @property
-    def viewpoint_features(self) -> int:
+    def convolution_features(self) -> int:
         """Features that the convolutions give for one viewpoint."""
         return self.convolutions[-1].filters * self.map_sizes()[-1] ** 2
+
+    @property
+    def viewpoint_features(self) -> int:
+        """Features of one viewpoint that the dense layers get."""
+        return self.convolution_features if self.viewpoint_dense is None else self.viewpoint_dense.units
 
     @property
     def features(self) -> int:

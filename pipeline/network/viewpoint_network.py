@@ -43,6 +43,8 @@ class ViewpointNetwork(nn.Module):
             convolutions.append(UntiedConvolution(layer, channels, size))
             channels, size = layer.filters, next_size
         self.convolutions = nn.Sequential(*convolutions)
+        shared = spec.viewpoint_dense
+        self.viewpoint_dense = None if shared is None else Dense(shared, spec.convolution_features)
         features = spec.features
         dense = []
         for dense_layer in spec.dense:
@@ -89,8 +91,18 @@ class ViewpointNetwork(nn.Module):
         in_cache = flat.device.type == "cpu" and not torch.is_grad_enabled()
         pieces = flat.split(_VIEWPOINTS_IN_CACHE) if in_cache else (flat,)
         maps: Tensor = torch.cat([self.convolutions(piece).flatten(1) for piece in pieces])
+        if self.viewpoint_dense is not None:
+            maps = self.viewpoint_dense(maps)
         features: Tensor = maps.unflatten(0, viewpoints.shape[:-3])
         return features
+
+    @torch.no_grad()
+    def cap_norms(self) -> None:
+        """Scale down the weights of dense units whose root mean square passes their layer's `rms_cap`."""
+        for layer in self.dense_layers:
+            if layer.rms_cap is not None:
+                rms = layer.linear.weight.square().mean(dim=1, keepdim=True).sqrt()
+                layer.linear.weight.mul_((layer.rms_cap / rms).clamp(max=1.0))
 
     def raw(self, features: Tensor) -> Tensor:
         """Map features of all viewpoints (…, 16, features) to raw answers (…, answers)."""

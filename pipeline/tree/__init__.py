@@ -1,6 +1,6 @@
 """The decision tree of a citizen-science project: questions, answers and gating, loaded from a file."""
 
-from pipeline.tree.decision_tree import Answer, DecisionTree, MorphologyClass, Question
+from pipeline.tree.decision_tree import Answer, DecisionTree, MorphologyClass, Question, joined
 from pipeline.tree.load import GALAXY_ZOO_2, load_tree
 from pipeline.tree.reading import Step, agreement, morphology_class, most_probable_path
 
@@ -12,6 +12,7 @@ __all__ = [
     "Question",
     "Step",
     "agreement",
+    "joined",
     "load_tree",
     "morphology_class",
     "most_probable_path",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 
@@ -167,7 +167,7 @@ class DecisionTree:
         found += [
             f"question {key!r} can't be reached from the first question {keys[0]!r}"
             for key in keys[1:]
-            if not self._incoming[key]
+            if not self._incoming[key] and not self._by_key[key].always_asked
         ]
         cyclic = set(keys) - set(self._topological_order)
         while after := {k for k in cyclic if cyclic.isdisjoint(a.next for a in self._by_key[k].answers)}:
@@ -186,3 +186,15 @@ class DecisionTree:
             for answer in sorted(named.answers - set(self.columns))
         ]
         return found
+
+
+def joined(*trees: DecisionTree) -> DecisionTree:
+    """One tree of the questions of several, each of whose first question is always asked.
+
+    So galaxies of several projects train one network, each where it has votes.
+    """
+    first, *others = trees
+    questions = [*first.questions]
+    for tree in others:
+        questions += [replace(tree.questions[0], always_asked=True), *tree.questions[1:]]
+    return DecisionTree("+".join(tree.name for tree in trees), tuple(questions), first.classes)

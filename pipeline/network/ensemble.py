@@ -1,0 +1,126 @@
+"""What classifies: one weight file, or an ensemble of several."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline import storage
+from pipeline.config import StrictModel
+from pipeline.errors import InputError
+from pipeline.network.checkpoint import Card, check_weights, load_network, read_json
+from pipeline.network.viewpoint_network import ViewpointNetwork
+from pipeline.tree import DecisionTree
+
+ENSEMBLE_SUFFIX = ".ensemble.json"
+
+
+class Ensemble(StrictModel):
+    """Weight files whose answers are averaged: ``NAME.ensemble.json`` beside them.
+
+    Attributes
+    ----------
+    members
+        File name of each member's weights and their sha256.
+    """
+
+    name: str
+    members: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of the networks that a weights URI names.
+
+    Attributes
+    ----------
+    name
+        Of the network or the ensemble.
+    sha256
+        Of the weight file, or of all of an ensemble's.
+    cards
+        Of each network.
+    """
+
+    name: str
+    sha256: str
+    cards: tuple[Card, ...]
+
+    @property
+    def recentrings(self) -> tuple[float, ...]:
+        """Thresholds of the ways in which networks want galaxies recentred, each once."""
+        wanted = {card.network.recentring for card in self.cards}
+        return tuple(sorted(recentring.threshold for recentring in wanted if recentring is not None))
+
+    @property
+    def not_good_for(self) -> tuple[str, ...]:
+        """Known limits of any of the networks, each once."""
+        return tuple(dict.fromkeys(limit for card in self.cards for limit in card.not_good_for))
+
+
+def check_model(weights: str, tree: DecisionTree) -> Model:
+    """What a weights URI names, once every file is found to be what its card says and to answer `tree`.
+
+    Parameters
+    ----------
+    weights
+        URI of a .safetensors file, or of an ensemble.
+
+    Raises
+    ------
+    InputError
+        If a file is absent, damaged, not what its card or the ensemble says, or answers another tree.
+    """
+    if not weights.endswith(ENSEMBLE_SUFFIX):
+        card = check_weights(weights, tree)
+        return Model(card.network.name, card.sha256, (card,))
+    ensemble = _read(weights)
+    cards = [check_weights(uri, tree) for uri in _members(weights, ensemble)]
+    for (file, expected), card in zip(ensemble.members.items(), cards, strict=True):
+        if card.sha256 != expected:
+            raise InputError(
+                f"{weights}: member {file} has sha256 {card.sha256[:12]}…, expected {expected[:12]}…; "
+                "it was trained anew: make the ensemble again"
+            )
+    digest = hashlib.sha256("".join(sorted(card.sha256 for card in cards)).encode()).hexdigest()
+    return Model(ensemble.name, digest, tuple(cards))
+
+
+def load_networks(weights: str, tree: DecisionTree) -> list[ViewpointNetwork]:
+    """The networks that a weights URI names, for evaluation, in float32.
+
+    Raises
+    ------
+    InputError
+        As `load_network`, or if the ensemble can't be read.
+    """
+    files = _members(weights, _read(weights)) if weights.endswith(ENSEMBLE_SUFFIX) else [weights]
+    return [load_network(file, tree)[0] for file in files]
+
+
+def by_recentring(networks: Sequence[ViewpointNetwork]) -> dict[float | None, list[ViewpointNetwork]]:
+    """Networks that see galaxies in the same frame, by the threshold of its recentring."""
+    groups: dict[float | None, list[ViewpointNetwork]] = {}
+    for network in networks:
+        recentring = network.spec.recentring
+        groups.setdefault(None if recentring is None else recentring.threshold, []).append(network)
+    return groups
+
+
+def save_ensemble(uri: str, ensemble: Ensemble) -> None:
+    """Write an ensemble."""
+    storage.write_bytes(uri, (json.dumps(ensemble.model_dump(), indent=1) + "\n").encode())
+
+
+def _read(uri: str) -> Ensemble:
+    ensemble = read_json(Ensemble, uri, "an ensemble")
+    if not ensemble.members:
+        raise InputError(f"{uri} has no members; expected at least one weight file")
+    return ensemble
+
+
+def _members(uri: str, ensemble: Ensemble) -> list[str]:
+    folder = uri.rpartition("/")[0]
+    return [storage.join(folder, file) for file in ensemble.members]

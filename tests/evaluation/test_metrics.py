@@ -1,0 +1,37 @@
+"""Scores, against values by hand and scipy's bootstrap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap
+
+from pipeline.evaluation import rmse, rmse_interval
+
+
+def test_the_score_by_hand() -> None:
+    assert rmse([[0.0, 1.0], [0.5, 0.5]], [[0.0, 0.0], [0.5, 0.1]]) == pytest.approx(np.sqrt(1.16 / 4))
+    assert rmse([[0.0, 1.0], [0.5, 0.5]], [[0.0, np.nan], [0.5, 0.1]]) == pytest.approx(np.sqrt(0.16 / 3))
+
+
+def test_the_interval_is_scipy_s() -> None:
+    random = np.random.default_rng(1)
+    votes, predicted = random.random((2, 120, 37))
+    predicted[:20] = votes[:20]  # galaxies differ in how well they are answered
+    low, high = rmse_interval(predicted, votes)
+
+    def score(rows: np.ndarray) -> float:
+        return rmse(predicted[rows.astype(int)], votes[rows.astype(int)])
+
+    theirs = bootstrap(
+        (np.arange(120),), score, vectorized=False, n_resamples=2000, method="percentile", rng=2
+    ).confidence_interval
+    assert low < rmse(predicted, votes) < high
+    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.1 * (high - low))
+    assert rmse_interval(predicted, votes) == (low, high)
+
+
+def test_votes_that_are_missing_do_not_widen_the_interval() -> None:
+    votes = np.zeros((50, 4))
+    votes[:, 2:] = np.nan
+    assert rmse_interval(np.full((50, 4), 0.1), votes) == pytest.approx((0.1, 0.1))
