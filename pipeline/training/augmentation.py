@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from pydantic import Field
@@ -45,15 +46,30 @@ class Augmentation(StrictModel):
         return reach(1 / self.zoom, self.translation)
 
 
-def draw_maps(augmentation: Augmentation, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw `n` random affine maps.
+@dataclass(frozen=True)
+class Draws:
+    """Random perturbations of some views.
 
-    Returns
-    -------
+    Attributes
+    ----------
     linear : Tensor, shape (n, 1, 2, 2), float64
+        Linear part of each affine map.
     shift : Tensor, shape (n, 1, 2), float64
-        Frame pixels.
+        In frame pixels.
+    color : Tensor, shape (n, 3), float32
+        What is added to R, G and B.
     """
+
+    linear: Tensor
+    shift: Tensor
+    color: Tensor
+
+    def __getitem__(self, rows: slice | Tensor) -> Draws:
+        return Draws(self.linear[rows], self.shift[rows], self.color[rows])
+
+
+def draw(augmentation: Augmentation, n: int, generator: torch.Generator) -> Draws:
+    """Draw `n` perturbations."""
     uniform = torch.rand(n, 5, generator=generator, dtype=torch.float64)
     angle = uniform[:, 0] * (2 * math.pi if augmentation.rotate else 0.0)
     zoom = torch.exp((2 * uniform[:, 1] - 1) * math.log(augmentation.zoom))
@@ -61,21 +77,17 @@ def draw_maps(augmentation: Augmentation, n: int, generator: torch.Generator) ->
     cos, sin = angle.cos(), angle.sin()
     linear = torch.stack([sign * cos, -sin, sign * sin, cos], dim=1).reshape(n, 2, 2) / zoom[:, None, None]
     shift = (2 * uniform[:, 3:] - 1) * augmentation.translation
-    return linear[:, None], shift[:, None]
+    alpha = torch.randn(n, 1, generator=generator) * augmentation.brightness
+    return Draws(linear[:, None], shift[:, None], alpha * torch.tensor(_BRIGHTNESS_DIRECTION))
 
 
-def perturbed_viewpoints(
-    sampler: ViewpointSampler, regions: RegionBatch, augmentation: Augmentation, generator: torch.Generator
-) -> Tensor:
-    """One randomly perturbed set of viewpoints a galaxy.
+def perturbed_viewpoints(sampler: ViewpointSampler, regions: RegionBatch, draws: Draws) -> Tensor:
+    """One perturbed set of viewpoints a galaxy.
 
     Returns
     -------
     Tensor, shape (n, 16, 3, 45, 45), float32 in [0, 1]
     """
-    n, device = len(regions), regions.pixels.device
-    linear, shift = draw_maps(augmentation, n, generator)
-    crops = sampler.crops(regions, linear.to(device), shift.to(device))[:, 0]
-    alpha = torch.randn(n, 1, generator=generator) * augmentation.brightness
-    step = alpha * torch.tensor(_BRIGHTNESS_DIRECTION)
-    return sampler.viewpoints((crops + step.to(device)[:, :, None, None, None]).clamp_(0, 1))
+    device = regions.pixels.device
+    crops = sampler.crops(regions, draws.linear.to(device), draws.shift.to(device))[:, 0]
+    return sampler.viewpoints((crops + draws.color.to(device)[:, :, None, None, None]).clamp_(0, 1))

@@ -2,43 +2,117 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.config import StrictModel
 from pipeline.training.augmentation import Augmentation
 
 
-class Recipe(StrictModel):
-    """AdamW on one cycle of learning rate and beta1, with an exponential moving average of the weights.
+class Steps(StrictModel):
+    """A learning rate that falls in steps.
 
     Attributes
     ----------
-    epochs
-        How often each galaxy is shown.
-    learning_rate
-        The highest of the cycle.
+    rates
+        Pairs of examples seen and the learning rate from there on; the first is from 0.
+    """
+
+    kind: Literal["steps"] = "steps"
+    rates: tuple[tuple[int, float], ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Steps:
+        starts = [start for start, _ in self.rates]
+        if starts[0] != 0 or starts != sorted(set(starts)):
+            raise ValueError(f"rates start at {starts} examples; expected 0 and then ever more")
+        return self
+
+    def at(self, seen: int, examples: int) -> float:
+        """The learning rate once `seen` of all `examples` have been shown."""
+        return next(rate for start, rate in reversed(self.rates) if start <= seen)
+
+
+class OneCycle(StrictModel):
+    """Half a cosine up from `highest`/25 to `highest`, and half a cosine down to next to nothing.
+
+    Attributes
+    ----------
+    warm_up
+        Share of the examples on the way up.
+
+    References
+    ----------
+    Smith & Topin 2018, arXiv:1708.07120; without `warm_up`, Loshchilov & Hutter 2017, arXiv:1608.03983.
+    """
+
+    kind: Literal["one_cycle"] = "one_cycle"
+    highest: float = Field(gt=0)
+    warm_up: float = Field(default=0.3, ge=0, lt=1)
+
+    def at(self, seen: int, examples: int) -> float:
+        """The learning rate once `seen` of all `examples` have been shown."""
+        share = min(seen / examples, 1.0)
+        if share < self.warm_up:
+            low, done = self.highest / 25, share / self.warm_up
+            return low + (self.highest - low) * (1 - math.cos(math.pi * done)) / 2
+        done = (share - self.warm_up) / (1 - self.warm_up)
+        return self.highest * max((1 + math.cos(math.pi * done)) / 2, 1e-6)
+
+
+class Nesterov(StrictModel):
+    """Gradient descent with Nesterov's momentum: v ← μv − ηg, w ← w + μv − ηg."""
+
+    kind: Literal["nesterov"] = "nesterov"
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+
+
+class AdamW(StrictModel):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+
+    kind: Literal["adamw"] = "adamw"
+    weight_decay: float = Field(default=0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+class Recipe(StrictModel):
+    """All that decides what training makes of a network and its galaxies.
+
+    Attributes
+    ----------
+    examples
+        How many are shown in all, in whole batches; a pass over the galaxies may end within one.
+    batch_size
+        Examples a step, over all workers.
     clipped_examples
         For so many examples at the start, the loss is taken on raw values clipped to [0, 1] instead of
         on the output layer's probabilities, which revives questions that have no gradient
         (Dieleman, Willett & Dambre 2015, section 7.5).
     average_decay
-        Decay per step of the moving average, which is what gets saved; 0 for none.
+        Decay per step of the moving average of the weights, which is what gets saved; 0 for none.
     precision
         Data type of convolutions and products; weights and loss stay in float32.
     held_out
         Share of the label file's rows, the last ones, that are never trained on.
+    trunk_rate
+        What the learning rate of all layers but the last is multiplied by; 0 leaves them as they are.
     """
 
     name: str
     seed: int = 0
-    epochs: int = Field(gt=0)
+    examples: int = Field(gt=0)
     batch_size: int = Field(default=50, gt=0)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
+    optimizer: Annotated[AdamW | Nesterov, Field(discriminator="kind")] = AdamW()
+    schedule: Annotated[OneCycle | Steps, Field(discriminator="kind")] = OneCycle(highest=2e-3)
     clipped_examples: int = Field(default=0, ge=0)
-    average_decay: float = Field(default=0.99, ge=0, lt=1)
+    average_decay: float = Field(default=0.0, ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     held_out: float = Field(default=0.2, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
+    trunk_rate: float = Field(default=1.0, ge=0)
+
+    def learning_rate(self, seen: int) -> float:
+        """The learning rate once so many examples have been shown."""
+        return self.schedule.at(seen, self.examples)

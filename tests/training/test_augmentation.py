@@ -13,7 +13,7 @@ from pipeline.config import load_config
 from pipeline.errors import InputError
 from pipeline.geometry import IDENTITY, crop_maps
 from pipeline.network import RegionBatch, ViewpointSampler
-from pipeline.training.augmentation import Augmentation, draw_maps, perturbed_viewpoints
+from pipeline.training.augmentation import Augmentation, draw, perturbed_viewpoints
 
 DRAWS = 20_000
 FAR = 1.95 / math.sqrt(DRAWS)
@@ -23,7 +23,9 @@ STILL = Augmentation(rotate=False, translation=0, zoom=1, mirror=False, brightne
 
 
 def drawn(augmentation: Augmentation, n: int = DRAWS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    linear, shift = draw_maps(augmentation, n, torch.Generator().manual_seed(5))
+    draws = draw(augmentation, n, torch.Generator().manual_seed(5))
+    linear, shift = draws.linear, draws.shift
+    assert draws.color.shape == (n, 3)
     assert linear.shape == (n, 1, 2, 2)
     assert shift.shape == (n, 1, 2)
     assert linear.dtype == shift.dtype == torch.float64
@@ -93,7 +95,7 @@ def frames(n: int, value: float | None = None) -> RegionBatch:
 def test_brightness_moves_all_pixels_along_one_direction_of_colour() -> None:
     bright = STILL.model_copy(update={"brightness": 0.5})
     n, sampler, generator = 60, ViewpointSampler(), torch.Generator().manual_seed(1)
-    views = perturbed_viewpoints(sampler, frames(n, 0.5), bright, generator)
+    views = perturbed_viewpoints(sampler, frames(n, 0.5), draw(bright, n, generator))
     assert views.shape == (n, 16, 3, 45, 45)
     assert views.dtype == torch.float32
     step = views - 0.5
@@ -110,9 +112,8 @@ def test_brightness_moves_all_pixels_along_one_direction_of_colour() -> None:
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_brightness_is_clipped(value: float) -> None:
     strong = STILL.model_copy(update={"brightness": 20.0})
-    views = perturbed_viewpoints(
-        ViewpointSampler(), frames(20, value), strong, torch.Generator().manual_seed(1)
-    )
+    draws = draw(strong, 20, torch.Generator().manual_seed(1))
+    views = perturbed_viewpoints(ViewpointSampler(), frames(20, value), draws)
     assert float(views.min()) >= 0
     assert float(views.max()) <= 1
     assert 0.2 < float((views == value).float().mean()) < 0.8
@@ -120,18 +121,22 @@ def test_brightness_is_clipped(value: float) -> None:
 
 def test_without_perturbation_the_views_are_those_of_the_identity() -> None:
     regions, sampler = frames(2), ViewpointSampler()
-    views = perturbed_viewpoints(sampler, regions, STILL, torch.Generator())
+    views = perturbed_viewpoints(sampler, regions, draw(STILL, 2, torch.Generator()))
     torch.testing.assert_close(views, sampler(regions, [IDENTITY])[:, 0])
 
 
 def test_each_galaxy_and_each_showing_is_perturbed_anew() -> None:
     regions, sampler, generator = frames(1), ViewpointSampler(), torch.Generator().manual_seed(1)
     twice = RegionBatch(*(t.repeat(2, *[1] * (t.ndim - 1)) for t in vars(regions).values()))
-    shown = [perturbed_viewpoints(sampler, twice, Augmentation(), generator) for _ in range(2)]
+    shown = [perturbed_viewpoints(sampler, twice, draw(Augmentation(), 2, generator)) for _ in range(2)]
     assert not torch.allclose(shown[0][0], shown[0][1], atol=1e-3)
     assert not torch.allclose(shown[0][0], shown[1][0], atol=1e-3)
-    again = perturbed_viewpoints(sampler, twice, Augmentation(), torch.Generator().manual_seed(1))
+    draws = draw(Augmentation(), 2, torch.Generator().manual_seed(1))
+    again = perturbed_viewpoints(sampler, twice, draws)
     assert torch.equal(again, shown[0])
+    # Galaxies of some rows are shown as they would be among all.
+    second = RegionBatch(regions.pixels, regions.center, regions.scale)
+    assert torch.equal(perturbed_viewpoints(sampler, second, draws[torch.tensor([1])]), shown[0][1:])
 
 
 @pytest.mark.parametrize("wrong", ["zoom=0.9", "translation=-1", "brightness=-1", "shear=1"])

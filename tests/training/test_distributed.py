@@ -1,0 +1,55 @@
+"""Several workers on Ray: the same weights as one, however they get their galaxies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipeline.tree import DecisionTree
+from tests.command import tuningfork
+from tests.training.small import log_of, write_training
+
+
+def weights_of(output: Path) -> torch.Tensor:
+    """All that the last checkpoint holds of the network; the weight file is rounded to 16 bits."""
+    newest = max((output / "small.run" / "checkpoints").iterdir(), key=lambda path: path.name)
+    tensors = load_file(newest)
+    return torch.cat([tensors[name].flatten() for name in sorted(tensors) if name.startswith("network.")])
+
+
+@pytest.fixture(scope="module")
+def one(tree: DecisionTree, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+    """Words of the command line, and what one worker made by them: twenty steps without dropout."""
+    folder = tmp_path_factory.mktemp("one")
+    words = write_training(folder, tree, examples=160, augmentation={}, average_decay=0.9)
+    done = tuningfork(*words, f"output={folder}/out", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return words, folder / "out"
+
+
+@pytest.mark.parametrize("cached", ["true", "false"])
+def test_two_workers_give_the_weights_of_one(
+    cached: str, one: tuple[list[str], Path], tmp_path: Path
+) -> None:
+    """Perturbed alike; the images come from memory or anew in each pass."""
+    words, expected = one
+    output = tmp_path / "two"
+    done = tuningfork(*words, f"output={output}", "workers=2", f"cached={cached}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ("decoded once" if cached == "true" else "decoded anew") in done.stdout
+    torch.testing.assert_close(weights_of(output), weights_of(expected), rtol=1e-3, atol=1e-5)
+    for first, second in zip(log_of(expected), log_of(output), strict=True):
+        assert second["seen"] == first["seen"]
+        assert second["loss"] == pytest.approx(first["loss"], rel=1e-4)
+    assert second["rmse"] == pytest.approx(first["rmse"], rel=1e-4)
+
+
+def test_more_workers_than_there_is_room_for_are_refused(tree: DecisionTree, tmp_path: Path) -> None:
+    words = write_training(tmp_path, tree)
+    done = tuningfork(*words, f"output={tmp_path}/out", "workers=1000", cwd=tmp_path)
+    assert done.returncode == 2
+    (message,) = done.stderr.strip().splitlines()
+    assert "workers is 1000, and the cluster has 0 GPUs" in message
