@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: help install classify test lint format bench soak s3-up s3-down lock clean
+.PHONY: help install classify train-demo weights test lint format bench soak s3-up s3-down lock clean
 
 help:
 	@echo "make classify   the main job: galaxies of the Hubble deep field -> out/hubble"
+	@echo "make train-demo two workers learn the answers of make classify"
+	@echo "make weights DATA=DIR   the weights that come with the project, anew (see jobs/weights.py)"
 	@echo "make test       the tests"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      benchmarks: a table and a roofline picture in out/bench"
@@ -30,6 +32,15 @@ classify: $(READY)
 	$(BIN)/tuningfork ingest hubble output=out/hubble/cutouts
 	$(BIN)/tuningfork classify --config configs/jobs/hubble.yaml
 
+train-demo: classify
+	mkdir -p out/demo
+	test -f out/demo/answers.csv || $(BIN)/tuningfork export out/hubble/catalogue out/demo/answers.csv --format csv
+	$(BIN)/python -m jobs.demo out/hubble/cutouts out/demo/answers.csv out/demo/galaxies
+	$(BIN)/tuningfork train --config configs/jobs/train_demo.yaml
+
+weights: $(READY)
+	$(BIN)/python -m jobs.weights $(DATA) out/weights
+
 test: $(READY)
 	$(BIN)/pytest
 
@@ -46,6 +57,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.table out/bench
 	$(BIN)/python -m tests.benchmarks.peers
 	$(BIN)/python -m tests.benchmarks.protocol_price
+	$(BIN)/python -m tests.benchmarks.training_scaling
 
 # The long forms: many kills and examples where `make test` has a few.
 soak: $(READY)

@@ -32,7 +32,7 @@ from pipeline.catalogue import (
 )
 from pipeline.config import StrictModel, dump_config
 from pipeline.faults import crash_point
-from pipeline.network import DEFAULT_WEIGHTS, Card, check_weights
+from pipeline.network import DEFAULT_WEIGHTS, Model, check_model
 from pipeline.survey import duplicate_rows, list_shards, read_ids
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
@@ -49,7 +49,7 @@ class ClassifyConfig(StrictModel):
     title
         Heads the report.
     weights, tree
-        The network's weight file, and the decision tree that it answers.
+        A network's weight file or an ensemble (``NAME.ensemble.json``), and the decision tree it answers.
     transforms
         60 for the mean over sixty transforms, 1 for the view as it is.
     precision
@@ -96,8 +96,8 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     precision = fastest_precision() if config.precision == "auto" else config.precision
     config = config.model_copy(update=places | {"precision": precision})
     tree = load_tree(config.tree)
-    card = check_weights(config.weights, tree)
-    plan = _plan(config, tree, card)
+    model = check_model(config.weights, tree)
+    plan = _plan(config, tree, model)
     if dry_run:
         _estimate(config, tree, plan)
         return
@@ -108,7 +108,7 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
         )
         say(f"Run {done.run} is complete: {_counts(summary)}. Nothing to do.")
         if not storage.exists(report_uri(config.output)):
-            _report(config, tree, card, summary)
+            _report(config, tree, model, summary)
     else:
         with hold_lease(config.output, plan.run, last_epoch(config.output)) as lease:
             plan = adopt_plan(
@@ -116,16 +116,16 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
             )
             layout = RunLayout(config.output, plan.run)
             storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(config).encode())
-            summary = _classify(config, tree, card, plan, layout, lease)
+            summary = _classify(config, tree, model, plan, layout, lease)
             lease.confirm()
-            _report(config, tree, card, summary)
+            _report(config, tree, model, summary)
             storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
         say(f"Run {plan.run}: {_counts(summary)} in {summary.seconds:,.0f} s")
     say(f"Catalogue: {catalogue_uri(config.output)}")
     say(f"Report:    {report_uri(config.output)}")
 
 
-def _plan(config: ClassifyConfig, tree: DecisionTree, card: Card) -> Plan:
+def _plan(config: ClassifyConfig, tree: DecisionTree, model: Model) -> Plan:
     shards = list_shards(config.input)
     duplicates = duplicate_rows(list(storage.read_ahead(lambda shard: read_ids(shard.uri), shards)))
     planned = [
@@ -133,7 +133,7 @@ def _plan(config: ClassifyConfig, tree: DecisionTree, card: Card) -> Plan:
         for shard, rows in zip(shards, duplicates, strict=True)
     ]
     settings = {
-        "weights": card.sha256,
+        "weights": model.sha256,
         "tree": tree_digest(tree),
         "transforms": str(config.transforms),
         "precision": config.precision,
@@ -168,7 +168,7 @@ def _amount(hours: float) -> str:
 
 
 def _classify(
-    config: ClassifyConfig, tree: DecisionTree, card: Card, plan: Plan, layout: RunLayout, lease: Lease
+    config: ClassifyConfig, tree: DecisionTree, model: Model, plan: Plan, layout: RunLayout, lease: Lease
 ) -> RunSummary:
     started = time.monotonic()
     done = read_ledger(layout)
@@ -176,7 +176,7 @@ def _classify(
     if done:
         say(f"Run {plan.run} continues: {len(done):,} of {plan.unit_count:,} units are done")
     if pending:
-        _stream(config, card, pending, plan, layout, lease)
+        _stream(config, model, pending, plan, layout, lease)
     ledger = read_ledger(layout) if pending else done
     crash_point("after_ledger")
     summary = summarize(plan, ledger, time.monotonic() - started, resumed=bool(done))
@@ -186,7 +186,7 @@ def _classify(
 
 
 def _stream(
-    config: ClassifyConfig, card: Card, pending: list[WorkUnit], plan: Plan, layout: RunLayout, lease: Lease
+    config: ClassifyConfig, model: Model, pending: list[WorkUnit], plan: Plan, layout: RunLayout, lease: Lease
 ) -> None:
     # Ray takes seconds to load: only a run that has work pays for it.
     from pipeline.streaming import StreamSettings, connect, plan_resources, stream_units
@@ -195,7 +195,14 @@ def _stream(
     say(f"Starting Ray for {rows:,} galaxies in {len(pending):,} units …")
     connect()
     resources = plan_resources(config.decode_actors, config.model_actors, config.model_threads)
-    settings = StreamSettings(config.weights, card.sha256, config.tree, config.transforms, config.precision)
+    settings = StreamSettings(
+        config.weights,
+        model.sha256,
+        config.tree,
+        config.transforms,
+        config.precision,
+        model.recentrings,
+    )
     with progress("Classifying", plan.rows, done=plan.rows - rows) as advance:
         for unit in stream_units(pending, layout, settings, resources):
             lease.check()
@@ -214,14 +221,14 @@ def _is_finished(output: str, plan: Plan) -> bool:
     return storage.exists(RunLayout(output, plan.run).summary) and is_committed(output, plan)
 
 
-def _report(config: ClassifyConfig, tree: DecisionTree, card: Card, summary: RunSummary) -> None:
+def _report(config: ClassifyConfig, tree: DecisionTree, model: Model, summary: RunSummary) -> None:
     from jobs.report import write_report
 
     write_report(
         config.output,
         config.input,
         tree,
-        card,
+        model,
         config.title,
         config.transforms,
         summary,

@@ -113,15 +113,19 @@ def _tell(result: IngestResult) -> None:
 
 @app.command()
 def train(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Train a network on labelled galaxies in the Galaxy Challenge's layout.
+    """Train a network, or an ensemble, on labelled galaxies; run again, it continues.
 
-    `tuningfork train data=DIR output=URI [recipe=FILE] [network=FILE]`
+    `tuningfork train data=DIR output=URI [recipe=FILE] [network=FILE | ensemble=FILE] [workers=N]`
 
-    DIR holds `training_solutions_rev1.csv` and `images_training_rev1/<GalaxyID>.jpg`. Writes the weights with
-    a card that tells the recipe and the score on the galaxies held out.
+    DIR holds a label table and images: by default those of the Galaxy Challenge,
+    `training_solutions_rev1.csv` and `images_training_rev1/<GalaxyID>.jpg`. Writes the weights with a card
+    that tells the recipe and the score on the galaxies held out, and checkpoints and logs beside them. The
+    file of `--config` may be a recipe, too.
     """
     from jobs import train as job
 
+    if config is not None and job.is_recipe(config):
+        words, config = [f"recipe={config}", *(words or ())], None
     job.run(_configure(job.TrainConfig, config, words, print_config))
 
 
@@ -205,6 +209,14 @@ def bench_stream(words: Words = None, config: ConfigFile = None, print_config: P
     from jobs.bench import stream as job
 
     job.run(_configure(job.StreamBenchConfig, config, words, print_config))
+
+
+@bench.command("training")
+def bench_training(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+    """Training steps on this device, augmentation included; needs no Ray."""
+    from jobs.bench import training as job
+
+    job.run(_configure(job.TrainingBenchConfig, config, words, print_config))
 
 
 @bench.command("ensemble")

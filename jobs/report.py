@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.catalogue import RunSummary, catalogue_dataset, catalogue_uri, report_uri
-from pipeline.network import Card
+from pipeline.network import Model
 from pipeline.report import RunCounts, RunFacts, read_catalogue, render_report
 from pipeline.survey import CUTOUT_SCHEMA, read_field, read_rows
 from pipeline.survey.shards import group_ranges
@@ -24,7 +24,7 @@ def write_report(
     output: str,
     survey: str,
     tree: DecisionTree,
-    card: Card,
+    model: Model,
     title: str,
     transforms: int,
     summary: RunSummary,
@@ -44,14 +44,14 @@ def write_report(
         title=title,
         run=summary.run,
         input=survey,
-        weights=card.sha256,
-        network=card.network.name,
+        weights=model.sha256,
+        network=model.name,
         transforms=transforms,
         counts=RunCounts(summary.classified, summary.quarantined),
         seconds=0.0 if summary.resumed else summary.seconds,
         started=summary.started,
         versions={library: version(library) for library in _LIBRARIES},
-        limits=card.not_good_for,
+        limits=model.not_good_for,
     )
     page = render_report(tree, counts, shown, _cutouts(shown), facts, read_field(survey))
     storage.write_bytes(report_uri(output), page.encode())

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "network": {"tree", "geometry"},
     "images": {"geometry"},
     "averaging": {"network", "geometry"},
-    "survey": {"images"},
+    "survey": {"images", "geometry"},
     "catalogue": {"tree"},
     "evaluation": {"tree"},
     "streaming": FLOOR_1 | FLOOR_2 | FLOOR_3,

@@ -51,6 +51,7 @@ def _answer(
     start: int,
     stop: int,
     duplicates: list[int],
+    recentrings: list[float],
     seconds: float,
     memory: int,
 ) -> None:
@@ -62,7 +63,7 @@ def _answer(
         connection.send_bytes(pack({"kind": "begin", **known_facts(cutout, row)}))
         try:
             with memory_limit(memory), time_limit(seconds):
-                decoded = decode_row(cutout, row, row in repeated, read.problems.get(offset))
+                decoded = decode_row(cutout, row, row in repeated, read.problems.get(offset), recentrings)
         except MemoryError:
             # What is left of a process whose memory ran out is not to be trusted with another row.
             connection.send_bytes(pack({"kind": "out_of_memory"}))

@@ -29,10 +29,15 @@ DECODED_SCHEMA = pa.schema(
         ("center_x", pa.float64()),
         ("center_y", pa.float64()),
         ("scale", pa.float64()),
+        ("recentred", pa.list_(pa.list_(pa.float64()))),
         ("decode_seconds", pa.float64()),
     ]
 )
-"""One row a galaxy; either `reason` is null or `pixels` is (raw RGB of side × side)."""
+"""One row a galaxy; either `reason` is null or `pixels` is (raw RGB of side × side).
+
+``center_x, center_y, scale`` are of the galaxy's frame, ``recentred`` of each recentred one
+(see `cut_frames`).
+"""
 
 
 def unit_of(batch: pa.Table) -> WorkUnit:
@@ -53,21 +58,28 @@ class DecodeActor:
     ----------
     limits
         What decoding a row may take.
+    recentrings
+        See `Model`.
     isolated
         Whether to decode in a child process; by default as said above.
     """
 
-    def __init__(self, limits: DecodeLimits | None = None, isolated: bool | None = None) -> None:
-        self._limits = limits or DecodeLimits()
+    def __init__(
+        self,
+        limits: DecodeLimits | None = None,
+        isolated: bool | None = None,
+        recentrings: tuple[float, ...] = (),
+    ) -> None:
+        self._limits, self._recentrings = limits or DecodeLimits(), recentrings
         self._isolated = _was_restarted() if isolated is None else isolated
-        self._decoder = IsolatedDecoder(self._limits)
+        self._decoder = IsolatedDecoder(self._limits, recentrings)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Read and decode one unit."""
         unit = unit_of(batch)
         if not self._isolated:
             try:
-                return decode_unit(unit, self._limits)
+                return decode_unit(unit, self._limits, self._recentrings)
             except MemoryError:
                 pass  # one row's fault or the unit's: decoded apart, that shows
         started = time.perf_counter()
@@ -83,7 +95,9 @@ def _was_restarted() -> bool:
     return context.get_actor_id() is not None and bool(context.was_current_actor_reconstructed)
 
 
-def decode_unit(unit: WorkUnit, limits: DecodeLimits | None = None) -> pa.Table:
+def decode_unit(
+    unit: WorkUnit, limits: DecodeLimits | None = None, recentrings: tuple[float, ...] = ()
+) -> pa.Table:
     """Read and decode a unit in this process; whatever is wrong with a row stays with that row.
 
     A row that passes the time limit ends the process by SIGALRM.
@@ -104,7 +118,8 @@ def decode_unit(unit: WorkUnit, limits: DecodeLimits | None = None) -> pa.Table:
         for offset, cutout in enumerate(read.table.to_pylist()):
             row = unit.start + offset
             with time_limit(limits.row_seconds):
-                rows.append(decode_row(cutout, row, row in duplicates, read.problems.get(offset)))
+                problem = read.problems.get(offset)
+                rows.append(decode_row(cutout, row, row in duplicates, problem, recentrings))
     return _table(unit, rows, started)
 
 

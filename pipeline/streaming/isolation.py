@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -103,8 +103,8 @@ def _unreadable(row: int, death: ChildDied) -> dict[str, Any]:
 class IsolatedDecoder:
     """Decodes units in a child process, which is kept for the next unit and replaced when it dies."""
 
-    def __init__(self, limits: DecodeLimits) -> None:
-        self._limits = limits
+    def __init__(self, limits: DecodeLimits, recentrings: Sequence[float] = ()) -> None:
+        self._limits, self._recentrings = limits, list(recentrings)
         self._child: _Child | None = None
         self._timeouts = 0
 
@@ -136,6 +136,7 @@ class IsolatedDecoder:
             "start": start,
             "stop": stop,
             "duplicates": [row for row in unit.duplicates if start <= row < stop],
+            "recentrings": self._recentrings,
             "seconds": seconds,
             "memory": self._limits.memory_bytes,
         }

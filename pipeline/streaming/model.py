@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pipeline.averaging import SharedAverage, map_chunks, naive_average
 from pipeline.geometry import IDENTITY
-from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, load_network
+from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, by_recentring, load_networks
 from pipeline.tree import load_tree
 
 _GALAXIES_AT_ONCE = 16
@@ -44,9 +44,12 @@ class ModelActor:
         # Ray's shared memory is read-only, and nothing here writes to it.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        network, _ = load_network(weights, load_tree(tree))
-        self._answers = network.tree.answer_count
-        self._predict = predictor(network.to(self._device), transforms, getattr(torch, precision))
+        networks = [network.to(self._device) for network in load_networks(weights, load_tree(tree))]
+        self._answers, self._count = networks[0].tree.answer_count, len(networks)
+        self._groups = {
+            threshold: (len(alike), predictor(alike, transforms, getattr(torch, precision)))
+            for threshold, alike in by_recentring(networks).items()
+        }
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Classify the good rows of one unit."""
@@ -64,13 +67,27 @@ class ModelActor:
         return answered.append_column("probabilities", pa.FixedSizeListArray.from_arrays(flat, self._answers))
 
     def _classify(self, batch: pa.Table, rows: NDArray[np.int64], side: int) -> NDArray[np.float32]:
-        center = np.stack([batch["center_x"].to_numpy(), batch["center_y"].to_numpy()], axis=1)
-        regions = RegionBatch(
-            torch.from_numpy(images_of(batch["pixels"], rows, side)),
-            torch.from_numpy(center[rows]),
-            torch.from_numpy(batch["scale"].to_numpy()[rows]),
+        pixels = torch.from_numpy(images_of(batch["pixels"], rows, side))
+        total = torch.zeros(len(rows), self._answers)
+        for frames, (count, predict) in zip(self._frames(batch, rows), self._groups.values(), strict=True):
+            regions = RegionBatch(pixels, torch.from_numpy(frames[:, :2]), torch.from_numpy(frames[:, 2]))
+            total += count / self._count * predict(regions).cpu()
+        return total.numpy()
+
+    def _frames(self, batch: pa.Table, rows: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+        """Centre and scale, (n, 3), of some rows for each group of networks."""
+        plain = np.stack([batch[name].to_numpy()[rows] for name in ("center_x", "center_y", "scale")], axis=1)
+        recentred = (
+            [batch["recentred"][int(row)].as_py() for row in rows]
+            if any(limit is not None for limit in self._groups)
+            else []
         )
-        return self._predict(regions).cpu().numpy()
+        thresholds = sorted(threshold for threshold in self._groups if threshold is not None)
+        for threshold in self._groups:
+            if threshold is None:
+                yield plain
+            else:
+                yield np.array([frames[thresholds.index(threshold)] for frames in recentred])
 
 
 def images_of(pixels: pa.ChunkedArray, rows: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
@@ -87,15 +104,20 @@ def images_of(pixels: pa.ChunkedArray, rows: NDArray[np.int64], side: int) -> ND
 
 
 def predictor(
-    network: ViewpointNetwork, transforms: int, dtype: torch.dtype
+    networks: Sequence[ViewpointNetwork], transforms: int, dtype: torch.dtype
 ) -> Callable[[RegionBatch], Tensor]:
-    """The function from regions to mean answer probabilities over 60 transforms, or of the view as it is."""
+    """The function from regions to mean answer probabilities.
+
+    The mean is over networks, and over 60 transforms or of the view as it is.
+    """
     if transforms == 60:
-        return SharedAverage(network, dtype=dtype)
-    sampler = ViewpointSampler().to(network.device)
-    lowered = network.lowered(dtype)
+        return SharedAverage(*networks, dtype=dtype)
+    device = networks[0].device
+    sampler = ViewpointSampler().to(device)
+    lowered = [network.lowered(dtype) for network in networks]
 
     def once(regions: RegionBatch) -> Tensor:
-        return naive_average(lowered, sampler, regions, (IDENTITY,))
+        each = [naive_average(network, sampler, regions, (IDENTITY,)) for network in lowered]
+        return torch.stack(each).mean(0)
 
-    return lambda regions: torch.cat(map_chunks(once, regions, _GALAXIES_AT_ONCE, network.device))
+    return lambda regions: torch.cat(map_chunks(once, regions, _GALAXIES_AT_ONCE, device))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import StorageTrouble
 from pipeline.geometry import averaging_transforms, reach
-from pipeline.images import ImageError, Region, cut_region, decode_image
+from pipeline.images import ImageError, Region, decode_image
 from pipeline.streaming.faults import inject
+from pipeline.survey.recentre import cut_frames
 from pipeline.survey.shards import SalvagedRows, salvage_rows
 
 _REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
@@ -43,7 +44,11 @@ def known_facts(cutout: Mapping[str, Any], row: int) -> dict[str, Any]:
 
 
 def decode_row(
-    cutout: Mapping[str, Any], row: int, duplicate: bool, problem: tuple[str, str] | None
+    cutout: Mapping[str, Any],
+    row: int,
+    duplicate: bool,
+    problem: tuple[str, str] | None,
+    recentrings: Sequence[float] = (),
 ) -> dict[str, Any]:
     """A row of `DECODED_SCHEMA`, less what is its unit's; whatever is wrong becomes ``reason, message``.
 
@@ -57,6 +62,8 @@ def decode_row(
         Whether the object_id stands in an earlier row.
     problem
         Reason and message if the row is bad as read.
+    recentrings
+        See `Model`.
 
     Raises
     ------
@@ -68,7 +75,7 @@ def decode_row(
         if problem:
             raise ImageError(*problem)
         _check_identity(cutout, duplicate)
-        region = _region(cutout)
+        region, recentred = _frames(cutout, recentrings)
     except ImageError as error:
         return known | {"reason": error.reason, "message": error.message}
     except MemoryError:
@@ -82,6 +89,7 @@ def decode_row(
         "center_x": region.center[0],
         "center_y": region.center[1],
         "scale": region.scale,
+        "recentred": recentred,
     }
 
 
@@ -111,7 +119,9 @@ def _number(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
 
 
-def _region(cutout: Mapping[str, Any]) -> Region:
+def _frames(
+    cutout: Mapping[str, Any], recentrings: Sequence[float]
+) -> tuple[Region, list[tuple[float, float, float]]]:
     if cutout["image"] is None:
         raise ImageError("empty", "the image is null")
     x, y = cutout["center_x"], cutout["center_y"]
@@ -119,9 +129,5 @@ def _region(cutout: Mapping[str, Any]) -> Region:
         missing, there = ("center_x", "center_y") if x is None else ("center_y", "center_x")
         raise ImageError("bad_center", f"{missing} is null and {there} isn't; expected both or neither")
     inject(cutout["image"])
-    return cut_region(
-        decode_image(cutout["image"]),
-        _REACH,
-        center=None if x is None or y is None else (x, y),
-        frame_pixels=cutout["frame_pixels"],
-    )
+    center = None if x is None or y is None else (x, y)
+    return cut_frames(decode_image(cutout["image"]), _REACH, center, cutout["frame_pixels"], recentrings)

@@ -11,8 +11,7 @@ from deltalake import write_deltalake
 
 from jobs import report
 from pipeline.catalogue import RunSummary
-from pipeline.network import DEFAULT_WEIGHTS
-from pipeline.network.checkpoint import read_card
+from pipeline.network import DEFAULT_WEIGHTS, check_model
 from pipeline.survey import CUTOUT_SCHEMA
 from tests.report.samples import TREE, catalogue, cutouts, parse, random_probabilities
 
@@ -40,8 +39,8 @@ def test_the_page_of_a_large_catalogue_counts_all_of_it(
         resumed=False,
         started="2031-05-09T14:03:00+00:00",
     )
-    card = read_card(str(DEFAULT_WEIGHTS))
-    report.write_report(str(tmp_path), str(survey), TREE, card, "Large", 60, summary, 30)
+    model = check_model(DEFAULT_WEIGHTS, TREE)
+    report.write_report(str(tmp_path), str(survey), TREE, model, "Large", 60, summary, 30)
     html = (tmp_path / "report.html").read_text()
     page = parse(html)
     assert "700 galaxies have a predicted morphology" in html

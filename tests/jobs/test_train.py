@@ -1,64 +1,51 @@
-"""The verb train on a handful of galaxies: what it holds out, cuts out and scores."""
+"""The verb train on a handful of galaxies: what it holds out and scores, and what it refuses."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from PIL import Image
+import yaml
 
 from jobs import train
-from pipeline.averaging import naive_average
-from pipeline.geometry import averaging_transforms, reach
-from pipeline.network import RegionBatch
-from pipeline.network.checkpoint import read_card
-from pipeline.training.dataset import IMAGES_FOLDER, LABELS_FILE
+from jobs.cli import main
+from pipeline.errors import InputError
+from pipeline.network import check_model, load_network, read_card
+from pipeline.training import Cut, evaluate, load_galaxies, read_labels
+from pipeline.training.labels import LABELS_FILE
 from pipeline.tree import DecisionTree
-
-NETWORK = """
-name: tiny
-convolutions: [{filters: 4, kernel: 6, pool: 4}, {filters: 6, kernel: 3, pool: 4}]
-dense: [{units: 8}]
-"""
-RECIPE = """
-name: one epoch
-epochs: 1
-held_out: 0.3
-augmentation: {rotate: false, translation: 0, zoom: 1, mirror: false, brightness: 0}
-"""
+from tests.training.small import SPEC, write_training
 
 
 @pytest.fixture
 def config(tmp_path: Path, tree: DecisionTree) -> train.TrainConfig:
-    """Nine galaxies, of which 0.3 are 2.7."""
-    random = np.random.default_rng(0)
-    votes = pd.DataFrame(random.random((9, tree.answer_count)).round(6), columns=list(tree.class_columns))
-    votes.insert(0, "GalaxyID", range(100, 109))
-    votes.to_csv(tmp_path / LABELS_FILE, index=False)
-    (tmp_path / IMAGES_FOLDER).mkdir()
-    for galaxy in votes["GalaxyID"]:
-        pixels = random.integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / IMAGES_FOLDER / f"{galaxy}.jpg")
-    (tmp_path / "network.yaml").write_text(NETWORK)
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    return train.TrainConfig(
-        data=str(tmp_path),
-        output=str(tmp_path / "weights"),
-        network=str(tmp_path / "network.yaml"),
-        recipe=str(tmp_path / "recipe.yaml"),
-    )
+    """Twenty-four galaxies, of which six are held out."""
+    words = write_training(tmp_path, tree, examples=32)[1:]
+    values = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
+    return train.TrainConfig.model_validate(values | {"output": str(tmp_path / "weights")})
 
 
-def test_a_part_of_a_row_is_trained_on(config: train.TrainConfig) -> None:
+def changed(config: train.TrainConfig, **changes: object) -> train.TrainConfig:
+    return config.model_copy(update=changes)
+
+
+def test_it_trains_scores_and_says_when_there_is_nothing_to_do(
+    config: train.TrainConfig, tree: DecisionTree, capsys: pytest.CaptureFixture[str]
+) -> None:
     train.run(config)
-    card = read_card(f"{config.output}/tiny.safetensors")
-    assert card.data["galaxies"] == 7
-    assert card.score["held_out_galaxies"] == [107, 108]
-    assert all(isinstance(card.score[name], float) for name in ("rmse_60_transforms", "rmse_single"))
+    weights = f"{config.output}/small.safetensors"
+    network, card = load_network(weights, tree)
+    assert card.data["galaxies"] == 18
+    assert card.score["held_out_galaxies"] == [str(galaxy) for galaxy in range(118, 124)]
+    held_out = load_galaxies(read_labels(config.data, tree)[18:], Cut(300.0))
+    assert card.score["rmse_single"] == round(evaluate(network, held_out)["rmse"], 4)
+    assert "is complete" not in capsys.readouterr().out
+    before = Path(weights).read_bytes()
+    train.run(config)
+    assert "is complete: RMSE 0." in capsys.readouterr().out
+    assert Path(weights).read_bytes() == before
 
 
 @pytest.mark.parametrize(("galaxies", "share", "held_out"), [(61_578, 0.1, 6157), (500, 0.2, 100), (3, 0, 0)])
@@ -68,36 +55,108 @@ def test_the_last_tenth_of_the_challenge_is_that_of_the_paper(
     assert train.held_out_count(galaxies, share) == held_out
 
 
-def test_regions_reach_as_far_as_the_score_looks(
-    config: train.TrainConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever the augmentation, the sixty transforms zoom out by 1.2."""
-    asked: list[float] = []
-    load = train.load_galaxies
-
-    def noted(folder: str, tree: DecisionTree, reach: float) -> Any:
-        asked.append(reach)
-        return load(folder, tree, reach)
-
-    monkeypatch.setattr(train, "load_galaxies", noted)
+def test_weights_that_were_trained_otherwise_are_kept(config: train.TrainConfig) -> None:
     train.run(config)
-    assert asked == [reach(min(transform.zoom for transform in averaging_transforms()))]
+    with pytest.raises(InputError, match="exists already, trained otherwise; name another output"):
+        train.run(changed(config, seed=1))
 
 
-def test_galaxies_are_scored_a_few_at_a_time(
-    config: train.TrainConfig, monkeypatch: pytest.MonkeyPatch
+def test_fine_tuning_starts_where_the_weights_are(config: train.TrainConfig, tree: DecisionTree) -> None:
+    train.run(config)
+    start = f"{config.output}/small.safetensors"
+    train.run(changed(config, output=f"{config.output}-2", init=start, examples=8))
+    card = read_card(f"{config.output}-2/small.safetensors")
+    assert card.recipe["initial_weights"] == read_card(start).sha256
+    cold = changed(config, output=f"{config.output}-3", examples=8)
+    train.run(cold)
+    warm_rmse, cold_rmse = (
+        read_card(f"{config.output}-{n}/small.safetensors").score["rmse_single"] for n in (2, 3)
+    )
+    assert warm_rmse != cold_rmse
+
+
+def test_an_ensemble_trains_what_is_missing(
+    config: train.TrainConfig,
+    tree: DecisionTree,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    scores: list[object] = []
-    for at_once, sizes in ((64, [2]), (1, [1, 1])):
-        seen: list[int] = []
+    monkeypatch.setattr(train, "CONFIGS", tmp_path)
+    (tmp_path / "networks").mkdir()
+    for name in ("a", "b"):
+        spec = SPEC.model_copy(update={"name": name})
+        (tmp_path / "networks" / f"{name}.yaml").write_text(yaml.safe_dump(spec.model_dump(mode="json")))
+    members = [{"network": "a"}, {"network": "b", "seed": 4}]
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump({"name": "two", "members": members}))
+    train.run(changed(config, network=str(tmp_path / "networks" / "a.yaml")))
+    capsys.readouterr()
+    train.run(changed(config, ensemble=str(tmp_path / "two.yaml")))
+    said = capsys.readouterr().out
+    assert "a.safetensors is complete" in said
+    model = check_model(f"{config.output}/two.ensemble.json", tree)
+    assert [card.network.name for card in model.cards] == ["a", "b"]
+    assert [card.recipe["seed"] for card in model.cards] == [0, 4]
 
-        def noted(network: Any, sampler: Any, regions: RegionBatch, transforms: Any) -> torch.Tensor:
-            seen.append(len(regions))  # noqa: B023
-            return naive_average(network, sampler, regions, transforms)
 
-        monkeypatch.setattr(train, "naive_average", noted)
-        monkeypatch.setattr(train, "_SCORED_AT_ONCE", at_once)
-        train.run(config.model_copy(update={"output": f"{config.output}-{at_once}"}))
-        assert seen == sizes
-        scores.append(read_card(f"{config.output}-{at_once}/tiny.safetensors").score["rmse_single"])
-    assert scores[0] == scores[1]
+def test_the_configuration_file_may_be_a_recipe(
+    config: train.TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.is_recipe(config.recipe)
+    words = [f"data={config.data}", f"output={config.output}", f"network={config.network}", "--print-config"]
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--config", config.recipe, *words])
+    assert stop.value.code == 0
+    assert yaml.safe_load(capsys.readouterr().out)["recipe"] == config.recipe
+
+
+def refused(config: train.TrainConfig, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line by which the command line refuses a training, and that nothing was written."""
+    given = config.model_dump(mode="json", exclude_none=True, exclude={"not_good_for"})
+    with pytest.raises(SystemExit) as stop:
+        main(["train", *(f"{key}={value}" for key, value in given.items())])
+    said = capsys.readouterr()
+    assert stop.value.code == 2
+    assert said.out == ""
+    assert not Path(config.output).exists()
+    (line,) = said.err.strip().splitlines()
+    return line
+
+
+def test_bad_input_is_one_line_before_anything_starts(
+    config: train.TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = changed(config, workers=2)
+    labels = Path(config.data) / LABELS_FILE
+    good = pd.read_csv(labels)
+    good.drop(columns="Class4.2").to_csv(labels, index=False)
+    assert "lacks 1 of 38 columns, first 'Class4.2'" in refused(config, capsys)
+    contradicting = good.copy()
+    contradicting.loc[3, "Class1.1"] = 0.0
+    contradicting.loc[3, "Class1.2"] = np.float64(0.2)
+    contradicting.to_csv(labels, index=False)
+    assert "the answers to 'smooth_or_featured' of galaxy 103 sum to" in refused(config, capsys)
+    good.to_csv(labels, index=False)
+    image = Path(config.data) / "images" / "107.png"
+    content = image.read_bytes()
+    image.unlink()
+    assert "1 of 24 labelled galaxies have no image, first 107" in refused(config, capsys)
+    image.write_bytes(content)
+    recipe = Path(config.recipe)
+    recipe.write_text(recipe.read_text().replace("batch_size", "batchsize"))
+    assert "batchsize" in refused(config, capsys)
+    recipe.write_text(recipe.read_text().replace("batchsize", "batch_size"))
+    assert "there are no galaxies to train on" in refused(changed(config, held_out=24), capsys)
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    assert "broken.json" in refused(changed(config, init=str(tmp_path / "broken.safetensors")), capsys)
+
+
+def test_a_run_whose_checkpoints_are_all_corrupt_is_refused(
+    config: train.TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train.run(config)
+    (Path(config.output) / "small.safetensors").unlink()
+    for path in (Path(config.output) / "small.run" / "checkpoints").iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="is not a whole checkpoint, and neither is an older one"):
+        train.run(config)

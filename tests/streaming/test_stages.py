@@ -15,14 +15,19 @@ from PIL import Image
 
 from pipeline.averaging import naive_average
 from pipeline.catalogue import RunLayout, WorkUnit, read_ledger
+from pipeline.errors import InputError
 from pipeline.geometry import IDENTITY, Transform, averaging_transforms
 from pipeline.network import (
     Card,
+    Ensemble,
     NetworkSpec,
     RegionBatch,
     ViewpointNetwork,
     ViewpointSampler,
+    check_model,
     load_network,
+    load_networks,
+    save_ensemble,
     save_network,
 )
 from pipeline.streaming.decode import DECODED_SCHEMA, DecodeActor, decode_unit, unit_of
@@ -131,6 +136,59 @@ def test_the_model_stage_is_the_mean_of_single_passes(shard: str, weights: str, 
         expected = naive_average(network, ViewpointSampler(), batch, views)[0].numpy()
         assert expected.std() > 0.05
         assert np.abs(np.array(answer) - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("transforms", [60, 1])
+def test_an_ensemble_is_the_mean_of_its_networks_each_in_its_own_frame(
+    shard: str, weights: str, transforms: int, tmp_path: Path
+) -> None:
+    """Of two networks that see frames as they are, and two that see them recentred in different ways."""
+    members = {}
+    for seed, threshold in enumerate((None, None, 2.0, 0.5)):
+        recentring = None if threshold is None else {"threshold": threshold}
+        spec = NetworkSpec.model_validate(SPEC.model_dump() | {"recentring": recentring, "name": f"n{seed}"})
+        torch.manual_seed(seed)
+        network = ViewpointNetwork(spec, TREE)
+        card = Card(network=spec, tree=TREE.name, columns=TREE.columns)
+        saved = save_network(network, str(tmp_path / f"n{seed}.safetensors"), card, torch.float32)
+        members[f"n{seed}.safetensors"] = saved.sha256
+    uri = str(tmp_path / "four.ensemble.json")
+    save_ensemble(uri, Ensemble(name="four", members=members))
+    model = check_model(uri, TREE)
+    assert (model.name, model.recentrings) == ("four", (0.5, 2.0))
+    unit = WorkUnit(0, shard, 0, 10)
+    isolated = DecodeActor(isolated=True, recentrings=model.recentrings)
+    decoded = isolated(pa.Table.from_pylist([asdict(unit)]))
+    own = decode_unit(unit, recentrings=model.recentrings)
+    assert decoded.drop(["decode_seconds"]) == own.drop(["decode_seconds"])
+    together = ModelActor(uri, str(GALAXY_ZOO_2), transforms, "float32", 1)(decoded)
+    views: tuple[Transform, ...] = averaging_transforms() if transforms == 60 else (IDENTITY,)
+    networks = load_networks(uri, TREE)
+    for row, answer in zip(decoded.to_pylist(), together["probabilities"].to_pylist(), strict=True):
+        if row["reason"] is not None:
+            continue
+        plain = (row["center_x"], row["center_y"], row["scale"])
+        frames = [plain, plain, row["recentred"][1], row["recentred"][0]]
+        pixels = np.frombuffer(row["pixels"], np.uint8).reshape(1, row["side"], row["side"], 3).copy()
+        each = []
+        for network, (x, y, scale) in zip(networks, frames, strict=True):
+            batch = RegionBatch(
+                torch.from_numpy(pixels),
+                torch.tensor([[x, y]], dtype=torch.float64),
+                torch.tensor([scale], dtype=torch.float64),
+            )
+            each.append(naive_average(network, ViewpointSampler(), batch, views)[0].numpy())
+        assert np.abs(np.array(answer) - np.mean(each, axis=0)).max() < 1e-5
+
+
+def test_an_ensemble_whose_member_was_trained_anew_is_refused(weights: str, tmp_path: Path) -> None:
+    uri = str(tmp_path / "one.ensemble.json")
+    save_ensemble(uri, Ensemble(name="one", members={"tiny.safetensors": "f" * 64}))
+    with pytest.raises(InputError, match=r"member tiny\.safetensors has sha256 .* expected ffffffffffff…"):
+        check_model(uri, TREE)
+    Path(uri).write_text("[]")
+    with pytest.raises(InputError, match="is not an ensemble: it holds list"):
+        check_model(uri, TREE)
 
 
 def test_the_sink_balances_its_books(shard: str, weights: str, tmp_path: Path) -> None:

@@ -1,0 +1,226 @@
+"""The weights that come with the project, from galaxies labelled in several ways: ``make weights DATA=DIR``.
+
+DIR holds the folders ``galaxy_zoo_challenge``, ``stripe82``, ``sdss_gz1`` and ``efigi``.
+
+An hour on two cores:
+
+1. One network learns all that volunteers said of 3,783 galaxies, each where it has labels.
+2. From there, two learn Galaxy Zoo 2's votes alone: on 400 galaxies of the challenge, and 383 of Stripe 82.
+3. Their mean answers, over 60 transforms, are labels for 5,500 galaxies that have none.
+4. From the first network again, the one that is kept learns votes and those labels together.
+
+The last 100 galaxies of the challenge's labels are in none of this; they are the score. Nor are EFIGI's
+attributes, of any galaxy: they stand for the labels of another survey (``tests/benchmarks/few_labels.py``).
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from jobs.console import progress, say
+from jobs.train import TrainConfig, score, told, train_one
+from pipeline import storage
+from pipeline.averaging import SharedAverage, fastest_precision
+from pipeline.config import CONFIGS
+from pipeline.geometry import averaging_transforms, reach
+from pipeline.images import decode_image
+from pipeline.network import ENSEMBLE_SUFFIX, Ensemble, load_networks, read_card, save_ensemble, write_card
+from pipeline.survey.detection import DetectionCriteria, detect_sources
+from pipeline.training import Cut, equal_sides, load_galaxies, read_labels
+from pipeline.tree import DecisionTree, joined, load_tree
+
+TREES = tuple(
+    f"configs/trees/{name}.yaml" for name in ("galaxy_zoo_2", "galaxy_zoo_1", "largest_answer")
+)
+HELD_OUT = 100
+"""The last galaxies of the challenge's labels are never trained on."""
+
+EFIGI_HELD_OUT = 500
+"""The last galaxies of `efigi` are never trained on, not even without labels."""
+
+TEACHERS = (1, 2)
+"""Seeds of those whose answers are learnt."""
+
+LIMITS = (
+    "Trained on the votes for 783 galaxies: answers that few volunteers gave (odd features, arm counts, "
+    "bulges of edge-on disks) are learnt poorly.",
+    "Knows SDSS colour pictures. On other cameras, depths or colour mappings, Hubble's among them, its "
+    "answers are extrapolations that nobody has scored.",
+    "Saw next to no stars or artifacts, so it doesn't find them; clean the input first.",
+)
+DATA_NAME = (
+    "Galaxy Zoo 2 votes for 400 galaxies of the Galaxy Challenge (Kaggle 2014) and 383 of Stripe 82, answers "
+    "of two teachers for 5,500 more, and pre-training on Galaxy Zoo 1; all SDSS images"
+)
+
+_EFIGI_FRAME = 2.2
+"""An EFIGI image ends near its galaxy's edge; a Galaxy Zoo frame is so many times as wide."""
+
+_FRAME_HALF_LIGHT_RADII = 12.7
+"""Of galaxies in the challenge's 8-bit pictures (the median)."""
+
+_AT_ONCE = 64
+
+_DETECTION = DetectionCriteria(background_pixels=64, minimum_area=10)
+
+
+def challenge(data: str, tree: DecisionTree) -> pd.DataFrame:
+    """The labelled galaxies of the Galaxy Challenge that aren't held out."""
+    table = _read(f"{data}/galaxy_zoo_challenge/training_solutions_rev1.csv", "GalaxyID")
+    votes = table[list(tree.class_columns)].set_axis(list(tree.columns), axis=1)
+    images = f"{data}/galaxy_zoo_challenge/images_training_rev1/" + table["GalaxyID"] + ".jpg"
+    return votes.assign(object_id="challenge-" + table["GalaxyID"], image=images)
+
+
+def largest_answers(data: str) -> pd.DataFrame:
+    """Galaxies of the challenge of which only the largest of the 37 fractions is known."""
+    table = _read(f"{data}/galaxy_zoo_challenge/argmax_labels.csv", "GalaxyID")
+    names = {"Class1.1": "smooth", "Class1.2": "featured_or_disk", "Class6.1": "odd", "Class6.2": "not_odd"}
+    votes = {
+        f"largest_answer_{name}": (table["argmax37"] == column).astype(float)
+        for column, name in names.items()
+    }
+    images = f"{data}/galaxy_zoo_challenge/images_unlabelled/" + table["GalaxyID"] + ".jpg"
+    return pd.DataFrame(votes).assign(object_id="challenge-" + table["GalaxyID"], image=images)
+
+
+def stripe_82(data: str, tree: DecisionTree) -> pd.DataFrame:
+    """Galaxies of Stripe 82 with votes on deeper images, in frames that are scaled to them here."""
+    table = _read(f"{data}/stripe82/votes.csv", "objid")
+    votes = table[list(tree.class_columns)].set_axis(list(tree.columns), axis=1)
+    for question, gate in tree.gates.items():  # asked, and answered by nobody
+        own = list(tree.columns[tree.slices[question]])
+        votes.loc[(votes[own].sum(axis=1) == 0) & (votes.iloc[:, list(gate)].sum(axis=1) > 0), own] = np.nan
+    images = f"{data}/stripe82/images/" + table["objid"] + ".jpg"
+    return votes.assign(
+        object_id="stripe82-" + table["objid"], image=images, frame_pixels=[frame_of(i) for i in images]
+    )
+
+
+def galaxy_zoo_1(data: str) -> pd.DataFrame:
+    """Galaxies with the class that Galaxy Zoo 1 gave them."""
+    table = _read(f"{data}/sdss_gz1/classes.csv", "dr7objid")
+    kinds = load_tree(TREES[1]).columns
+    found = "kind_" + table["class"].str.replace("spiral_.*", "spiral", regex=True)
+    votes = {column: (found == column).astype(float) for column in kinds}
+    images = f"{data}/sdss_gz1/images/" + table["dr7objid"] + ".jpeg"
+    return pd.DataFrame(votes).assign(object_id="gz1-" + table["dr7objid"], image=images)
+
+
+def efigi(data: str) -> pd.DataFrame:
+    """EFIGI's galaxies without labels, shuffled, in frames that are scaled to them."""
+    images = pd.Series(sorted(str(path) for path in Path(data, "efigi", "images").glob("*.jpg")))
+    ids = images.map(lambda image: f"efigi-{Path(image).stem}")
+    galaxies = pd.DataFrame({"object_id": ids, "image": images, "frame_pixels": 88 * _EFIGI_FRAME})
+    return galaxies.sample(frac=1, random_state=0, ignore_index=True)
+
+
+def frame_of(image: str) -> float:
+    """Width of the frame that suits the galaxy in the middle of an image, in the image's pixels."""
+    pixels = decode_image(storage.read_bytes(image)).astype(np.float64)
+    middle = (np.array(pixels.shape[1::-1]) - 1) / 2
+    sources = detect_sources(pixels, _DETECTION)
+    if not sources:
+        return float(max(pixels.shape))
+    nearest = min(sources, key=lambda s: float(np.hypot(s.x - middle[0], s.y - middle[1])))
+    return float(np.clip(_FRAME_HALF_LIGHT_RADII * nearest.half_light_radius, 60, 2 * max(pixels.shape)))
+
+
+def _read(uri: str, identifier: str) -> pd.DataFrame:
+    return pd.read_csv(io.BytesIO(storage.read_bytes(uri)), dtype={identifier: str})
+
+
+def main() -> None:
+    """Make the weights, in as many steps as are still to be done."""
+    data, out = sys.argv[1], storage.absolute(sys.argv[2])
+    tree = load_tree()
+    labelled = challenge(data, tree)
+    voted, held_out = labelled[:-HELD_OUT], labelled[-HELD_OUT:]
+    deep, weak, kinds = stripe_82(data, tree), largest_answers(data), galaxy_zoo_1(data)
+    every = [(voted, 3.0), (weak, 0.7), (deep, 2.0), (kinds, 1.0)]
+    _write(f"{out}/pretraining.csv", every, joined(*(load_tree(path) for path in TREES)))
+    common: dict[str, Any] = {"data": out, "output": out}
+    train_one(
+        TrainConfig(
+            **common, name="pretraining", labels="pretraining.csv", tree=TREES, recipe=_recipe("pretraining")
+        )
+    )
+    votes = [(deep, 0.5), (voted, 1.0), (held_out, 1.0)]
+    _write(f"{out}/votes.csv", votes, tree)
+    common |= {"init": f"{out}/pretraining.safetensors", "held_out": HELD_OUT}
+    teachers = {}
+    for seed, name in zip(TEACHERS, _teachers(), strict=True):
+        recipe = _recipe("fine_tuning")
+        train_one(TrainConfig(**common, name=name, labels="votes.csv", seed=seed, recipe=recipe))
+        teachers[f"{name}.safetensors"] = read_card(f"{out}/{name}.safetensors").sha256
+    ensemble = f"{out}/teachers{ENSEMBLE_SUFFIX}"
+    save_ensemble(ensemble, Ensemble(name="teachers", members=teachers))
+    if not storage.exists(f"{out}/student.csv"):
+        unlabelled = pd.concat([weak, kinds, efigi(data)[:-EFIGI_HELD_OUT]], ignore_index=True)
+        without = unlabelled[["object_id", "image", "frame_pixels"]]
+        _write(f"{out}/student.csv", [(answered(without, ensemble, tree, out), 0.5), *votes], tree)
+    unseen = read_labels(out, tree, "votes.csv")[-HELD_OUT:]
+    say(f"The teachers together: {told(score(load_networks(ensemble, tree), unseen))}")
+    train_one(
+        TrainConfig(
+            **common,
+            labels="student.csv",
+            recipe=_recipe("distillation"),
+            seed=3,
+            data_name=DATA_NAME,
+            not_good_for=LIMITS,
+        )
+    )
+    weights = f"{out}/compact.safetensors"
+    card = read_card(weights)
+    write_card(weights, card.model_copy(update={"recipe": card.recipe | {"steps_before": _steps(out)}}))
+
+
+def _steps(out: str) -> list[dict[str, Any]]:
+    """Data, recipe and score of all networks on the way."""
+    steps = []
+    for name in ("pretraining", *_teachers()):
+        card = read_card(f"{out}/{name}.safetensors")
+        score = {key: value for key, value in card.score.items() if key.startswith("rmse_60")}
+        steps.append({"tree": card.tree, "data": card.data, "recipe": card.recipe, "score": score})
+    return steps
+
+
+def _teachers() -> list[str]:
+    return [f"teacher-{seed}" for seed in TEACHERS]
+
+
+def answered(galaxies: pd.DataFrame, ensemble: str, tree: DecisionTree, out: str) -> pd.DataFrame:
+    """Galaxies with an ensemble's answers, averaged over 60 transforms, in the place of votes."""
+    _write(f"{out}/unlabelled.csv", [(galaxies, 1.0)], tree)
+    labels = read_labels(out, tree, "unlabelled.csv")
+    average = SharedAverage(*load_networks(ensemble, tree), dtype=getattr(torch, fastest_precision()))
+    answers = np.empty((len(labels), tree.answer_count), np.float32)
+    with progress("Answers of the teachers", len(labels)) as advance:
+        regions = load_galaxies(labels, Cut(reach(zoom=min(t.zoom for t in averaging_transforms())))).regions
+        for rows, batch in equal_sides(regions, _AT_ONCE):
+            answers[rows.numpy()] = average(batch).numpy()
+            advance(len(rows))
+    return galaxies.assign(**dict(zip(tree.columns, answers.T, strict=True)))
+
+
+def _write(uri: str, parts: list[tuple[pd.DataFrame, float]], tree: DecisionTree) -> None:
+    """Write a label table of several parts, each with a weight; what a part has no votes for stays empty."""
+    table = pd.concat([part.assign(volunteers=weight) for part, weight in parts], ignore_index=True)
+    columns = ["object_id", "image", "frame_pixels", "volunteers", *tree.columns]
+    storage.write_bytes(uri, table.reindex(columns=columns).to_csv(index=False).encode())
+
+
+def _recipe(name: str) -> str:
+    return str(CONFIGS / "recipes" / f"{name}.yaml")
+
+
+if __name__ == "__main__":
+    main()
