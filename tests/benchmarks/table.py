@@ -33,10 +33,11 @@ VERBS = {
         "precision=float32",
     ],
     "three networks together": ["ensemble"],
+    "training, compact, bfloat16": ["training"],
     "decoding": ["decode"],
-    "stream": ["stream", "galaxies=[1024]", "unit_rows=128"],
-    "stream without a model": ["stream", "model=identity", "galaxies=[8192]", "decode_actors=2"],
-    "stream, one view a galaxy": ["stream", "transforms=1", "galaxies=[1024,4096,16384]", "unit_rows=128"],
+    "stream": ["stream", "galaxies=[1280]", "repeats=5"],
+    "stream without a model": ["stream", "model=identity", "galaxies=[8192]", "repeats=5", "decode_actors=2"],
+    "stream, one view a galaxy": ["stream", "transforms=1", "galaxies=[1024,4096,16384]", "repeats=5"],
 }
 
 
