@@ -36,9 +36,7 @@ from pipeline.survey.detection import DetectionCriteria, detect_sources
 from pipeline.training import Cut, equal_sides, load_galaxies, read_labels
 from pipeline.tree import DecisionTree, joined, load_tree
 
-TREES = tuple(
-    f"configs/trees/{name}.yaml" for name in ("galaxy_zoo_2", "galaxy_zoo_1", "largest_answer")
-)
+TREES = tuple(f"configs/trees/{name}.yaml" for name in ("galaxy_zoo_2", "galaxy_zoo_1", "largest_answer"))
 HELD_OUT = 100
 """The last galaxies of the challenge's labels are never trained on."""
 
