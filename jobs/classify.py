@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from collections import Counter
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
@@ -26,6 +27,7 @@ from pipeline.catalogue import (
     last_epoch,
     make_plan,
     read_ledger,
+    read_quarantine,
     report_uri,
     summarize,
     tree_digest,
@@ -37,8 +39,8 @@ from pipeline.survey import duplicate_rows, list_shards, read_ids
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 
-class ClassifyConfig(StrictModel):
-    """What `tuningfork classify` takes.
+class StreamConfig(StrictModel):
+    """What `tuningfork classify` and `tuningfork refresh` take.
 
     Attributes
     ----------
@@ -57,14 +59,10 @@ class ClassifyConfig(StrictModel):
         faster in it, which moves an answer by less than 0.002; float32 elsewhere.
     unit_rows
         Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies.
-    new_run
-        Start afresh although `output` holds a run made from something else.
     decode_actors, model_actors, model_threads
         Derived from the cluster where not given.
     report_galaxies
         Most galaxies that the report shows one by one.
-    rate
-        Galaxies a second of one model actor, by which ``--dry-run`` estimates; measured here if not given.
     """
 
     input: str
@@ -75,12 +73,28 @@ class ClassifyConfig(StrictModel):
     transforms: Literal[60, 1] = 60
     precision: Literal["auto"] | Precision = "auto"
     unit_rows: int = Field(default=256, gt=0, le=4096)
-    new_run: bool = False
     decode_actors: int | None = Field(default=None, gt=0)
     model_actors: int | None = Field(default=None, gt=0)
     model_threads: int | None = Field(default=None, gt=0)
     report_galaxies: int = Field(default=400, gt=0)
+
+
+class ClassifyConfig(StreamConfig):
+    """What `tuningfork classify` takes beside that.
+
+    Attributes
+    ----------
+    new_run
+        Start afresh although `output` holds a run made from something else.
+    rate
+        Galaxies a second of one model actor, by which ``--dry-run`` estimates; measured here if not given.
+    """
+
+    new_run: bool = False
     rate: float | None = Field(default=None, gt=0)
+
+
+Config = TypeVar("Config", bound=StreamConfig)
 
 
 def run(config: ClassifyConfig, dry_run: bool = False) -> None:
@@ -91,18 +105,15 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     InputError
         If the input, the weights or the tree can't be used, or the output holds another run.
     """
-    # Workers have working directories of their own.
-    places = {key: storage.absolute(getattr(config, key)) for key in ("input", "output", "weights", "tree")}
-    precision = fastest_precision() if config.precision == "auto" else config.precision
-    config = config.model_copy(update=places | {"precision": precision})
+    config = settled(config)
     tree = load_tree(config.tree)
     model = check_model(config.weights, tree)
-    plan = _plan(config, tree, model)
+    plan = make_plan(plan_shards(config), config.unit_rows, settings_of(config, tree, model))
     if dry_run:
         _estimate(config, tree, plan)
         return
     done = None if config.new_run else find_run(config.output, plan)
-    if done is not None and _is_finished(config.output, done):
+    if done is not None and is_finished(config.output, done):
         summary = RunSummary.model_validate_json(
             storage.read_bytes(RunLayout(config.output, done.run).summary)
         )
@@ -112,33 +123,56 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     else:
         with hold_lease(config.output, plan.run, last_epoch(config.output)) as lease:
             plan = adopt_plan(
-                config.output, plan, config.new_run, lambda earlier: _is_finished(config.output, earlier)
+                config.output, plan, config.new_run, lambda earlier: is_finished(config.output, earlier)
             )
-            layout = RunLayout(config.output, plan.run)
-            storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(config).encode())
-            summary = _classify(config, tree, model, plan, layout, lease)
-            lease.confirm()
-            _report(config, tree, model, summary)
-            storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
-        say(f"Run {plan.run}: {_counts(summary)} in {summary.seconds:,.0f} s")
+            carry_out(config, tree, model, plan, lease)
     say(f"Catalogue: {catalogue_uri(config.output)}")
     say(f"Report:    {report_uri(config.output)}")
 
 
-def _plan(config: ClassifyConfig, tree: DecisionTree, model: Model) -> Plan:
+def settled(config: Config) -> Config:
+    """The configuration with what depends on where it was given: absolute paths, and the precision."""
+    # Workers have working directories of their own.
+    places = {key: storage.absolute(getattr(config, key)) for key in ("input", "output", "weights", "tree")}
+    precision = fastest_precision() if config.precision == "auto" else config.precision
+    return config.model_copy(update=places | {"precision": precision})
+
+
+def plan_shards(config: StreamConfig) -> list[PlannedShard]:
+    """The input as it is now."""
     shards = list_shards(config.input)
     duplicates = duplicate_rows(list(storage.read_ahead(lambda shard: read_ids(shard.uri), shards)))
-    planned = [
+    return [
         PlannedShard(uri=shard.uri, size=shard.size, etag=shard.etag, rows=shard.rows, duplicates=rows)
         for shard, rows in zip(shards, duplicates, strict=True)
     ]
-    settings = {
+
+
+def settings_of(config: StreamConfig, tree: DecisionTree, model: Model) -> dict[str, str]:
+    """What beside the input and the code decides the answers, for the fingerprint of a run."""
+    return {
         "weights": model.sha256,
         "tree": tree_digest(tree),
         "transforms": str(config.transforms),
         "precision": config.precision,
     }
-    return make_plan(planned, config.unit_rows, settings)
+
+
+def carry_out(config: StreamConfig, tree: DecisionTree, model: Model, plan: Plan, lease: Lease) -> RunSummary:
+    """Do what is planned, from its first pending unit to the summary; to be called under the lease."""
+    layout = RunLayout(config.output, plan.run)
+    storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(config).encode())
+    summary = _classify(config, tree, model, plan, layout, lease)
+    lease.confirm()
+    _report(config, tree, model, summary)
+    storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
+    say(f"Run {plan.run}: {_counts(summary)} in {summary.seconds:,.0f} s")
+    return summary
+
+
+def is_finished(output: str, plan: Plan) -> bool:
+    """Whether nothing is left to do of a run."""
+    return storage.exists(RunLayout(output, plan.run).summary) and is_committed(output, plan)
 
 
 def _estimate(config: ClassifyConfig, tree: DecisionTree, plan: Plan) -> None:
@@ -168,7 +202,7 @@ def _amount(hours: float) -> str:
 
 
 def _classify(
-    config: ClassifyConfig, tree: DecisionTree, model: Model, plan: Plan, layout: RunLayout, lease: Lease
+    config: StreamConfig, tree: DecisionTree, model: Model, plan: Plan, layout: RunLayout, lease: Lease
 ) -> RunSummary:
     started = time.monotonic()
     done = read_ledger(layout)
@@ -181,12 +215,12 @@ def _classify(
     crash_point("after_ledger")
     summary = summarize(plan, ledger, time.monotonic() - started, resumed=bool(done))
     lease.confirm()
-    commit_run(layout, tree, plan, ledger, lease.epoch)
+    commit_run(layout, tree, plan, ledger, lease.epoch, read_ids)
     return summary
 
 
 def _stream(
-    config: ClassifyConfig, model: Model, pending: list[WorkUnit], plan: Plan, layout: RunLayout, lease: Lease
+    config: StreamConfig, model: Model, pending: list[WorkUnit], plan: Plan, layout: RunLayout, lease: Lease
 ) -> None:
     # Ray takes seconds to load: only a run that has work pays for it.
     from pipeline.streaming import StreamSettings, connect, plan_resources, stream_units
@@ -203,7 +237,7 @@ def _stream(
         config.precision,
         model.recentrings,
     )
-    with progress("Classifying", plan.rows, done=plan.rows - rows) as advance:
+    with progress("Classifying", plan.selected_rows, done=plan.selected_rows - rows) as advance:
         for unit in stream_units(pending, layout, settings, resources):
             lease.check()
             advance(unit.rows)
@@ -217,11 +251,7 @@ def _counts(summary: RunSummary) -> str:
     )
 
 
-def _is_finished(output: str, plan: Plan) -> bool:
-    return storage.exists(RunLayout(output, plan.run).summary) and is_committed(output, plan)
-
-
-def _report(config: ClassifyConfig, tree: DecisionTree, model: Model, summary: RunSummary) -> None:
+def _report(config: StreamConfig, tree: DecisionTree, model: Model, summary: RunSummary) -> None:
     from jobs.report import write_report
 
     write_report(
@@ -232,5 +262,6 @@ def _report(config: ClassifyConfig, tree: DecisionTree, model: Model, summary: R
         config.title,
         config.transforms,
         summary,
+        Counter(read_quarantine(RunLayout(config.output, summary.run))["reason"].to_pylist()),
         config.report_galaxies,
     )

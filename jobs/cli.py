@@ -74,6 +74,23 @@ def classify(
     job.run(_configure(job.ClassifyConfig, config, words, print_config), dry_run)
 
 
+@app.command()
+def refresh(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+    """Bring a catalogue up to date with its source.
+
+    `tuningfork refresh --config FILE` or `tuningfork refresh input=URI output=URI …`, with the settings of
+    `classify`.
+
+    Classifies what is new or has changed, or everything if the weights, the tree or the geometry have; the
+    rest is kept. What the source has no longer stays in the catalogue, marked in column `stale`. The result
+    is one new snapshot beside the older ones. If nothing changed, nothing is written.
+    """
+    from jobs import classify
+    from jobs import refresh as job
+
+    job.run(_configure(classify.StreamConfig, config, words, print_config))
+
+
 @ingest.command("hubble")
 def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Cut the galaxies out of the Hubble deep field that comes with scikit-image.
@@ -136,12 +153,16 @@ def export(
     ],
     out: Annotated[str, typer.Argument(metavar="OUT", help="File to write.")],
     form: Annotated[str, typer.Option("--format", help="csv, kaggle or parquet.")] = "csv",
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Version, or date and time (UTC), of an older snapshot.")
+    ] = None,
     words: Words = None,
 ) -> None:
     """Write a catalogue as one CSV or Parquet file, or in the Galaxy Challenge's layout (`kaggle`)."""
     from jobs import export as job
 
-    job.run(_configure(job.ExportConfig, None, words, catalogue=catalogue, out=out, format=form))
+    given = {"catalogue": catalogue, "out": out, "format": form} | ({"as_of": as_of} if as_of else {})
+    job.run(load_config(job.ExportConfig, None, words or (), given))
 
 
 Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` wrote to (any fsspec URI).")]

@@ -20,18 +20,21 @@ class ExportConfig(StrictModel):
         File to write; it must not be there.
     tree
         The decision tree whose answers the catalogue holds.
+    as_of
+        Version, or date and time, of an older snapshot; the current one if not given.
     """
 
     catalogue: str
     out: str
     format: Format = "csv"
     tree: str = str(GALAXY_ZOO_2)
+    as_of: str | None = None
 
 
 def run(config: ExportConfig) -> None:
-    """Write the catalogue's current snapshot to one file."""
+    """Write a snapshot of the catalogue to one file."""
     tree = load_tree(config.tree)
-    total = catalogue_dataset(config.catalogue, tree).count_rows()
+    total = catalogue_dataset(config.catalogue, tree, config.as_of).count_rows()
     with progress("Exporting", total) as advance:
-        rows = export_catalogue(config.catalogue, config.out, tree, config.format, advance)
+        rows = export_catalogue(config.catalogue, config.out, tree, config.format, advance, config.as_of)
     say(f"{rows:,} galaxies written to {config.out} ({config.format})")

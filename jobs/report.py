@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.catalogue import RunSummary, catalogue_dataset, catalogue_uri, report_uri
@@ -28,6 +29,7 @@ def write_report(
     title: str,
     transforms: int,
     summary: RunSummary,
+    quarantined: Mapping[str, int],
     most: int,
 ) -> None:
     """Write ``report.html`` for the catalogue of an output.
@@ -36,10 +38,14 @@ def write_report(
     ----------
     survey
         The cutout set that was classified.
+    quarantined
+        Rows of the cutout set that can't be classified, by reason.
     most
         Most galaxies shown one by one.
     """
     counts, shown = read_catalogue(tree, _pieces(output, tree), most)
+    classified = int(sum(counts.classes))
+    whole = summary.classified == classified and not summary.resumed
     facts = RunFacts(
         title=title,
         run=summary.run,
@@ -47,8 +53,8 @@ def write_report(
         weights=model.sha256,
         network=model.name,
         transforms=transforms,
-        counts=RunCounts(summary.classified, summary.quarantined),
-        seconds=0.0 if summary.resumed else summary.seconds,
+        counts=RunCounts(classified, quarantined),
+        seconds=summary.seconds if whole else 0.0,
         started=summary.started,
         versions={library: version(library) for library in _LIBRARIES},
         limits=model.not_good_for,
@@ -58,10 +64,13 @@ def write_report(
 
 
 def _pieces(output: str, tree: DecisionTree) -> Iterator[pa.Table]:
-    """The catalogue, in pieces of bounded size."""
+    """The catalogue's current rows, in pieces of bounded size."""
     dataset = catalogue_dataset(catalogue_uri(output), tree)
     yield dataset.schema.empty_table()
-    for batch in dataset.to_batches(batch_size=_PIECE_ROWS, batch_readahead=2, fragment_readahead=1):
+    current = pc.field("stale").is_null()
+    for batch in dataset.to_batches(
+        filter=current, batch_size=_PIECE_ROWS, batch_readahead=2, fragment_readahead=1
+    ):
         yield pa.Table.from_batches([batch])
 
 

@@ -67,6 +67,8 @@ def verdict(recount: Recount, findings: int) -> str:
             f"{recount.classified:,} classified + {recount.quarantined:,} quarantined, "
             f"{_count(recount.units, 'unit')}, {_count(recount.files, 'file')}"
         )
+        if recount.stale:
+            found += f"; {recount.stale:,} stale beside them"
     if recount.parts_removed:
         found += "; the run's parts were removed by `tuningfork vacuum`, so the catalogue stands for itself"
     if recount.orphans:

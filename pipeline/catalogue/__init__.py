@@ -4,8 +4,8 @@ from pipeline.catalogue.commit import (
     RunSummary,
     commit_run,
     is_committed,
+    last_committed,
     last_epoch,
-    open_catalogue,
     summarize,
 )
 from pipeline.catalogue.export import catalogue_dataset, export_catalogue
@@ -22,8 +22,11 @@ from pipeline.catalogue.plan import (
     make_plan,
     read_plans,
 )
+from pipeline.catalogue.quarantine import read_quarantine
+from pipeline.catalogue.refresh import Known, changed_settings, same_source, select_rows
 from pipeline.catalogue.rows import answer_matrix, catalogue_rows
 from pipeline.catalogue.schema import QUARANTINE_SCHEMA, catalogue_schema, tree_digest
+from pipeline.catalogue.snapshot import open_catalogue
 from pipeline.catalogue.status import RunStatus, output_status
 from pipeline.catalogue.vacuum import Removal, apply_removal, find_removals, parse_duration
 from pipeline.catalogue.verify import Recount, verify_output
@@ -32,6 +35,7 @@ from pipeline.catalogue.verify_files import Finding
 __all__ = [
     "QUARANTINE_SCHEMA",
     "Finding",
+    "Known",
     "Lease",
     "LedgerEntry",
     "Plan",
@@ -49,6 +53,7 @@ __all__ = [
     "catalogue_rows",
     "catalogue_schema",
     "catalogue_uri",
+    "changed_settings",
     "commit_run",
     "digest",
     "export_catalogue",
@@ -56,6 +61,7 @@ __all__ = [
     "find_run",
     "hold_lease",
     "is_committed",
+    "last_committed",
     "last_epoch",
     "make_plan",
     "open_catalogue",
@@ -63,8 +69,11 @@ __all__ = [
     "parse_duration",
     "read_ledger",
     "read_plans",
+    "read_quarantine",
     "record_unit",
     "report_uri",
+    "same_source",
+    "select_rows",
     "summarize",
     "tree_digest",
     "verify_output",

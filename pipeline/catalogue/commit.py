@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import functools
-import io
+import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 
 from pipeline import storage
 from pipeline.catalogue.layout import RunLayout, catalogue_uri
 from pipeline.catalogue.ledger import LedgerEntry, read_stored
-from pipeline.catalogue.plan import Plan
-from pipeline.catalogue.schema import QUARANTINE_SCHEMA, catalogue_schema
+from pipeline.catalogue.plan import Plan, read_plans
+from pipeline.catalogue.quarantine import read_quarantine, write_quarantine
+from pipeline.catalogue.refresh import Keeper, ReadIds, kept_batches
+from pipeline.catalogue.schema import catalogue_schema
+from pipeline.catalogue.snapshot import find_table, open_catalogue, snapshot_dataset
 from pipeline.config import StrictModel
 from pipeline.errors import HeldError, InputError, RunError
 from pipeline.faults import crash_point
@@ -30,10 +30,6 @@ _BATCH_ROWS = 65_536
 _LEASE = "lease"
 _PAUSES = (1.0, 2.0, 4.0)
 """Seconds between attempts to commit."""
-
-
-class DamagedCatalogue(InputError):
-    """A Delta table whose log can't be understood."""
 
 
 class RunSummary(StrictModel):
@@ -55,54 +51,19 @@ class RunSummary(StrictModel):
     started: str
 
 
-def open_catalogue(uri: str) -> DeltaTable | None:
-    """The Delta table at a URI; None if there is none yet.
-
-    Raises
-    ------
-    DamagedCatalogue
-        If its log can't be understood.
-    InputError
-        If the store can't be reached.
-    """
-    try:
-        with storage.explained("open", uri):
-            return _open(uri)
-    except InputError as error:
-        if isinstance(error.__cause__, DeltaError | ValueError):
-            raise DamagedCatalogue(str(error)) from error.__cause__
-        raise
-
-
-def _open(uri: str) -> DeltaTable | None:
-    try:
-        return DeltaTable(uri, storage_options=storage.delta_options(uri))
-    except TableNotFoundError:
-        return None
-
-
-@dataclass(frozen=True)
-class SnapshotFile:
-    """A file of the catalogue as the Delta log describes it."""
-
-    uri: str
-    size: int
-    rows: int
-
-
-def snapshot_files(uri: str, table: DeltaTable) -> list[SnapshotFile]:
-    """The files of the table's snapshot."""
-    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    return [
-        SnapshotFile(storage.join(uri, unquote(file["path"])), file["size_bytes"], file["num_records"])
-        for file in sorted(actions, key=lambda file: str(file["path"]))
-    ]
-
-
 def is_committed(output: str, plan: Plan) -> bool:
     """Whether the catalogue already holds this run."""
     table = open_catalogue(catalogue_uri(output))
     return table is not None and table.transaction_version(plan.run) is not None
+
+
+def last_committed(output: str) -> Plan | None:
+    """The plan of the run that made the catalogue's snapshot; None if there is none yet."""
+    table = open_catalogue(catalogue_uri(output))
+    if table is None:
+        return None
+    plans = reversed(read_plans(output))
+    return next((plan for plan in plans if table.transaction_version(plan.run) is not None), None)
 
 
 def last_epoch(output: str) -> int:
@@ -112,17 +73,25 @@ def last_epoch(output: str) -> int:
 
 
 def commit_run(
-    layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[int, LedgerEntry], epoch: int
+    layout: RunLayout,
+    tree: DecisionTree,
+    plan: Plan,
+    ledger: dict[int, LedgerEntry],
+    epoch: int,
+    read_ids: ReadIds | None = None,
 ) -> None:
     """Compact the parts of a run into the catalogue, as one snapshot that replaces the one before.
 
-    Committing a run twice changes nothing. The snapshot records the lease's epoch: a writer of an older one
-    is refused, and of two writers at once the Delta log lets one through: both name the same transaction.
+    The rows of a plan's base that the run didn't classify anew are kept in it (see `Keeper`). Committing a
+    run twice changes nothing. The snapshot records the lease's epoch: a writer of an older one is refused,
+    and of two writers at once the Delta log lets one through: both name the same transaction.
 
     Parameters
     ----------
     epoch
         Of the lease under which this writer works.
+    read_ids
+        Reads the object ids of an input shard; needed by a plan with a base.
 
     Raises
     ------
@@ -132,10 +101,13 @@ def commit_run(
         If a later holder of the lease has committed already.
     """
     _check_accounts(plan, ledger)
-    _write_quarantine(layout, ledger)
+    write_quarantine(layout, plan, ledger)
+    keeper = None
+    if plan.base is not None and read_ids is not None:
+        keeper = Keeper(plan, read_ids, read_quarantine(layout))
     for pause in (*_PAUSES, None):
         try:
-            _commit_unless_there(layout, tree, plan, ledger, epoch)
+            _commit_unless_there(layout, tree, plan, ledger, epoch, keeper)
             return
         except (OSError, DeltaError):
             if pause is None:
@@ -145,15 +117,20 @@ def commit_run(
 
 
 def _commit_unless_there(
-    layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: dict[int, LedgerEntry], epoch: int
+    layout: RunLayout,
+    tree: DecisionTree,
+    plan: Plan,
+    ledger: dict[int, LedgerEntry],
+    epoch: int,
+    keeper: Keeper | None,
 ) -> None:
     # Looked up before every attempt: a failed write may have landed though its answer was lost.
-    table = _open(catalogue_uri(layout.output))
+    table = find_table(catalogue_uri(layout.output))
     if table is not None and table.transaction_version(plan.run) is not None:
         return
     if table is not None and (table.transaction_version(_LEASE) or 0) > epoch:
         raise HeldError(f"a later run has committed to {layout.output}; this one stops")
-    _write_snapshot(layout, tree, plan, ledger, table, epoch)
+    _write_snapshot(layout, tree, plan, ledger, table, epoch, keeper)
     crash_point("after_commit")
 
 
@@ -180,10 +157,15 @@ def _write_snapshot(
     ledger: dict[int, LedgerEntry],
     table: DeltaTable | None,
     epoch: int,
+    keeper: Keeper | None,
 ) -> None:
     schema = catalogue_schema(tree)
     problems: list[Exception] = []
-    batches = _noting(_batches(layout, schema, ledger), problems)
+    rows = _batches(layout, schema, ledger)
+    if table is not None and keeper is not None:
+        before = snapshot_dataset(catalogue_uri(layout.output), table).to_batches(schema.names)
+        rows = itertools.chain(kept_batches(before, keeper), rows)
+    batches = _noting(rows, problems)
     try:
         write_deltalake(
             table if table is not None else catalogue_uri(layout.output),
@@ -249,14 +231,3 @@ def _batches(
     crash_point("in_compaction")
     if waiting:
         yield from pa.concat_tables(waiting).combine_chunks().to_batches()
-
-
-def _write_quarantine(layout: RunLayout, ledger: dict[int, LedgerEntry]) -> None:
-    if storage.exists(layout.parts_removed):
-        return  # the rejects are gone, and the quarantine was whole before they went
-    sink = io.BytesIO()
-    with pq.ParquetWriter(sink, QUARANTINE_SCHEMA, compression="zstd") as writer:
-        rejects = [rejects for index in sorted(ledger) if (rejects := ledger[index].rejects)]
-        for rows in storage.read_ahead(functools.partial(read_stored, layout), rejects):
-            writer.write_table(rows.cast(QUARANTINE_SCHEMA))
-    storage.write_bytes(layout.quarantine, sink.getvalue())

@@ -11,33 +11,22 @@ import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.catalogue.commit import open_catalogue, snapshot_files
+from pipeline.catalogue.snapshot import open_snapshot, snapshot_dataset
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
 Format = Literal["csv", "kaggle", "parquet"]
 
 
-def catalogue_dataset(uri: str, tree: DecisionTree) -> pa_dataset.Dataset:
-    """The current snapshot of a catalogue.
+def catalogue_dataset(uri: str, tree: DecisionTree, as_of: str | None = None) -> pa_dataset.Dataset:
+    """The current snapshot of a catalogue, or an older one (see `open_snapshot`).
 
     Raises
     ------
     InputError
         If there is no catalogue, or it has not the columns of `tree`.
     """
-    table = open_catalogue(uri)
-    if table is None:
-        raise InputError(f"{uri} is not a catalogue; expected the folder `catalogue` that classify made")
-    # Read through fsspec: through Delta's own file system, Arrow's reader threads now and then abort the
-    # process as it ends (deltalake 1.6.6).
-    fs, _ = storage.filesystem(uri)
-    dataset = pa_dataset.dataset(
-        [storage.filesystem(file.uri)[1] for file in snapshot_files(uri, table)],
-        schema=pa.schema(table.schema().to_arrow()),
-        format="parquet",
-        filesystem=fs,
-    )
+    dataset = snapshot_dataset(uri, open_snapshot(uri, as_of))
     missing = [name for name in ("object_id", *tree.columns) if name not in dataset.schema.names]
     if missing:
         raise InputError(f"{uri} lacks {len(missing)} columns of tree {tree.name!r}, first {missing[0]!r}")
@@ -50,8 +39,9 @@ def export_catalogue(
     tree: DecisionTree,
     form: Format,
     progress: Callable[[int], None] = lambda rows: None,
+    as_of: str | None = None,
 ) -> int:
-    """Write the current snapshot of a catalogue to one file, in bounded memory.
+    """Write a snapshot of a catalogue to one file, in bounded memory.
 
     Parameters
     ----------
@@ -60,13 +50,15 @@ def export_catalogue(
         ``GalaxyID, Class1.1, …``.
     progress
         Called with the number of rows just written.
+    as_of
+        See `open_snapshot`.
 
     Returns
     -------
     int
         Rows written.
     """
-    dataset = catalogue_dataset(uri, tree)
+    dataset = catalogue_dataset(uri, tree, as_of)
     if storage.exists(out):
         raise InputError(f"{out} exists already; name a new file or remove it first")
     names = ["object_id", *tree.columns] if form == "kaggle" else dataset.schema.names

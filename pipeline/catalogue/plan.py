@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from pipeline.catalogue.layout import RunLayout, runs_folder
 from pipeline.config import StrictModel
 from pipeline.errors import HeldError, InputError
 
-_VALUE_ROOMS = ("tree", "geometry", "images", "network", "averaging", "survey", "catalogue", "streaming")
+_NUMERIC_ROOMS = ("tree", "geometry", "images", "network", "averaging")
+_VALUE_ROOMS = (*_NUMERIC_ROOMS, "survey", "catalogue", "streaming")
 
 
 class PlannedShard(StrictModel):
@@ -26,6 +28,11 @@ class PlannedShard(StrictModel):
     ----------
     duplicates
         Rows whose object_id stands in an earlier row of this shard or of an earlier one.
+    selected
+        Ranges [start, stop) of the rows that are to be classified; None for all. Of the others the catalogue
+        has the answers.
+    carried
+        Whether the shard is the one that an earlier run read, so that none of its rows is selected.
     """
 
     uri: str
@@ -33,6 +40,18 @@ class PlannedShard(StrictModel):
     etag: str
     rows: int
     duplicates: tuple[int, ...] = ()
+    selected: tuple[tuple[int, int], ...] | None = None
+    carried: bool = False
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """Ranges [start, stop) of the rows that are to be classified."""
+        return ((0, self.rows),) if self.selected is None else self.selected
+
+    def same_content(self, other: PlannedShard) -> bool:
+        """Whether two plans read the same rows of it."""
+        plain = {"selected": None, "carried": False}
+        return self.model_copy(update=plain) == other.model_copy(update=plain)
 
 
 class Plan(StrictModel):
@@ -44,6 +63,8 @@ class Plan(StrictModel):
         What decides the result, each part by name (``input``, ``weights``, …) as a hash or value.
     sequence
         1 for the first run of an output, 2 for the next.
+    base
+        The committed run whose rows are kept where they aren't selected; None if the catalogue is made anew.
     """
 
     run: str
@@ -52,6 +73,7 @@ class Plan(StrictModel):
     fingerprint: dict[str, str]
     shards: tuple[PlannedShard, ...] = Field(min_length=1)
     unit_rows: int = Field(gt=0)
+    base: str | None = None
 
     @property
     def rows(self) -> int:
@@ -59,36 +81,58 @@ class Plan(StrictModel):
         return sum(shard.rows for shard in self.shards)
 
     @property
+    def selected_rows(self) -> int:
+        """Rows that are to be classified."""
+        return sum(stop - start for shard in self.shards for start, stop in shard.ranges)
+
+    @property
     def unit_count(self) -> int:
         """Number of work units."""
-        return sum(-(-shard.rows // self.unit_rows) for shard in self.shards)
+        return sum(1 for _ in self.units())
+
+    def windows(self) -> Iterator[tuple[PlannedShard, int, int]]:
+        """All inputs in ranges of at most `unit_rows` rows, (shard, start, stop); a unit has its number."""
+        for shard in self.shards:
+            for start in range(0, shard.rows, self.unit_rows):
+                yield shard, start, min(start + self.unit_rows, shard.rows)
 
     def units(self) -> Iterator[WorkUnit]:
-        """The work units, in order."""
-        index = 0
-        for shard in self.shards:
-            duplicates = set(shard.duplicates)
-            for start in range(0, shard.rows, self.unit_rows):
-                stop = min(start + self.unit_rows, shard.rows)
-                inside = tuple(sorted(row for row in duplicates if start <= row < stop)) if duplicates else ()
-                yield WorkUnit(index, shard.uri, start, stop, inside)
-                index += 1
+        """The work units, in order: the windows that have a selected row."""
+        for index, (shard, start, stop) in enumerate(self.windows()):
+            ranges = [
+                (max(first, start), min(last, stop))
+                for first, last in shard.ranges
+                if first < stop and last > start
+            ]
+            if ranges:
+                gaps = zip([last for _, last in ranges], [first for first, _ in ranges[1:]], strict=False)
+                skipped = tuple(row for gap in gaps for row in range(*gap))
+                first, last = ranges[0][0], ranges[-1][1]
+                inside = tuple(row for row in shard.duplicates if first <= row < last)
+                yield WorkUnit(index, shard.uri, first, last, inside, skipped)
 
 
 @dataclass(frozen=True)
 class WorkUnit:
-    """Rows [start, stop) of one input shard; `duplicates` are those to be quarantined as such."""
+    """Rows [start, stop) of one input shard, less the `skipped`; `duplicates` are to be quarantined."""
 
     index: int
     shard: str
     start: int
     stop: int
     duplicates: tuple[int, ...] = ()
+    skipped: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return self.stop - self.start
+        return self.stop - self.start - len(self.skipped)
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """Its rows, as ranges [start, stop)."""
+        bounds = [self.start - 1, *self.skipped, self.stop]
+        return [(before + 1, after) for before, after in itertools.pairwise(bounds) if before + 1 < after]
 
 
 def digest(*values: object) -> str:
@@ -96,14 +140,16 @@ def digest(*values: object) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def code_digest() -> str:
-    """sha256 over the sources of the rooms that decide what a catalogue holds."""
+def code_digest(rooms: Sequence[str] = _VALUE_ROOMS) -> str:
+    """sha256 over the sources of rooms; by default of all that decide what a catalogue holds."""
     root = Path(__file__).resolve().parent.parent
-    files = sorted(path for room in _VALUE_ROOMS for path in (root / room).rglob("*.py"))
+    files = sorted(path for room in rooms for path in (root / room).rglob("*.py"))
     return digest(*[(str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in files])
 
 
-def make_plan(shards: Sequence[PlannedShard], unit_rows: int, settings: Mapping[str, str]) -> Plan:
+def make_plan(
+    shards: Sequence[PlannedShard], unit_rows: int, settings: Mapping[str, str], base: str | None = None
+) -> Plan:
     """Plan a run.
 
     Parameters
@@ -114,13 +160,16 @@ def make_plan(shards: Sequence[PlannedShard], unit_rows: int, settings: Mapping[
         Most rows in a unit.
     settings
         What else decides the result, by name: weights, tree, transforms, …
+    base
+        See `Plan`.
     """
     fingerprint = {
         "input": digest([shard.model_dump() for shard in shards]),
         "unit_rows": str(unit_rows),
         "code": code_digest(),
+        "numerics": code_digest(_NUMERIC_ROOMS),
         **settings,
-    }
+    } | ({} if base is None else {"base": base})
     created = datetime.now(UTC).isoformat(timespec="seconds")
     return Plan(
         run=digest(fingerprint)[:12],
@@ -128,6 +177,7 @@ def make_plan(shards: Sequence[PlannedShard], unit_rows: int, settings: Mapping[
         fingerprint=fingerprint,
         shards=tuple(shards),
         unit_rows=unit_rows,
+        base=base,
     )
 
 
@@ -191,6 +241,11 @@ def adopt_plan(
                 key for key in plan.fingerprint if latest.fingerprint.get(key) != plan.fingerprint[key]
             ]
             details = "; ".join(_change(key, latest, plan) for key in changed)
+            if latest.base is not None:
+                raise InputError(
+                    f"{output} was brought up to date by `refresh` (run {latest.run}); go on with that, name "
+                    "another output, or start afresh with new_run=true (the catalogue's history is kept)"
+                )
             raise InputError(
                 f"{output} holds run {latest.run}, made from something else: {details}. "
                 "Name another output, or start afresh with new_run=true (the catalogue's history is kept)"

@@ -25,7 +25,7 @@ def catalogue_rows(
     Parameters
     ----------
     positions
-        Columns ``object_id, ra, dec`` of the n galaxies.
+        Columns ``object_id, ra, dec, content`` of the n galaxies.
     probabilities : ndarray, shape (n, answers), float32
         Cumulative probabilities in the order of the tree.
     run, weights
@@ -51,6 +51,8 @@ def catalogue_rows(
         pa.array([run] * n, pa.string()),
         pa.array([weights] * n, pa.string()),
         pa.array(inputs, pa.string()),
+        positions["content"],
+        pa.nulls(n, pa.string()),
     ]
     return pa.Table.from_arrays(columns, schema=catalogue_schema(tree))
 

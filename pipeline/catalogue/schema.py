@@ -46,6 +46,10 @@ QUARANTINE_REASONS = frozenset(
 )
 """Every reason for which a row is quarantined; `verify` takes any other for damage."""
 
+GONE, UNREADABLE = "gone", "quarantined"
+"""What a row of the catalogue is marked with, in column ``stale``, that a refresh didn't find in the source,
+or found there as one that can't be classified: its answers are those of the last row that could."""
+
 
 def tree_digest(tree: DecisionTree) -> str:
     """sha256 of all that decides what a tree's probabilities mean; part of a run's fingerprint."""
@@ -88,6 +92,17 @@ def catalogue_schema(tree: DecisionTree) -> pa.Schema:
             "weights", pa.string(), nullable=False, metadata={"description": "sha256 of the weight file"}
         ),
         pa.field("input", pa.string(), nullable=False, metadata={"description": "Shard and row read"}),
+        pa.field(
+            "content",
+            pa.string(),
+            nullable=False,
+            metadata={"description": "Digest of the input row"},
+        ),
+        pa.field(
+            "stale",
+            pa.string(),
+            metadata={"description": "Null while the source has the row; else what became of it there"},
+        ),
     ]
     names = [field.name for field in fields]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -8,10 +8,10 @@ from datetime import datetime
 
 import numpy as np
 
-from pipeline.catalogue.commit import open_catalogue
 from pipeline.catalogue.layout import RunLayout, catalogue_uri, runs_folder
 from pipeline.catalogue.ledger import LedgerEntry, read_ledger
 from pipeline.catalogue.plan import Plan, read_plans
+from pipeline.catalogue.snapshot import open_catalogue
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
 
@@ -82,14 +82,14 @@ def run_status(plan: Plan, ledger: Collection[LedgerEntry], committed: bool) -> 
         for stage, value in entry.seconds.items():
             seconds[stage] = round(seconds.get(stage, 0.0) + value, 3)
     rate = recent_rate(ledger)
-    left = plan.rows - sum(entry.rows for entry in ledger)
+    left = plan.selected_rows - sum(entry.rows for entry in ledger)
     return RunStatus(
         run=plan.run,
         created=plan.created,
         committed=committed,
         units=plan.unit_count,
         done=len(ledger),
-        rows=plan.rows,
+        rows=plan.selected_rows,
         classified=sum(entry.classified for entry in ledger),
         quarantined=dict(sorted(quarantined.items())),
         seconds=seconds,

@@ -13,10 +13,10 @@ from urllib.parse import unquote
 from deltalake import DeltaTable
 
 from pipeline import storage
-from pipeline.catalogue.commit import open_catalogue
 from pipeline.catalogue.layout import RunLayout, catalogue_uri, is_part, is_temporary, runs_folder
 from pipeline.catalogue.ledger import LedgerEntry, orphaned_parts, read_ledger
 from pipeline.catalogue.plan import Plan, read_plans
+from pipeline.catalogue.snapshot import open_catalogue
 from pipeline.errors import InputError
 
 _IN_USE = timedelta(hours=1)

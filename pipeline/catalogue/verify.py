@@ -12,16 +12,11 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipeline import storage
-from pipeline.catalogue.commit import (
-    DamagedCatalogue,
-    RunSummary,
-    open_catalogue,
-    snapshot_files,
-    summarize,
-)
+from pipeline.catalogue.commit import RunSummary, summarize
 from pipeline.catalogue.layout import RunLayout, catalogue_uri, runs_folder
 from pipeline.catalogue.ledger import entry_uri, orphaned_parts, read_entry
 from pipeline.catalogue.plan import Plan, PlannedShard, digest, read_plans
+from pipeline.catalogue.snapshot import DamagedCatalogue, open_catalogue, snapshot_files
 from pipeline.catalogue.verify_files import (
     AFRESH,
     Damaged,
@@ -52,6 +47,7 @@ class Recount:
     files: int = 0
     classified: int = 0
     quarantined: int = 0
+    stale: int = 0
     orphans: list[storage.FileInfo] = field(default_factory=list)
     parts_removed: bool = False
 
@@ -99,11 +95,15 @@ def verify_output(
         plan for plan in plans if table is not None and table.transaction_version(plan.run) is not None
     ]
     if committed:
+        earlier = frozenset(plan.run for plan in committed[:-1])
         yield from _verify_run(
-            RunLayout(output, committed[-1].run), committed[-1], tree, read_ids, table, recount
+            RunLayout(output, committed[-1].run), committed[-1], tree, read_ids, table, recount, earlier
         )
     if plans[-1] not in committed:
-        yield from _verify_run(RunLayout(output, plans[-1].run), plans[-1], tree, read_ids, None, recount)
+        earlier = frozenset(plan.run for plan in committed)
+        yield from _verify_run(
+            RunLayout(output, plans[-1].run), plans[-1], tree, read_ids, None, recount, earlier
+        )
         yield Finding(
             f"run {plans[-1].run}",
             f"{catalogue_uri(output)}: expected this run's snapshot, found none: the run is not committed",
@@ -129,6 +129,7 @@ def _verify_run(
     read_ids: ReadIds,
     table: DeltaTable | None,
     recount: Recount,
+    earlier: frozenset[str],
 ) -> Iterator[Finding]:
     parts = storage.list_files(layout.parts)  # before the ledger: a part is there before its entry
     edited = list(check_plan(layout, plan))
@@ -137,7 +138,7 @@ def _verify_run(
         for shard in plan.shards:
             yield from check_shard(shard, read_ids, np.zeros(0, np.uint64))
         return
-    run = Run(layout, plan, tree, {}, Book(plan), table is not None)
+    run = Run(layout, plan, tree, {}, Book(plan), table is not None, earlier)
     yield from check_ledger(run)
     recount.orphans += orphaned_parts(parts, run.ledger.values())
     for shard, start in zip(plan.shards, run.book.starts, strict=False):
@@ -158,6 +159,7 @@ def _verify_run(
     yield from check_summary(run)
     recount.run, recount.rows, recount.units, recount.files = plan.run, plan.rows, plan.unit_count, len(files)
     recount.classified, recount.quarantined = int(run.book.catalogued.sum()), int(run.book.quarantined.sum())
+    recount.stale = len(run.stale)
     recount.parts_removed = removed
 
 
@@ -179,15 +181,15 @@ def check_plan(layout: RunLayout, plan: Plan) -> Iterator[Finding]:
 
 def check_ledger(run: Run) -> Iterator[Finding]:
     """The entries against the units of the plan; fills the run's ledger with those that are sound."""
-    units = run.plan.unit_count
+    units = {unit.index for unit in run.plan.units()}
     present = set()
     for file in storage.list_files(run.layout.ledger, ".json"):
         stem = storage.name(file.uri).removesuffix(".json")
         index = int(stem) if stem.isdecimal() else -1
-        if not 0 <= index < units:
+        if index not in units:
             yield Finding(
                 f"unit {stem}",
-                f"{file.uri}: expected units 0 to {units - 1}, found this",
+                f"{file.uri}: expected units 0 to {max(units, default=-1)}, found this",
                 f"remove {file.uri}",
             )
             continue
@@ -205,7 +207,7 @@ def check_ledger(run: Run) -> Iterator[Finding]:
             continue
         run.ledger[index] = entry
     advice = AFRESH if run.committed else "give the same command again"
-    for first, last in _ranges(index for index in range(units) if index not in present):
+    for first, last in _ranges(index for index in sorted(units) if index not in present):
         problem = f"{entry_uri(run.layout, first)}: expected a ledger entry, found none"
         yield Finding(_unit_name(first, last), problem, advice)
 
@@ -261,12 +263,17 @@ def check_accounts(run: Run) -> Iterator[Finding]:
             f"{catalogue_uri(run.layout.output)}: expected each object_id once, found that of {twins} twice"
         )
         yield Finding("catalogue", problem, AFRESH)
+    stale = np.array(sorted(run.stale), np.uint64)
+    again = places[np.isin(book.ids[places], stale)]
+    if len(again):
+        problem = f"expected no current row of a stale object_id, found {book.name(int(again[0]))}"
+        yield Finding("catalogue", f"{catalogue_uri(run.layout.output)}: {problem}", AFRESH)
 
 
 def check_classified(run: Run) -> Iterator[Finding]:
     """The ledger's counts against the catalogue's rows, for a run whose parts are no more."""
-    units = run.book.units(np.flatnonzero(run.book.catalogued))
-    counts = np.bincount(units, minlength=run.plan.unit_count)
+    units = run.book.units(np.flatnonzero(run.book.catalogued & run.book.selected))
+    counts = np.bincount(units, minlength=len(run.book.unit_starts) - 1)
     for index, entry in run.ledger.items():
         if counts[index] != entry.classified:
             problem = f"expected {counts[index]} classified as in the catalogue, found {entry.classified}"

@@ -8,7 +8,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipeline import storage
-from pipeline.catalogue.commit import SnapshotFile
 from pipeline.catalogue.layout import RunLayout
 from pipeline.catalogue.ledger import LedgerEntry, StoredTable, entry_uri
 from pipeline.catalogue.plan import Plan, WorkUnit
-from pipeline.catalogue.schema import QUARANTINE_SCHEMA, catalogue_schema
+from pipeline.catalogue.schema import GONE, QUARANTINE_SCHEMA, UNREADABLE, catalogue_schema
+from pipeline.catalogue.snapshot import SnapshotFile
 from pipeline.catalogue.verify_rows import (
     Book,
+    RowProblem,
     Tally,
     catalogue_problems,
     hash_rows,
@@ -80,7 +81,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Run:
-    """A run under verification; its ledger fills as its entries are checked."""
+    """A run under verification; its ledger fills as its entries are checked.
+
+    Attributes
+    ----------
+    earlier
+        Runs that were committed before, whose rows it may have kept.
+    stale
+        Hashes of the object ids of the catalogue's stale rows, as they are read.
+    """
 
     layout: RunLayout
     plan: Plan
@@ -88,6 +97,8 @@ class Run:
     ledger: dict[int, LedgerEntry]
     book: Book
     committed: bool
+    earlier: frozenset[str] = frozenset()
+    stale: set[int] = field(default_factory=set)
 
     @property
     def complete(self) -> bool:
@@ -120,17 +131,17 @@ def check_unit(run: Run, unit: WorkUnit, entry: LedgerEntry) -> Iterator[Finding
         )
     places, rejected = input_places(book, part), reject_places(book, rejects)
     for stored, rows, problems in (
-        (entry.part, part, catalogue_problems(run.plan, run.tree, book, part, places)),
+        (entry.part, part, catalogue_problems(run.plan, run.tree, book, part, places, run.earlier)),
         (entry.rejects, rejects, quarantine_problems(book, rejects, rejected)),
     ):
         tally = Tally()
         tally.add(problems, rows)
         for line in tally.lines():
             yield Finding(about, f"{_stored_uri(run, stored)}: {line}", redo)
-    start = int(book.unit_starts[unit.index])
+    start, stop = (int(edge) for edge in book.unit_starts[unit.index : unit.index + 2])
     offsets = np.concatenate([places, rejected]) - start
-    times = np.bincount(offsets[(offsets >= 0) & (offsets < unit.rows)], minlength=unit.rows)
-    for offset in np.flatnonzero(times != 1)[:1]:
+    times = np.bincount(offsets[(offsets >= 0) & (offsets < stop - start)], minlength=stop - start)
+    for offset in np.flatnonzero(times != book.selected[start:stop])[:1]:
         problem = f"expected each input row once, found {book.name(start + offset)} {times[offset]} times"
         yield Finding(about, f"{_stored_uri(run, entry.part or entry.rejects)}: {problem}", redo)
     for found, table in ((places, part), (rejected, rejects)):
@@ -156,7 +167,8 @@ def check_quarantine(run: Run) -> Iterator[Finding]:
     expected: Counter[str] = Counter()
     for entry in run.ledger.values():
         expected.update(entry.quarantined)
-    found = Counter(rows["reason"].to_pylist())
+    own = rows.filter(pa.array((places < 0) | book.selected[places]))
+    found = Counter(own["reason"].to_pylist())
     if run.complete and found != expected:
         problem = f"{uri}: expected {dict(expected)} as in the ledger, found {dict(found)}"
         yield Finding("quarantine", problem, AFRESH)
@@ -170,18 +182,34 @@ def check_catalogue_file(run: Run, file: SnapshotFile) -> Iterator[Finding]:
             size = storage.file_info(file.uri).size
         if size != file.size:
             raise Damaged(f"{file.uri}: expected {file.size} bytes as in the Delta log, found {size}")
-        for table in _batches(file.uri, catalogue_schema(run.tree)):
+        for both in _batches(file.uri, catalogue_schema(run.tree)):
+            rows += len(both)
+            tally.add(_stale_problems(run, both), both)
+            table = both.filter(both["stale"].is_null())
             places = input_places(run.book, table)
-            tally.add(catalogue_problems(run.plan, run.tree, run.book, table, places), table)
+            tally.add(catalogue_problems(run.plan, run.tree, run.book, table, places, run.earlier), table)
             difference = functools.partial(_difference, run, table, places)
             tally.add(repetition_problems(run.book, table, places, run.book.catalogued, difference), table)
-            rows += len(table)
         if rows != file.rows:
             raise Damaged(f"{file.uri}: expected {file.rows} rows as in the Delta log, found {rows}")
     except Damaged as error:
         yield Finding("catalogue", str(error), AFRESH)
     for line in tally.lines():
         yield Finding("catalogue", f"{file.uri}: {line}", AFRESH)
+
+
+def _stale_problems(run: Run, rows: pa.Table) -> Iterator[RowProblem]:
+    """What is wrong with the marks of stale rows; notes which objects they are."""
+    marks = rows["stale"].to_numpy()
+    marked = rows["stale"].is_valid().to_numpy()
+    hashes = hash_rows(rows.select(["object_id"]))
+    again = marked & np.isin(hashes, np.array(sorted(run.stale), np.uint64))
+    run.stale.update(hashes[marked].tolist())
+    known = np.isin(marks.astype(str), [GONE, UNREADABLE])
+    yield RowProblem(f"stale {GONE} or {UNREADABLE}", marked & ~known, lambda i: repr(marks[i]))
+    yield RowProblem("each stale object_id once", again, lambda i: "it again")
+    told = "no stale row, for the run kept none"
+    yield RowProblem(told, marked & (run.plan.base is None), lambda i: repr(marks[i]))
 
 
 def _difference(run: Run, rows: pa.Table, places: NDArray[np.int64], i: int) -> str:

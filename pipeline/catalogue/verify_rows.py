@@ -23,10 +23,12 @@ _SUM_TOLERANCE = 1e-4
 
 
 class Book:
-    """What is known of every input row, by its place in the plan: 19 bytes a row.
+    """What is known of every input row, by its place in the plan: 20 bytes a row.
 
     Attributes
     ----------
+    selected
+        Whether the row was to be classified.
     ids
         Hash of the row's object_id in the input; 0 where the input can't be read.
     rows
@@ -39,7 +41,11 @@ class Book:
         self._names = pa.array([shard.uri for shard in plan.shards], pa.string())
         self._lengths = np.array([shard.rows for shard in plan.shards])
         self.starts = np.cumsum([0, *self._lengths])
-        self.unit_starts = np.cumsum([0, *(unit.rows for unit in plan.units())])
+        self.unit_starts = np.cumsum([0, *(stop - start for _, start, stop in plan.windows())])
+        self.selected = np.zeros(plan.rows, bool)
+        for shard, begin in zip(plan.shards, self.starts, strict=False):
+            for start, stop in shard.ranges:
+                self.selected[begin + start : begin + stop] = True
         self.ids = np.zeros(plan.rows, np.uint64)
         self.rows = np.zeros(plan.rows, np.uint64)
         self.rejected, self.catalogued, self.quarantined = np.zeros((3, plan.rows), bool)
@@ -124,13 +130,28 @@ def reject_places(book: Book, rejects: pa.Table) -> NDArray[np.int64]:
 
 
 def catalogue_problems(
-    plan: Plan, tree: DecisionTree, book: Book, rows: pa.Table, places: NDArray[np.int64]
+    plan: Plan,
+    tree: DecisionTree,
+    book: Book,
+    rows: pa.Table,
+    places: NDArray[np.int64],
+    earlier: frozenset[str],
 ) -> Iterator[RowProblem]:
-    """What is wrong with rows of a part or of the catalogue: origin, provenance, values."""
+    """What is wrong with rows of a part or of the catalogue: origin, provenance, values.
+
+    Parameters
+    ----------
+    earlier
+        Runs of which the plan may have kept rows.
+    """
     yield from _origin_problems(book, rows, places)
-    for name, expected in (("run", plan.run), ("weights", plan.fingerprint.get("weights"))):
-        values = rows[name].to_numpy()
-        yield RowProblem(f"{name} {expected}", values != expected, _told("{!r}", values))
+    runs, weights = rows["run"].to_numpy(), rows["weights"].to_numpy()
+    own = (places < 0) | book.selected[places]
+    yield RowProblem(f"run {plan.run}", own & (runs != plan.run), _told("{!r}", runs))
+    other = ~own & ~np.isin(runs.astype(str), sorted(earlier))
+    yield RowProblem("a kept row of an earlier run", other, _told("{!r}", runs))
+    expected = plan.fingerprint.get("weights")
+    yield RowProblem(f"weights {expected}", weights != expected, _told("{!r}", weights))
     averaged = plan.fingerprint.get("transforms") != "1"
     yield from value_problems(tree, rows, answer_matrix(tree, rows), averaged)
 

@@ -22,6 +22,7 @@ DECODED_SCHEMA = pa.schema(
         ("object_id", pa.string()),
         ("ra", pa.float64()),
         ("dec", pa.float64()),
+        ("content", pa.string()),
         ("reason", pa.string()),
         ("message", pa.string()),
         ("pixels", pa.large_binary()),  # 2 GB and more where a unit's images are large
@@ -43,8 +44,8 @@ DECODED_SCHEMA = pa.schema(
 def unit_of(batch: pa.Table) -> WorkUnit:
     """The work unit that a one-row batch describes."""
     (row,) = batch.to_pylist()
-    duplicates = tuple(row["duplicates"] or ())
-    return WorkUnit(row["index"], row["shard"], row["start"], row["stop"], duplicates)
+    duplicates, skipped = (tuple(row[key] or ()) for key in ("duplicates", "skipped"))
+    return WorkUnit(row["index"], row["shard"], row["start"], row["stop"], duplicates, skipped)
 
 
 class DecodeActor:
@@ -112,11 +113,13 @@ def decode_unit(
     limits = limits or DecodeLimits()
     started = time.perf_counter()
     read = read_patiently(unit.shard, unit.start, unit.stop)
-    duplicates = set(unit.duplicates)
+    duplicates, skipped = set(unit.duplicates), set(unit.skipped)
     rows = []
     with memory_limit(limits.memory_bytes):
         for offset, cutout in enumerate(read.table.to_pylist()):
             row = unit.start + offset
+            if row in skipped:
+                continue
             with time_limit(limits.row_seconds):
                 problem = read.problems.get(offset)
                 rows.append(decode_row(cutout, row, row in duplicates, problem, recentrings))

@@ -117,7 +117,7 @@ class IsolatedDecoder:
             If the shard or the store is at fault.
         """
         self._timeouts = 0
-        pieces = group_ranges(unit.shard, unit.start, unit.stop)
+        pieces = [piece for wanted in unit.ranges for piece in group_ranges(unit.shard, *wanted)]
         return decode_around_culprits(pieces, lambda start, stop: self._run(unit, start, stop))
 
     def close(self) -> None:

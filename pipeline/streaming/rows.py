@@ -11,6 +11,7 @@ from pipeline.errors import StorageTrouble
 from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import ImageError, Region, decode_image
 from pipeline.streaming.faults import inject
+from pipeline.survey.cutouts import content_digest
 from pipeline.survey.recentre import cut_frames
 from pipeline.survey.shards import SalvagedRows, salvage_rows
 
@@ -40,7 +41,13 @@ def known_facts(cutout: Mapping[str, Any], row: int) -> dict[str, Any]:
     name = cutout["object_id"]
     if name is not None and len(name) > _LONGEST_ID:
         name = name[:_LONGEST_ID] + "…"
-    return {"row": row, "object_id": name, "ra": _number(cutout["ra"]), "dec": _number(cutout["dec"])}
+    return {
+        "row": row,
+        "object_id": name,
+        "ra": _number(cutout["ra"]),
+        "dec": _number(cutout["dec"]),
+        "content": content_digest(cutout),
+    }
 
 
 def decode_row(

@@ -62,7 +62,7 @@ def write_unit(batch: pa.Table, layout: RunLayout, tree: DecisionTree, weights_s
     ]
     rows = catalogue_rows(tree, classified, probabilities[good], layout.run, weights_sha256, inputs)
     first = batch.slice(0, 1).to_pylist()[0]
-    unit = WorkUnit(first["unit"], first["shard"], first["row"], first["row"] + len(batch))
+    unit = WorkUnit(first["unit"], first["shard"], 0, len(batch))
     seconds = {"decode": first["decode_seconds"], "model": first["model_seconds"]}
     entry = record_unit(layout, unit, rows, quarantined, seconds)
     return pa.table(

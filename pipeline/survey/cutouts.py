@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any
+
 import pyarrow as pa
 
 from pipeline.errors import InputError
@@ -68,6 +74,19 @@ def conform(table: pa.Table) -> pa.Table:
         for field in CUTOUT_SCHEMA
     ]
     return pa.Table.from_arrays(columns, schema=CUTOUT_SCHEMA)
+
+
+def content_digest(cutout: Mapping[str, Any]) -> str:
+    """What a refresh compares: a digest of all of a row but its ``object_id`` (BLAKE2b, 128 bits, in hex).
+
+    Parameters
+    ----------
+    cutout
+        A row of `CUTOUT_SCHEMA`.
+    """
+    numbers = [cutout[field.name] for field in CUTOUT_SCHEMA if pa.types.is_floating(field.type)]
+    place = struct.pack(f"<{len(numbers)}d", *(math.nan if value is None else value for value in numbers))
+    return hashlib.blake2b(place + (cutout["image"] or b""), digest_size=16).hexdigest()
 
 
 def undecodable_ids(ids: pa.ChunkedArray) -> set[int]:

@@ -140,6 +140,12 @@ def salvage_rows(shard_uri: str, start: int, stop: int) -> SalvagedRows:
     return SalvagedRows(pa.concat_tables([piece.table for piece in pieces]), problems)
 
 
+def count_rows(shard_uri: str) -> int:
+    """Rows of a shard, by its footer."""
+    with _opened(shard_uri) as file:
+        return int(file.metadata.num_rows)
+
+
 def group_ranges(shard_uri: str, start: int, stop: int) -> list[tuple[int, int]]:
     """Rows [start, stop) of a shard cut where its row groups end; only the footer is read."""
     with _opened(shard_uri) as file:

@@ -52,7 +52,9 @@ def rows_of(unit: WorkUnit, run: str) -> pa.Table:
     generator = np.random.default_rng(unit.index)
     probabilities = generator.dirichlet(np.ones(TREE.answer_count), unit.rows).astype(np.float32)
     names = [f"galaxy-{unit.index:06d}-{row:04d}" for row in range(unit.rows)]
-    positions = pa.table({"object_id": names, "ra": np.zeros(unit.rows), "dec": np.zeros(unit.rows)})
+    positions = pa.table(
+        {"object_id": names, "ra": np.zeros(unit.rows), "dec": np.zeros(unit.rows), "content": names}
+    )
     return catalogue_rows(TREE, positions, probabilities, run, "w" * 64, names)
 
 

@@ -42,6 +42,7 @@ def classified_rows(tree: DecisionTree, unit: WorkUnit, run: str, bad: int = 0) 
             "object_id": [f"{unit.shard}-{row}" for row in rows],
             "ra": pa.array([row / 10 for row in rows], pa.float64()),
             "dec": pa.array([None] * len(rows), pa.float64()),
+            "content": [f"{row:032x}" for row in rows],
         }
     )
     values = np.array([np.random.default_rng(row).dirichlet(np.ones(tree.answer_count)) for row in rows])

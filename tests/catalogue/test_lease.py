@@ -245,7 +245,7 @@ def test_of_two_first_commits_one_stands(
         for unit in run.units():
             finish(RunLayout(layout.output, run.run), tree, unit)
     first = RunLayout(layout.output, "early")
-    look = commit._open
+    look = commit.find_table
     slept = [False]
 
     def sleep_after_looking(uri: str) -> object:
@@ -255,7 +255,7 @@ def test_of_two_first_commits_one_stands(
             commit_run(first, tree, early, read_ledger(first), epoch=2)
         return table
 
-    monkeypatch.setattr(commit, "_open", sleep_after_looking)
+    monkeypatch.setattr(commit, "find_table", sleep_after_looking)
     monkeypatch.setattr(commit, "_PAUSES", (0.0,))
     with pytest.raises(HeldError, match="a later run has committed"):
         commit_run(layout, tree, late, read_ledger(layout), epoch=1)

@@ -14,7 +14,7 @@ def test_columns_in_order(tree: DecisionTree) -> None:
     assert names[:3] == ["object_id", "ra", "dec"]
     assert names[3:40] == list(tree.columns)
     assert names[40:42] == ["smooth_or_featured_answer", "smooth_or_featured_agreement"]
-    assert names[-3:] == ["run", "weights", "input"]
+    assert names[-5:] == ["run", "weights", "input", "content", "stale"]
     assert len(names) == 3 + 37 + 2 * 11 + 3
 
 

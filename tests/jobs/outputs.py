@@ -90,6 +90,7 @@ def record(layout: RunLayout, tree: DecisionTree, unit: WorkUnit, seed: int = 0)
             "object_id": pa.array([ids[row] for row in good], pa.string()),
             "ra": pa.array([row / 10 for row in good], pa.float64()),
             "dec": pa.nulls(len(good), pa.float64()),
+            "content": [f"{row:032x}" for row in good],
         }
     )
     inputs = [f"{unit.shard}#{row}" for row in good]

@@ -40,7 +40,7 @@ def test_the_page_of_a_large_catalogue_counts_all_of_it(
         started="2031-05-09T14:03:00+00:00",
     )
     model = check_model(DEFAULT_WEIGHTS, TREE)
-    report.write_report(str(tmp_path), str(survey), TREE, model, "Large", 60, summary, 30)
+    report.write_report(str(tmp_path), str(survey), TREE, model, "Large", 60, summary, {}, 30)
     html = (tmp_path / "report.html").read_text()
     page = parse(html)
     assert "700 galaxies have a predicted morphology" in html

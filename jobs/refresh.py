@@ -1,0 +1,77 @@
+"""Refresh: bring a catalogue up to date with its source, classifying only what is new or has changed."""
+
+from __future__ import annotations
+
+from jobs.classify import StreamConfig, carry_out, is_finished, plan_shards, settings_of, settled
+from jobs.console import say
+from pipeline.catalogue import (
+    Known,
+    Plan,
+    adopt_plan,
+    catalogue_dataset,
+    catalogue_uri,
+    changed_settings,
+    hold_lease,
+    last_committed,
+    last_epoch,
+    make_plan,
+    report_uri,
+    same_source,
+    select_rows,
+)
+from pipeline.network import Model, check_model
+from pipeline.survey import read_contents
+from pipeline.tree import DecisionTree, load_tree
+
+
+def run(config: StreamConfig) -> None:
+    """Bring the catalogue of an output up to date; run again, it continues, or says that nothing changed.
+
+    Raises
+    ------
+    InputError
+        If the input, the weights or the tree can't be used.
+    HeldError
+        If another run works on the output.
+    """
+    config = settled(config)
+    tree = load_tree(config.tree)
+    model = check_model(config.weights, tree)
+    with hold_lease(config.output, "refresh", last_epoch(config.output)) as lease:
+        plan = plan_refresh(config, tree, model)
+        if plan is None:
+            return
+        plan = adopt_plan(
+            config.output, plan, new_run=True, is_finished=lambda earlier: is_finished(config.output, earlier)
+        )
+        lease.confirm()
+        carry_out(config, tree, model, plan, lease)
+    say(f"Catalogue: {catalogue_uri(config.output)}")
+    say(f"Report:    {report_uri(config.output)}")
+
+
+def plan_refresh(config: StreamConfig, tree: DecisionTree, model: Model) -> Plan | None:
+    """What is to be done, said in a line; None if that is nothing."""
+    shards, settings = plan_shards(config), settings_of(config, tree, model)
+    every = make_plan(shards, config.unit_rows, settings)
+    base = last_committed(config.output)
+    if base is None:
+        say(f"{config.output} has no catalogue yet: all {every.rows:,} galaxies are new")
+        return every
+    changed = changed_settings(base, every.fingerprint)
+    if changed:
+        say(f"Since run {base.run} other {', '.join(changed)}: all {every.rows:,} galaxies are to be done")
+        return make_plan(shards, config.unit_rows, settings, base.run)
+    if same_source(shards, base):
+        if not is_finished(config.output, base):
+            return base
+        say(f"Nothing changed since run {base.run}: {every.rows:,} galaxies in {len(shards):,} shards")
+        return None
+    known = Known(catalogue_dataset(catalogue_uri(config.output), tree).to_batches(list(Known.COLUMNS)))
+    shards, gone = select_rows(shards, base, known, read_contents)
+    plan = make_plan(shards, config.unit_rows, settings, base.run)
+    say(
+        f"Since run {base.run}: {plan.selected_rows:,} of {plan.rows:,} galaxies are new or have changed, "
+        f"{gone:,} are gone"
+    )
+    return plan

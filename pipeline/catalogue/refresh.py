@@ -1,0 +1,206 @@
+"""A refresh: which rows of the source are classified, and what becomes of those that the catalogue has.
+
+A row is told by its ``object_id`` and a digest of its content. A shard that an earlier run read, and that has
+not changed since, is not even opened.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline import storage
+from pipeline.catalogue.plan import Plan, PlannedShard
+from pipeline.catalogue.schema import GONE, UNREADABLE
+from pipeline.catalogue.verify_rows import hash_rows
+from pipeline.errors import InputError
+
+ReadIds = Callable[[str], pa.ChunkedArray]
+"""The object_id column of an input shard, as strings."""
+
+ReadContents = Callable[[str], pa.Table]
+"""Columns ``object_id, content`` of an input shard; null where a row can't be read."""
+
+DECIDING = ("weights", "tree", "transforms", "precision", "numerics")
+"""Parts of a fingerprint on which every answer depends."""
+
+INPUT = r"^(?P<shard>.*)#(?P<row>\d{1,18})$"
+"""The catalogue's ``input`` column: shard and row."""
+
+
+def changed_settings(base: Plan, fingerprint: dict[str, str]) -> list[str]:
+    """Parts of the fingerprint that differ from an earlier run's, and on which every answer depends."""
+    return [name for name in DECIDING if base.fingerprint.get(name) != fingerprint.get(name)]
+
+
+def same_source(shards: Sequence[PlannedShard], base: Plan) -> bool:
+    """Whether the source is what an earlier run read."""
+    return len(shards) == len(base.shards) and all(map(PlannedShard.same_content, shards, base.shards))
+
+
+class Known:
+    """The rows that a catalogue has, by hashes of their ids and contents: 16 bytes a row.
+
+    Parameters
+    ----------
+    rows
+        Batches with its `COLUMNS`.
+    """
+
+    COLUMNS = ("object_id", "content", "input", "stale")
+
+    def __init__(self, rows: Iterable[pa.RecordBatch]) -> None:
+        contents, ids, shards = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], []
+        for batch in rows:
+            table = pa.Table.from_batches([batch])
+            table = table.filter(table["stale"].is_null())
+            contents.append(hash_rows(table.select(["object_id", "content"])))
+            ids.append(hash_rows(table.select(["object_id"])))
+            shards.append(input_shards(table["input"]).dictionary_encode())
+        self._contents = np.sort(np.concatenate(contents))
+        self._ids = np.concatenate(ids)
+        self._shards = pa.chunked_array(shards, pa.dictionary(pa.int32(), pa.string()))
+
+    def has(self, rows: pa.Table) -> NDArray[np.bool_]:
+        """Whether each row, of columns ``object_id, content``, is as in the catalogue."""
+        hashes = hash_rows(rows)
+        places = np.searchsorted(self._contents, hashes)
+        places[places == len(self._contents)] = 0
+        found = self._contents[places] == hashes if len(self._contents) else np.zeros(len(hashes), bool)
+        return np.asarray(found & rows["content"].is_valid().to_numpy())
+
+    def gone(self, carried: Sequence[str], present: NDArray[np.uint64]) -> int:
+        """How many rows are neither of a carried shard nor among the hashes of ids that are present."""
+        kept = pc.is_in(self._shards.cast(pa.string()), pa.array(carried, pa.string())).to_numpy()
+        return int((~kept & ~np.isin(self._ids, present)).sum())
+
+
+def input_shards(inputs: pa.ChunkedArray) -> pa.Array:
+    """The shards that an ``input`` column names."""
+    return pc.struct_field(pc.extract_regex(_whole(inputs), INPUT), 0)
+
+
+def select_rows(
+    shards: Sequence[PlannedShard], base: Plan, known: Known, read_contents: ReadContents
+) -> tuple[list[PlannedShard], int]:
+    """Mark what is to be classified, the settings being those of the base run.
+
+    Returns
+    -------
+    shards
+        With `selected` and `carried` set.
+    gone : int
+        Rows of the catalogue that the source has no longer.
+    """
+    before = {shard.uri: shard for shard in base.shards}
+
+    def compare(shard: PlannedShard) -> tuple[PlannedShard, NDArray[np.uint64]]:
+        earlier = before.get(shard.uri)
+        if earlier is not None and shard.same_content(earlier):
+            return shard.model_copy(update={"selected": (), "carried": True}), np.zeros(0, np.uint64)
+        rows = read_contents(shard.uri)
+        if len(rows) != shard.rows:
+            raise InputError(
+                f"{shard.uri} has {len(rows)} rows and had {shard.rows} a moment ago: it is being written; "
+                "refresh when it is complete"
+            )
+        same = known.has(rows)
+        same[list(shard.duplicates)] = False
+        return shard.model_copy(update={"selected": _ranges(~same)}), hash_rows(rows.select(["object_id"]))
+
+    compared = list(storage.read_ahead(compare, shards))
+    marked = [shard for shard, _ in compared]
+    carried = [shard.uri for shard in marked if shard.carried]
+    present = np.concatenate([np.zeros(0, np.uint64), *(ids for _, ids in compared)])
+    return marked, known.gone(carried, present)
+
+
+class Keeper:
+    """What a refresh makes of the rows of the snapshot before it.
+
+    A row stays if the source still has it as it was; its ``input`` says where. One that was classified anew
+    is left out, for its new row comes beside. Any other stays as it was, marked in ``stale``.
+
+    Parameters
+    ----------
+    read_ids
+        Of those shards that aren't carried.
+    rejects
+        All rows that can't be classified now, with columns ``object_id, reason``.
+    """
+
+    def __init__(self, plan: Plan, read_ids: ReadIds, rejects: pa.Table) -> None:
+        real = rejects.filter(pc.not_equal(rejects["reason"], "duplicate_object_id"))
+        self._rejected = _whole(real["object_id"].drop_null())
+        self._carried = pa.array([shard.uri for shard in plan.shards if shard.carried], pa.string())
+        others = [shard for shard in plan.shards if not shard.carried]
+        moved: list[pa.ChunkedArray] = []
+        inputs: list[pa.Array] = []
+        anew: list[pa.ChunkedArray] = []
+        for shard, ids in zip(
+            others, storage.read_ahead(functools.partial(_ids_of, read_ids), others), strict=True
+        ):
+            selected = np.zeros(shard.rows, bool)
+            for start, stop in shard.ranges:
+                selected[start:stop] = True
+            rows = np.flatnonzero(~selected)
+            moved.append(ids.take(pa.array(rows)))
+            inputs.append(pa.array([f"{shard.uri}#{row}" for row in rows], pa.string()))
+            selected[list(shard.duplicates)] = False
+            anew.append(ids.filter(pa.array(selected)))
+        self._moved, self._inputs = _joined(moved), pa.concat_arrays([pa.array([], pa.string()), *inputs])
+        self._anew = _joined(anew)
+        self.counts: Counter[str] = Counter()
+        """Rows that are stale, by mark, among those seen."""
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows of the snapshot before → rows of the snapshot to be."""
+        rejected = pc.is_in(batch["object_id"], self._rejected)
+        batch = batch.filter(pc.or_(rejected, pc.invert(pc.is_in(batch["object_id"], self._anew))))
+        place = pc.index_in(batch["object_id"], self._moved)
+        current = pc.and_(batch["stale"].is_null(), pc.is_in(input_shards(batch["input"]), self._carried))
+        current = pc.or_(current, place.is_valid())
+        rejected = pc.is_in(batch["object_id"], self._rejected)
+        stale = pc.if_else(current, pa.scalar(None, pa.string()), pc.if_else(rejected, UNREADABLE, GONE))
+        self.counts.update(stale.drop_null().to_pylist())
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        columns["input"] = pc.coalesce(self._inputs.take(place), batch["input"])
+        columns["stale"] = stale
+        return pa.RecordBatch.from_arrays(list(columns.values()), schema=batch.schema)
+
+
+def _ids_of(read_ids: ReadIds, shard: PlannedShard) -> pa.ChunkedArray:
+    ids = read_ids(shard.uri)
+    if len(ids) != shard.rows:
+        raise InputError(
+            f"{shard.uri} has {len(ids)} rows and had {shard.rows} when this run was planned; refresh again"
+        )
+    return ids
+
+
+def _ranges(marked: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
+    """Ranges [start, stop) of the places that are marked."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], marked, [False]]).astype(np.int8)))
+    return tuple((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
+
+
+def _joined(columns: list[pa.ChunkedArray]) -> pa.Array:
+    return pa.concat_arrays([pa.array([], pa.string()), *(_whole(column) for column in columns)])
+
+
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def kept_batches(batches: Iterable[pa.RecordBatch], keeper: Keeper) -> Iterator[pa.RecordBatch]:
+    """Rows of the snapshot before, as the snapshot to be has them."""
+    for batch in batches:
+        kept = keeper(batch)
+        if len(kept):
+            yield kept
