@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from typing import Literal, TypeVar
@@ -265,3 +266,9 @@ def _report(config: StreamConfig, tree: DecisionTree, model: Model, summary: Run
         Counter(read_quarantine(RunLayout(config.output, summary.run))["reason"].to_pylist()),
         config.report_galaxies,
     )
+
+
+if __name__ == "__main__":
+    from jobs.cli import main
+
+    main(["classify", *sys.argv[1:]])

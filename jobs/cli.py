@@ -91,6 +91,29 @@ def refresh(words: Words = None, config: ConfigFile = None, print_config: PrintC
     job.run(_configure(classify.StreamConfig, config, words, print_config))
 
 
+@app.command()
+def submit(
+    verb: Annotated[str, typer.Argument(metavar="VERB", help="classify, refresh or train.")],
+    address: Annotated[
+        str, typer.Option("--address", metavar="URL", help="Of the cluster's dashboard: http://HOST:8265.")
+    ],
+    words: Words = None,
+    config: ConfigFile = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the job to its end.")] = True,
+) -> int:
+    """Run a verb as a job of a Ray cluster.
+
+    `tuningfork submit classify input=s3://… output=s3://… --address http://HOST:8265`
+
+    Settings are those of the verb, and may come from the same `--config` file. The code travels with the job;
+    data and credentials don't. A job of the same settings that is running already is followed, not doubled.
+    The exit status is the verb's.
+    """
+    from jobs import submit as job
+
+    return job.run(verb, words or (), config, address, wait)
+
+
 @ingest.command("hubble")
 def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Cut the galaxies out of the Hubble deep field that comes with scikit-image.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from jobs.classify import StreamConfig, carry_out, is_finished, plan_shards, settings_of, settled
 from jobs.console import say
 from pipeline.catalogue import (
@@ -75,3 +77,9 @@ def plan_refresh(config: StreamConfig, tree: DecisionTree, model: Model) -> Plan
         f"{gone:,} are gone"
     )
     return plan
+
+
+if __name__ == "__main__":
+    from jobs.cli import main
+
+    main(["refresh", *sys.argv[1:]])

@@ -1,0 +1,175 @@
+"""Jobs submitted to a cluster: a head without work and two workers, sources and catalogue in a real store."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from ray.cluster_utils import Cluster
+
+from pipeline import storage
+from tests.command import ROOT, tuningfork
+from tests.conftest import ObjectStore, no_other_keys
+from tests.faults.harness import wait_for
+from tests.faults.survey import cutout_table
+
+GALAXIES = 120
+PLAIN = {"RAY_AUTH_MODE": "disabled"}
+
+
+@dataclass
+class RunningCluster:
+    """A cluster, and the address that takes jobs."""
+
+    cluster: Cluster
+    address: str
+
+    @property
+    def session_logs(self) -> Path:
+        return Path(self.cluster.head_node.get_session_dir_path()) / "logs"
+
+
+@pytest.fixture
+def running_cluster(in_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningCluster]:
+    """Nodes that have the store's credentials in their own environment, as on a real cluster."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": port, "dashboard_host": "127.0.0.1"}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=2)
+        cluster.wait_for_nodes()
+        yield RunningCluster(cluster, f"http://127.0.0.1:{port}")
+    finally:
+        cluster.shutdown()
+
+
+@pytest.fixture
+def words(bucket: str) -> list[str]:
+    """A run over 120 galaxies in 20 units, in a bucket."""
+    for number in range(3):
+        sink = pa.BufferOutputStream()
+        pq.write_table(cutout_table(number * 40, 40), sink)
+        storage.write_bytes(f"{bucket}/cutouts/shard-{number}.parquet", sink.getvalue().to_pybytes())
+    return [f"input={bucket}/cutouts", f"output={bucket}/out", "unit_rows=6", "model_threads=1"]
+
+
+def submit(verb: str, words: list[str], address: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Submit from a machine without credentials of its own."""
+    place = {name: os.environ[name] for name in ("AWS_ENDPOINT_URL",)}
+    return tuningfork("submit", verb, *words, "--address", address, cwd=cwd, environment=PLAIN | place)
+
+
+def check_complete(bucket: str, folder: Path, in_store: ObjectStore) -> None:
+    environment = in_store.environment | no_other_keys()
+    check = tuningfork("verify", f"{bucket}/out", cwd=folder, environment=environment)
+    assert check.returncode == 0, check.stdout + check.stderr
+    assert "120 input rows = 110 classified + 10 quarantined" in check.stdout
+
+
+def test_a_job_is_submitted_followed_and_complete(
+    running_cluster: RunningCluster, words: list[str], bucket: str, in_store: ObjectStore, tmp_path: Path
+) -> None:
+    done = submit("classify", words, running_cluster.address, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "110 galaxies classified, 10 quarantined" in done.stdout
+    check_complete(bucket, tmp_path, in_store)
+    again = submit("refresh", words, running_cluster.address, tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "Nothing changed" in again.stdout
+    bad = submit("classify", [*words, "transforms=1"], running_cluster.address, tmp_path)
+    assert bad.returncode == 2
+    assert "made from something else: transforms" in bad.stdout
+    check_no_secrets(running_cluster, bucket, in_store, done.stdout + again.stdout + bad.stdout)
+
+
+def check_no_secrets(cluster: RunningCluster, bucket: str, store: ObjectStore, printed: str) -> None:
+    """In no log, plan, configuration or record of a job."""
+    with urllib.request.urlopen(f"{cluster.address}/api/jobs/") as reply:
+        jobs = reply.read()
+    assert len(json.loads(jobs)) >= 3
+    places = {"what was printed": printed.encode(), "the jobs": jobs}
+    places |= store.objects(bucket.removeprefix("s3://"))
+    places |= {str(path): path.read_bytes() for path in cluster.session_logs.rglob("*") if path.is_file()}
+    assert any("job-driver" in name for name in places)
+    for key in ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"):
+        value = store.environment[key].encode()
+        assert not [name for name, content in places.items() if value in content], key
+
+
+def test_a_node_is_killed_in_mid_run(
+    running_cluster: RunningCluster, words: list[str], bucket: str, in_store: ObjectStore, tmp_path: Path
+) -> None:
+    ledger = f"{bucket}/out/runs"
+
+    def kill() -> None:
+        wait_for(lambda: len(storage.list_files(ledger, ".json")) >= 4, seconds=240)
+        worker = sorted(running_cluster.cluster.worker_nodes, key=lambda node: node.unique_id)[0]
+        os.kill(worker.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    done = submit("classify", words, running_cluster.address, tmp_path)
+    killer.join()
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_complete(bucket, tmp_path, in_store)
+
+
+def test_a_job_that_runs_is_followed_not_doubled(
+    running_cluster: RunningCluster, words: list[str], bucket: str, in_store: ObjectStore, tmp_path: Path
+) -> None:
+    first = submit("classify", [*words, "--no-wait"], running_cluster.address, tmp_path)
+    assert first.returncode == 0, first.stderr
+    second = submit("classify", words, running_cluster.address, tmp_path)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "is running already" in second.stdout
+    check_complete(bucket, tmp_path, in_store)
+
+
+def test_a_plain_ray_job_does_it_too(
+    running_cluster: RunningCluster, words: list[str], bucket: str, in_store: ObjectStore, tmp_path: Path
+) -> None:
+    command = ["ray", "job", "submit", "--address", running_cluster.address, "--working-dir", str(ROOT)]
+    environment = os.environ | PLAIN
+    done = subprocess.run(
+        [*command, "--", "python", "-m", "jobs.classify", *words],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_complete(bucket, tmp_path, in_store)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "nonsense://x"])
+def test_a_wrong_address_is_one_clear_line(address: str, tmp_path: Path) -> None:
+    done = tuningfork("submit", "classify", "input=a", "output=b", "--address", address, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"no Ray cluster takes jobs at {address}" in line
+    assert "http://HOST:8265" in line
+
+
+def test_a_verb_that_cannot_be_submitted(tmp_path: Path) -> None:
+    done = tuningfork("submit", "export", "--address", "http://127.0.0.1:9", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "submit takes one of classify, refresh, train; it was given 'export'" in done.stderr
