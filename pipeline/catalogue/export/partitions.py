@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COUNTING_ORDER = 9
 """Order of the pixels by which positions are counted: of 7 arcmin, 3.1 million in all."""
 
-_SPILL_ROWS = 131_072
+_SPILL_ROWS = 65_536
 _SPATIAL_ORDER = 29
 
 
@@ -92,7 +92,8 @@ class Spill:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take rows; each has to lie in one of the partitions."""
-        self._waiting.append(batch)
+        if len(batch):
+            self._waiting.append(batch)
         if sum(map(len, self._waiting)) >= _SPILL_ROWS:
             self._flush()
 

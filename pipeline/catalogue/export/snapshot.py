@@ -20,7 +20,7 @@ from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
 BATCH_ROWS = 16_384
-_COLUMN_BUFFER_BYTES = 1 << 20
+_COLUMN_BUFFER_BYTES = 1 << 18
 
 Progress = Callable[[int], None]
 """To be called with the number of rows just done."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from typing import IO
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pyarrow as pa
@@ -72,6 +74,7 @@ def header_xml(schema: pa.Schema, texts: dict[str, Text] | None = None, rows: in
     table = TableElement(votable, name=_NAME, nrows=rows)
     votable.resources.append(resource)
     resource.tables.append(table)
+    descriptions: dict[str, str] = {}
     for column in schema:
         about = {key.decode(): value.decode() for key, value in (column.metadata or {}).items()}
         kind = {"datatype": _NUMBERS.get(column.type, "unicodeChar")}
@@ -80,11 +83,16 @@ def header_xml(schema: pa.Schema, texts: dict[str, Text] | None = None, rows: in
             kind["datatype"] = "char" if text and text.ascii else "unicodeChar"
             kind["arraysize"] = str(text.width) if text else "*"
         field = Field(votable, name=column.name, unit=about.get("unit"), ucd=about.get("ucd"), **kind)
-        field.description = about.get("description")
+        if "description" in about:
+            field.description = f"__DESCRIPTION_{len(descriptions)}__"
+            descriptions[field.description] = escape(about["description"])
         table.fields.append(field)
     written = io.BytesIO()
     votable.to_xml(written)
-    return written.getvalue().decode("utf-8")
+    # Put in here, since astropy would break their lines at hyphens.
+    return re.sub(
+        r"__DESCRIPTION_\d+__", lambda match: descriptions[match[0]], written.getvalue().decode("utf-8")
+    )
 
 
 class _Base64:
