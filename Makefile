@@ -66,6 +66,7 @@ soak: $(READY)
 	$(BIN)/python -m tests.faults.soak --kills 100
 	$(BIN)/python -m tests.benchmarks.protocol_price --s3
 	$(BIN)/python -m tests.benchmarks.memory
+	$(BIN)/python -m tests.benchmarks.export_memory
 
 s3-up:
 	infra/s3/up build/s3

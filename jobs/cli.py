@@ -174,14 +174,23 @@ def export(
     catalogue: Annotated[
         str, typer.Argument(metavar="CATALOGUE", help="The folder `catalogue` of an output.")
     ],
-    out: Annotated[str, typer.Argument(metavar="OUT", help="File to write.")],
-    form: Annotated[str, typer.Option("--format", help="csv, kaggle or parquet.")] = "csv",
+    out: Annotated[str, typer.Argument(metavar="OUT", help="File to write; for `hats`, the folder.")],
+    words: Words = None,
+    form: Annotated[
+        str, typer.Option("--format", help="csv, kaggle, parquet, fits, votable or hats.")
+    ] = "csv",
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Version, or date and time (UTC), of an older snapshot.")
     ] = None,
-    words: Words = None,
 ) -> None:
-    """Write a catalogue as one CSV or Parquet file, or in the Galaxy Challenge's layout (`kaggle`)."""
+    """Write a catalogue, or a region of it, for other programs.
+
+    `tuningfork export CATALOGUE OUT --format fits [cone=RA,DEC,RADIUS]`
+
+    `csv`, `parquet`, `fits` and `votable` are one file each; `hats` is a folder partitioned by HEALPix, for
+    LSDB (`partition_rows=250000`); `kaggle` is the Galaxy Challenge's layout. The region is one of
+    `cone=RA,DEC,RADIUS`, `box=RA1,RA2,DEC1,DEC2` (degrees) and `pixels=ORDER/N,N-M` (HEALPix, nested).
+    """
     from jobs import export as job
 
     given = {"catalogue": catalogue, "out": out, "format": form} | ({"as_of": as_of} if as_of else {})

@@ -1,12 +1,26 @@
-"""Export: a catalogue as a file that other programs read."""
+"""Export: a catalogue as a file, or as HATS a folder, that other programs read."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
 from jobs.console import progress, say
-from pipeline.catalogue import catalogue_dataset, export_catalogue
-from pipeline.catalogue.export import Format
+from pipeline.catalogue.export import (
+    Format,
+    Region,
+    export_snapshot,
+    open_snapshot,
+    parse_box,
+    parse_cone,
+    parse_pixels,
+)
 from pipeline.config import StrictModel
 from pipeline.tree import GALAXY_ZOO_2, load_tree
+
+_REGIONS: dict[str, Callable[[str], Region]] = {"cone": parse_cone, "box": parse_box, "pixels": parse_pixels}
 
 
 class ExportConfig(StrictModel):
@@ -17,11 +31,19 @@ class ExportConfig(StrictModel):
     catalogue
         The folder ``catalogue`` of an output.
     out
-        File to write; it must not be there.
+        File to write, for ``hats`` the folder; it must not be there.
     tree
         The decision tree whose answers the catalogue holds.
     as_of
         Version, or date and time, of an older snapshot; the current one if not given.
+    cone
+        Only galaxies within it: ``RA,DEC,RADIUS`` in degrees.
+    box
+        Only galaxies within it: ``RA1,RA2,DEC1,DEC2`` in degrees, eastward from RA1.
+    pixels
+        Only galaxies in these HEALPix pixels: ``ORDER/N,N-M``, nested.
+    partition_rows
+        Galaxies in a partition of ``hats`` at most; 250,000 if it isn't given.
     """
 
     catalogue: str
@@ -29,12 +51,51 @@ class ExportConfig(StrictModel):
     format: Format = "csv"
     tree: str = str(GALAXY_ZOO_2)
     as_of: str | None = None
+    cone: str | None = None
+    box: str | None = None
+    pixels: str | None = None
+    partition_rows: int | None = Field(None, ge=1)
+
+    @field_validator("cone", "box", "pixels")
+    @classmethod
+    def _is_region(cls, text: str | None, about: ValidationInfo) -> str | None:
+        if text is not None:
+            _REGIONS[str(about.field_name)](text)
+        return text
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> ExportConfig:
+        given = [name for name in _REGIONS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are given; expected one region at most")
+        if self.partition_rows is not None and self.format != "hats":
+            raise ValueError(
+                f"partition_rows is of format=hats, and the format is {self.format}; leave it out"
+            )
+        return self
+
+    @property
+    def region(self) -> Region | None:
+        """The part of the sky that is asked for."""
+        for name, parse in _REGIONS.items():
+            if (text := getattr(self, name)) is not None:
+                return parse(text)
+        return None
 
 
 def run(config: ExportConfig) -> None:
-    """Write a snapshot of the catalogue to one file."""
+    """Write a snapshot of the catalogue.
+
+    Raises
+    ------
+    InputError
+        If there is no catalogue, the target is there already, or the format can't hold the catalogue.
+    """
     tree = load_tree(config.tree)
-    total = catalogue_dataset(config.catalogue, tree, config.as_of).count_rows()
-    with progress("Exporting", total) as advance:
-        rows = export_catalogue(config.catalogue, config.out, tree, config.format, advance, config.as_of)
-    say(f"{rows:,} galaxies written to {config.out} ({config.format})")
+    snapshot = open_snapshot(config.catalogue, tree, config.region, config.as_of)
+    with progress("Exporting", snapshot.all_rows) as advance:
+        done = export_snapshot(snapshot, config.out, tree, config.format, advance, config.partition_rows)
+    part = f" of {snapshot.all_rows:,}" if config.region is not None else ""
+    say(f"{done.rows:,}{part} galaxies written to {config.out} ({config.format})")
+    for note in done.notes:
+        print(f"tuningfork: note: {note}", file=sys.stderr)

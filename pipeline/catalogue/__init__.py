@@ -8,7 +8,7 @@ from pipeline.catalogue.commit import (
     last_epoch,
     summarize,
 )
-from pipeline.catalogue.export import catalogue_dataset, export_catalogue
+from pipeline.catalogue.export import Exported, catalogue_dataset, export_catalogue
 from pipeline.catalogue.layout import RunLayout, catalogue_uri, report_uri
 from pipeline.catalogue.lease import Lease, hold_lease
 from pipeline.catalogue.ledger import LedgerEntry, read_ledger, record_unit
@@ -34,6 +34,7 @@ from pipeline.catalogue.verify_files import Finding
 
 __all__ = [
     "QUARANTINE_SCHEMA",
+    "Exported",
     "Finding",
     "Known",
     "Lease",

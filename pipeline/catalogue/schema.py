@@ -61,7 +61,9 @@ def catalogue_schema(tree: DecisionTree) -> pa.Schema:
 
     ``object_id, ra, dec``; one float32 column an answer, named ``<question>_<answer>``, in the tree's order;
     per question the most probable answer and the agreement a(p), null and NaN-free where the question has no
-    probability at all; then the provenance.
+    probability at all; then the provenance. The metadata of each field are its `description`, its `ucd` (the
+    IVOA's UCD1+, https://www.ivoa.net/documents/UCD1+/) and, where it has one, its `unit`; every export that
+    can say them takes them from here.
 
     Raises
     ------
@@ -69,9 +71,9 @@ def catalogue_schema(tree: DecisionTree) -> pa.Schema:
         If an answer's key makes its column collide with another of the catalogue's.
     """
     fields = [
-        pa.field("object_id", pa.string(), nullable=False),
-        pa.field("ra", pa.float64(), metadata={"unit": "deg"}),
-        pa.field("dec", pa.float64(), metadata={"unit": "deg"}),
+        _field("object_id", pa.string(), "Identifier of the galaxy", "meta.id;meta.main", nullable=False),
+        _field("ra", pa.float64(), "Right ascension", "pos.eq.ra;meta.main", unit="deg"),
+        _field("dec", pa.float64(), "Declination", "pos.eq.dec;meta.main", unit="deg"),
     ]
     texts = {
         f"{q.key}_{a.key}": f"Probability of {a.text!r} to {q.text!r}, all volunteers counted"
@@ -79,29 +81,37 @@ def catalogue_schema(tree: DecisionTree) -> pa.Schema:
         for a in q.answers
     }
     fields += [
-        pa.field(c, pa.float32(), nullable=False, metadata={"description": texts[c]}) for c in tree.columns
+        _field(column, pa.float32(), texts[column], "stat.probability;src.morph", nullable=False)
+        for column in tree.columns
     ]
     for question in tree.questions:
+        asked = f"to {question.text!r}"
         fields += [
-            pa.field(f"{question.key}_answer", pa.string(), metadata={"description": "Most probable answer"}),
-            pa.field(f"{question.key}_agreement", pa.float32(), metadata={"description": "1 - H(p) / log n"}),
+            _field(
+                f"{question.key}_answer",
+                pa.string(),
+                f"Most probable answer {asked}",
+                "meta.code.class;src.morph",
+            ),
+            _field(
+                f"{question.key}_agreement",
+                pa.float32(),
+                f"Agreement on the answer {asked}, 1 - H(p) / log n",
+                "stat.confidenceLevel;src.morph",
+            ),
         ]
     fields += [
-        pa.field("run", pa.string(), nullable=False, metadata={"description": "Run that wrote the row"}),
-        pa.field(
-            "weights", pa.string(), nullable=False, metadata={"description": "sha256 of the weight file"}
+        _field("run", pa.string(), "Run that wrote the row", "meta.id;meta.dataset", nullable=False),
+        _field(
+            "weights", pa.string(), "sha256 of the weight file", "meta.checksum;meta.software", nullable=False
         ),
-        pa.field("input", pa.string(), nullable=False, metadata={"description": "Shard and row read"}),
-        pa.field(
-            "content",
-            pa.string(),
-            nullable=False,
-            metadata={"description": "Digest of the input row"},
-        ),
-        pa.field(
+        _field("input", pa.string(), "Shard and row read", "meta.ref;meta.file", nullable=False),
+        _field("content", pa.string(), "Digest of the input row", "meta.checksum", nullable=False),
+        _field(
             "stale",
             pa.string(),
-            metadata={"description": "Null while the source has the row; else what became of it there"},
+            "Null while the source has the row; else what became of it there",
+            "meta.code",
         ),
     ]
     names = [field.name for field in fields]
@@ -111,3 +121,10 @@ def catalogue_schema(tree: DecisionTree) -> pa.Schema:
             f"tree {tree.name!r} makes two catalogue columns {twice[0]!r}; rename the answer's key"
         )
     return pa.schema(fields)
+
+
+def _field(
+    name: str, kind: pa.DataType, description: str, ucd: str, *, unit: str = "", nullable: bool = True
+) -> pa.Field:
+    metadata = {"description": description, "ucd": ucd} | ({"unit": unit} if unit else {})
+    return pa.field(name, kind, nullable=nullable, metadata=metadata)

@@ -38,7 +38,7 @@ def open_catalogue(uri: str) -> DeltaTable | None:
         raise
 
 
-def open_snapshot(uri: str, as_of: str | None = None) -> DeltaTable:
+def open_version(uri: str, as_of: str | None = None) -> DeltaTable:
     """The catalogue's snapshot as it is, or as it was.
 
     Parameters

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from fsspec.spec import AbstractFileSystem
 
+from pipeline.errors import InputError, RunError
 from pipeline.storage import local, s3
 from pipeline.storage.ahead import read_ahead
-from pipeline.storage.connection import delta_options, filesystem, is_local, is_s3
+from pipeline.storage.connection import PART_BYTES, delta_options, filesystem, is_local, is_s3
 from pipeline.storage.explain import explained, reason
 
 __all__ = [
@@ -25,6 +29,7 @@ __all__ = [
     "join",
     "list_files",
     "name",
+    "new_folder",
     "open_new",
     "read_ahead",
     "read_bytes",
@@ -184,6 +189,39 @@ def open_new(uri: str) -> Iterator[IO[bytes]]:
     with explained("write", uri):
         stream.close()
         stream.commit()
+
+
+@contextlib.contextmanager
+def new_folder(uri: str, last: Collection[str] = ()) -> Iterator[Path]:
+    """A local folder whose files appear under `uri` when the block ends well, and not at all when it fails.
+
+    On a local disk they do in one step. Elsewhere they are copied one by one, from a temporary folder that
+    ``TMPDIR`` places; those named in `last` in the end, so that a reader who needs them never takes a part
+    for the whole. A process that is killed leaves a temporary folder beside a local one, or what it copied.
+    """
+    fs, path = filesystem(uri)
+    if is_local(fs):
+        with local.new_folder(path) as folder:
+            yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+        _copy_folder(Path(temporary), uri, last)
+
+
+def _copy_folder(folder: Path, uri: str, last: Collection[str]) -> None:
+    names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
+    copied: list[str] = []
+    try:
+        for name in sorted(names, key=lambda name: name in last):
+            copied.append(join(uri, name))
+            with (folder / name).open("rb") as source, open_new(copied[-1]) as stream:
+                shutil.copyfileobj(source, stream, PART_BYTES)
+    except BaseException:
+        for written in reversed(copied):
+            with contextlib.suppress(InputError, RunError):  # what made the copy fail says more
+                remove(written)
+        raise
 
 
 def create(uri: str, data: bytes) -> bool:

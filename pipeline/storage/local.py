@@ -42,6 +42,24 @@ def open_new(path: str) -> Iterator[IO[bytes]]:
     _seal_folder(path)
 
 
+@contextlib.contextmanager
+def new_folder(path: str) -> Iterator[Path]:
+    """A folder that gets its name when the block ends well."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
+    ) as temporary:
+        yield Path(temporary)
+        for folder, _, names in os.walk(temporary):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as file:
+                    os.fsync(file.fileno())
+        os.chmod(temporary, 0o755)  # noqa: S103
+        os.rename(temporary, target)
+    _seal_folder(path)
+
+
 def write(path: str, data: bytes) -> None:
     """Write a file, replacing an older one in one step."""
     with open_new(path) as stream:

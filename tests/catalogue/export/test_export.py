@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.catalogue import Plan, RunLayout, catalogue_uri, commit_run, export_catalogue, read_ledger
+from pipeline.catalogue.export import Format
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from tests.catalogue.conftest import finish
@@ -23,7 +25,7 @@ def catalogue(layout: RunLayout, tree: DecisionTree, plan: Plan) -> str:
 
 def test_kaggle_layout(catalogue: str, tree: DecisionTree, tmp_path: Path) -> None:
     out = str(tmp_path / "submission.csv")
-    assert export_catalogue(catalogue, out, tree, "kaggle") == 25
+    assert export_catalogue(catalogue, out, tree, "kaggle").rows == 25
     header = Path(out).read_text().splitlines()[0].replace('"', "").split(",")
     assert header[:4] == ["GalaxyID", "Class1.1", "Class1.2", "Class1.3"]
     assert header[-1] == "Class11.6"
@@ -53,15 +55,16 @@ def test_the_path_may_hold_any_character(name: str, tree: DecisionTree, plan: Pl
         finish(layout, tree, unit)
     commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
     out = str(tmp_path / name / "all.parquet")
-    assert export_catalogue(catalogue_uri(layout.output), out, tree, "parquet") == 25
+    assert export_catalogue(catalogue_uri(layout.output), out, tree, "parquet").rows == 25
     assert snapshot(catalogue_uri(layout.output)).to_pylist() == pq.read_table(out).to_pylist()
 
 
 def test_an_existing_file_is_kept(catalogue: str, tree: DecisionTree, tmp_path: Path) -> None:
     out = tmp_path / "mine.csv"
     out.write_text("mine")
-    with pytest.raises(InputError, match="exists already"):
-        export_catalogue(catalogue, str(out), tree, "csv")
+    for form in get_args(Format):
+        with pytest.raises(InputError, match="exists already"):
+            export_catalogue(catalogue, str(out), tree, form)
     assert out.read_text() == "mine"
 
 

@@ -1,0 +1,127 @@
+"""The catalogue in the forms that other programs read, in memory that doesn't grow with its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline import storage
+from pipeline.catalogue.export.region import Box, Cone, Pixels, Region, parse_box, parse_cone, parse_pixels
+from pipeline.catalogue.export.snapshot import Progress, Snapshot, catalogue_dataset, open_snapshot, silent
+from pipeline.errors import InputError
+from pipeline.tree import DecisionTree
+
+__all__ = [
+    "Box",
+    "Cone",
+    "Exported",
+    "Format",
+    "Pixels",
+    "Region",
+    "Snapshot",
+    "catalogue_dataset",
+    "export_catalogue",
+    "export_snapshot",
+    "open_snapshot",
+    "parse_box",
+    "parse_cone",
+    "parse_pixels",
+]
+
+Format = Literal["csv", "kaggle", "parquet", "fits", "votable", "hats"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes
+    ----------
+    rows
+        Galaxies, those that a HATS catalogue has beside it included.
+    notes
+        What the reader of the export has to know, one sentence each.
+    """
+
+    rows: int
+    notes: tuple[str, ...] = ()
+
+
+def export_catalogue(
+    uri: str,
+    out: str,
+    tree: DecisionTree,
+    form: Format,
+    progress: Progress = silent,
+    region: Region | None = None,
+    partition_rows: int | None = None,
+) -> Exported:
+    """Write the current snapshot of a catalogue, or a region of it, to one file or, as HATS, to one folder.
+
+    Nothing appears under `out` before it is whole (but see `storage.new_folder` for object stores).
+
+    Parameters
+    ----------
+    form
+        ``csv``, ``parquet``, ``fits``, ``votable`` and ``hats`` hold every column; ``kaggle`` the Galaxy
+        Challenge's layout, ``GalaxyID, Class1.1, …``.
+    progress
+        Called with the number of rows of the snapshot just passed.
+    region
+        Part of the sky; galaxies without a position are in none.
+    partition_rows
+        Rows of a partition of ``hats`` at most.
+
+    Raises
+    ------
+    InputError
+        If there is no catalogue, `out` exists, or the format can't hold the catalogue.
+    """
+    return export_snapshot(open_snapshot(uri, tree, region), out, tree, form, progress, partition_rows)
+
+
+def export_snapshot(
+    snapshot: Snapshot,
+    out: str,
+    tree: DecisionTree,
+    form: Format,
+    progress: Progress = silent,
+    partition_rows: int | None = None,
+) -> Exported:
+    """Write a snapshot; see `export_catalogue`."""
+    if storage.exists(out):
+        raise InputError(f"{out} exists already; name a new one or remove it first")
+    try:
+        notes = _write(snapshot, out, tree, form, progress, partition_rows)
+    except OSError:
+        with storage.explained("write", out):
+            raise
+    return Exported(snapshot.rows, tuple(notes))
+
+
+def _write(
+    snapshot: Snapshot,
+    out: str,
+    tree: DecisionTree,
+    form: Format,
+    progress: Progress,
+    partition_rows: int | None,
+) -> list[str]:
+    # Only what is asked for is loaded: astropy and hats take seconds.
+    if form == "hats":
+        from pipeline.catalogue.export.hats import PARTITION_ROWS, write_hats
+
+        return write_hats(snapshot, out, progress, partition_rows or PARTITION_ROWS)
+    if form == "fits":
+        from pipeline.catalogue.export.fits import write_fits
+
+        return write_fits(snapshot, out, progress)
+    from pipeline.catalogue.export import flat, votable
+
+    if form == "kaggle":
+        flat.write_kaggle(snapshot, out, progress, tree)
+    else:
+        {"csv": flat.write_csv, "parquet": flat.write_parquet, "votable": votable.write_votable}[form](
+            snapshot, out, progress
+        )
+    return []

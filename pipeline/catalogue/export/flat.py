@@ -1,0 +1,50 @@
+"""CSV, the Galaxy Challenge's layout and Parquet: one file that Arrow writes batch by batch."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.catalogue.export.snapshot import Progress, Snapshot
+from pipeline.catalogue.export.votable import parquet_metadata
+from pipeline.tree import DecisionTree
+
+_ROW_GROUP_ROWS = 65_536
+
+
+def write_csv(snapshot: Snapshot, out: str, progress: Progress) -> None:
+    """Every column, as CSV."""
+    _write_csv(snapshot, out, progress, snapshot.schema.names, snapshot.schema.names)
+
+
+def write_kaggle(snapshot: Snapshot, out: str, progress: Progress, tree: DecisionTree) -> None:
+    """The Galaxy Challenge's layout: ``GalaxyID, Class1.1, …``."""
+    columns = ["object_id", *tree.columns]
+    _write_csv(snapshot, out, progress, columns, ["GalaxyID", *tree.class_columns])
+
+
+def _write_csv(
+    snapshot: Snapshot, out: str, progress: Progress, columns: list[str], header: list[str]
+) -> None:
+    types = [snapshot.schema.field(name).type for name in columns]
+    schema = pa.schema(list(zip(header, types, strict=True)))
+    options = pa_csv.WriteOptions(quoting_style="needed")
+    with storage.open_new(out) as stream, pa_csv.CSVWriter(stream, schema, write_options=options) as writer:
+        for batch in snapshot.batches(columns, progress):
+            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+
+
+def write_parquet(snapshot: Snapshot, out: str, progress: Progress) -> None:
+    """Every column, as Parquet; what the columns mean is in the fields' metadata, and as VOParquet."""
+    schema = snapshot.schema.with_metadata(parquet_metadata(snapshot.schema))
+    with storage.open_new(out) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        waiting: list[pa.RecordBatch] = []
+        for batch in snapshot.batches(progress=progress):
+            waiting.append(batch)
+            if sum(map(len, waiting)) >= _ROW_GROUP_ROWS:
+                writer.write_table(pa.Table.from_batches(waiting, schema))
+                waiting = []
+        if waiting:
+            writer.write_table(pa.Table.from_batches(waiting, schema))

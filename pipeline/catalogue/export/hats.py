@@ -1,0 +1,154 @@
+"""A HATS catalogue, partitioned by HEALPix, as LSDB reads and crossmatches it."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline import storage
+from pipeline.catalogue.export.partitions import COUNTING_ORDER, Spill, partition
+from pipeline.catalogue.export.region import healpix_pixels, positions
+from pipeline.catalogue.export.snapshot import Progress, Snapshot
+from pipeline.catalogue.export.votable import parquet_metadata
+from pipeline.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from hats.pixel_math import HealpixPixel
+
+PARTITION_ROWS = 250_000
+"""Rows of a partition at most: some 60 MB on disk, 150 MB in memory."""
+
+UNPLACED = "without_position.parquet"
+"""File in the catalogue's folder for galaxies that have no place in it."""
+
+_INDEX_ORDER = 29
+_INDEX = pa.field(
+    "_healpix_29",
+    pa.int64(),
+    nullable=False,
+    metadata={"description": "HEALPix pixel of order 29, nested", "ucd": "pos.healpix"},
+)
+
+
+def write_hats(snapshot: Snapshot, out: str, progress: Progress, partition_rows: int) -> list[str]:
+    """Every column and ``_healpix_29``, as a folder of Parquet files, one a partition.
+
+    Positions are counted first, then rows are gathered by partition in a temporary file. Galaxies without a
+    position go to a file beside the partitions, `UNPLACED`.
+
+    Parameters
+    ----------
+    partition_rows
+        Rows of a partition at most.
+
+    Returns
+    -------
+    list of str
+        What its reader has to know: that some galaxies have no position.
+
+    Raises
+    ------
+    InputError
+        If the package hats is not there, no galaxy has a position, or too many lie in one place.
+    """
+    _check_installed()
+    counts = _count_positions(snapshot)
+    placed = int(counts.sum())
+    if snapshot.rows and not placed:
+        raise InputError(
+            f"none of the {snapshot.rows:,} galaxies has a position, which HATS is ordered by; use another "
+            "--format, or give positions= to ingest and classify again"
+        )
+    pixels = partition(counts, partition_rows)
+    fields = pa.schema([_INDEX, *snapshot.schema])
+    schema = fields.with_metadata(parquet_metadata(fields))
+    with storage.new_folder(out, last=("hats.properties", "properties")) as folder:
+        spilled = folder / "rows.arrow"
+        spill = Spill(spilled, schema, pixels, _INDEX.name)
+        _gather(snapshot, spill, folder / UNPLACED, progress)
+        _write_partitions(folder, spill, pixels)
+        spilled.unlink()
+        _write_metadata(folder, storage.name(out), schema, pixels, placed, partition_rows)
+    if placed == snapshot.rows:
+        return []
+    where = storage.join(out, UNPLACED)
+    return [
+        f"{snapshot.rows - placed:,} galaxies have no position, so that HATS has no place for them: they are "
+        f"in {where}"
+    ]
+
+
+def _check_installed() -> None:
+    try:
+        import hats  # noqa: F401
+    except ImportError as error:
+        raise InputError("--format hats needs the package hats: pip install 'tuningfork[hats]'") from error
+
+
+def _count_positions(snapshot: Snapshot) -> NDArray[np.int64]:
+    counts = np.zeros(12 * 4**COUNTING_ORDER, np.int64)
+    for batch in snapshot.batches(["ra", "dec"]):
+        ra, dec, known = positions(batch)
+        np.add.at(counts, healpix_pixels(ra[known], dec[known], COUNTING_ORDER), 1)
+    return counts
+
+
+def _gather(snapshot: Snapshot, spill: Spill, unplaced: Path, progress: Progress) -> None:
+    """Rows with a position to the spill file, those without to a file of their own."""
+    with contextlib.ExitStack() as stack:
+        rest: pq.ParquetWriter | None = None
+        for batch in snapshot.batches(progress=progress):
+            ra, dec, known = positions(batch)
+            if not known.all():
+                rest = rest or stack.enter_context(
+                    pq.ParquetWriter(unplaced, batch.schema, compression="zstd")
+                )
+                rest.write_batch(batch.filter(pa.array(~known)))
+            index = pa.array(healpix_pixels(ra[known], dec[known], _INDEX_ORDER))
+            rows = batch.filter(pa.array(known))
+            spill.add(pa.RecordBatch.from_arrays([index, *rows.columns], schema=spill.schema))
+
+
+def _write_partitions(folder: Path, spill: Spill, pixels: list[HealpixPixel]) -> None:
+    from hats.io.file_io import get_parquet_write_table_kwargs
+    from hats.io.paths import new_pixel_catalog_file
+
+    options = get_parquet_write_table_kwargs(spill.schema)
+    # By identifier too, so that the same snapshot makes the same files whatever the order of its rows.
+    order = [(_INDEX.name, "ascending"), ("object_id", "ascending")]
+    for pixel, rows in zip(pixels, spill.read(), strict=True):
+        pq.write_table(rows.sort_by(order), new_pixel_catalog_file(folder, pixel).path, **options)
+
+
+def _write_metadata(
+    folder: Path, name: str, schema: pa.Schema, pixels: list[HealpixPixel], rows: int, most_rows: int
+) -> None:
+    from hats.catalog import PartitionInfo, TableProperties
+    from hats.io import file_io, paths
+    from hats.io.parquet_metadata import write_parquet_metadata
+
+    PartitionInfo.from_healpix(pixels).write_to_file(catalog_path=folder)
+    if pixels:
+        written = write_parquet_metadata(folder)
+        if written != rows:
+            raise RunError(f"{written:,} rows were written of {rows:,}; run the same command again")
+    else:
+        paths.dataset_directory(folder).mkdir()
+        file_io.write_parquet_metadata(schema, paths.get_common_metadata_pointer(folder))
+    TableProperties(
+        catalog_name=name,
+        catalog_type="object",
+        total_rows=rows,
+        ra_column="ra",
+        dec_column="dec",
+        healpix_column=_INDEX.name,
+        healpix_order=_INDEX_ORDER,
+        hats_max_rows=most_rows,
+        **TableProperties.new_provenance_dict(folder, builder="tuningfork"),
+    ).to_properties_file(folder)

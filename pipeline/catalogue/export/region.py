@@ -1,0 +1,157 @@
+"""Regions of the sky: a cone, a box, or a list of HEALPix pixels; right ascension wraps at 360°."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+_DEEPEST_ORDER = 29
+
+Degrees = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cone:
+    """All within `radius` of a point, its edge included; degrees."""
+
+    ra: float
+    dec: float
+    radius: float
+
+    def contains(self, ra: Degrees, dec: Degrees) -> NDArray[np.bool_]:
+        """Whether each position, in degrees, lies within."""
+        from astropy.coordinates import angular_separation
+
+        point = np.radians([self.ra, self.dec])
+        distance: Degrees = np.degrees(angular_separation(*point, np.radians(ra), np.radians(dec)))
+        return distance <= self.radius
+
+
+@dataclass(frozen=True)
+class Box:
+    """Between two right ascensions, eastward from `west`, and two declinations; edges included; degrees."""
+
+    west: float
+    east: float
+    south: float
+    north: float
+
+    def contains(self, ra: Degrees, dec: Degrees) -> NDArray[np.bool_]:
+        """Whether each position, in degrees, lies within."""
+        width = 360.0 if self.east - self.west >= 360 else (self.east - self.west) % 360
+        inside: NDArray[np.bool_] = (
+            ((ra - self.west) % 360 <= width) & (self.south <= dec) & (dec <= self.north)
+        )
+        return inside
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """HEALPix pixels of one order, in the nested scheme."""
+
+    order: int
+    pixels: tuple[int, ...]
+
+    def contains(self, ra: Degrees, dec: Degrees) -> NDArray[np.bool_]:
+        """Whether each position, in degrees, lies within."""
+        return np.isin(healpix_pixels(ra, dec, self.order), self.pixels)
+
+
+Region = Cone | Box | Pixels
+
+
+def parse_cone(text: str) -> Cone:
+    """A cone from ``RA,DEC,RADIUS`` in degrees.
+
+    Raises
+    ------
+    ValueError
+        If it is no cone on the sky.
+    """
+    ra, dec, radius = _numbers(text, 3, "RA,DEC,RADIUS in degrees, such as 150.1,2.2,0.5")
+    _check(-180 <= ra <= 360, f"right ascension {ra:g}", "-180 to 360 degrees")
+    _check(-90 <= dec <= 90, f"declination {dec:g}", "-90 to 90 degrees")
+    _check(0 < radius <= 180, f"radius {radius:g}", "more than 0 and at most 180 degrees")
+    return Cone(ra, dec, radius)
+
+
+def parse_box(text: str) -> Box:
+    """A box from ``RA1,RA2,DEC1,DEC2`` in degrees; it spans 0° where ``RA1`` is the greater.
+
+    Raises
+    ------
+    ValueError
+        If it is no box on the sky.
+    """
+    west, east, south, north = _numbers(text, 4, "RA1,RA2,DEC1,DEC2 in degrees, such as 350,10,-1,1")
+    for ra in (west, east):
+        _check(-180 <= ra <= 360, f"right ascension {ra:g}", "-180 to 360 degrees")
+    _check(west != east, f"a box from right ascension {west:g} to itself", "two that differ")
+    _check(
+        -90 <= south < north <= 90, f"declinations {south:g},{north:g}", "-90 to 90 degrees, the lesser first"
+    )
+    return Box(west, east, south, north)
+
+
+def parse_pixels(text: str) -> Pixels:
+    """HEALPix pixels from ``ORDER/N,N,N-M``, in the nested scheme.
+
+    Raises
+    ------
+    ValueError
+        If it has another form, or the order has no such pixel.
+    """
+    match = re.fullmatch(r"(\d{1,2})/(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)", "".join(text.split()))
+    if match is None or int(match[1]) > _DEEPEST_ORDER:
+        raise ValueError(
+            "expected ORDER/PIXEL,PIXEL-PIXEL,… (nested), order 0 to 29, such as 5/1203,1210-1213"
+        )
+    order = int(match[1])
+    last = 12 * 4**order - 1
+    pixels: set[int] = set()
+    for word in match[2].split(","):
+        low, _, high = word.partition("-")
+        first, end = int(low), int(high or low)
+        _check(first <= end <= last, f"pixel {word} of order {order}", f"0 to {last}, the lesser first")
+        _check(end - first + len(pixels) < 1_000_000, f"{word} of order {order}", "at most a million pixels")
+        pixels |= set(range(first, end + 1))
+    return Pixels(order, tuple(sorted(pixels)))
+
+
+def healpix_pixels(ra: Degrees, dec: Degrees, order: int) -> NDArray[np.int64]:
+    """Nested HEALPix pixel of an order in which each position, in degrees, lies."""
+    import cdshealpix
+    from astropy.coordinates import Latitude, Longitude
+
+    lon, lat = Longitude(ra, unit="deg"), Latitude(dec, unit="deg")
+    pixels: NDArray[np.int64] = cdshealpix.lonlat_to_healpix(lon, lat, order).astype(np.int64)
+    return pixels
+
+
+def positions(batch: pa.RecordBatch) -> tuple[Degrees, Degrees, NDArray[np.bool_]]:
+    """Right ascensions and declinations in degrees, and where there are both: null and NaN are none."""
+    ra, dec = (
+        np.asarray(batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False))
+        for name in ("ra", "dec")
+    )
+    return ra, dec, np.isfinite(ra) & np.isfinite(dec)
+
+
+def _numbers(text: str, count: int, form: str) -> list[float]:
+    try:
+        numbers = [float(word) for word in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"expected {form}")
+    return numbers
+
+
+def _check(holds: bool, what: str, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{what}; expected {expected}")

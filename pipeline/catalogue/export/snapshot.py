@@ -1,0 +1,185 @@
+"""The rows of a catalogue's snapshot, or of a region of it, in batches."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pa_dataset
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+from pipeline import storage
+from pipeline.catalogue.export.region import Region, positions
+from pipeline.catalogue.schema import catalogue_schema
+from pipeline.catalogue.snapshot import open_version, snapshot_dataset, snapshot_files
+from pipeline.errors import InputError
+from pipeline.tree import DecisionTree
+
+BATCH_ROWS = 16_384
+_COLUMN_BUFFER_BYTES = 1 << 18
+
+Progress = Callable[[int], None]
+"""To be called with the number of rows just done."""
+
+
+def silent(rows: int) -> None:
+    """No progress is shown."""
+
+
+def catalogue_dataset(uri: str, tree: DecisionTree) -> pa_dataset.Dataset:
+    """The current snapshot of a catalogue.
+
+    Raises
+    ------
+    InputError
+        If there is no catalogue, or it has not the columns of `tree`.
+    """
+    return snapshot_dataset(uri, _open(uri, tree))
+
+
+def open_snapshot(
+    uri: str, tree: DecisionTree, region: Region | None = None, as_of: str | None = None
+) -> Snapshot:
+    """The current snapshot of a catalogue, or an older one (see `open_version`), its columns described.
+
+    Raises
+    ------
+    InputError
+        If there is no such snapshot, or it has not the columns of `tree`.
+    """
+    table = _open(uri, tree, as_of)
+    described = {field.name: field.metadata for field in catalogue_schema(tree)}
+    fields = [
+        field.with_metadata(described.get(field.name)) for field in pa.schema(table.schema().to_arrow())
+    ]
+    return Snapshot(tuple(file.uri for file in snapshot_files(uri, table)), pa.schema(fields), region)
+
+
+def _open(uri: str, tree: DecisionTree, as_of: str | None = None) -> DeltaTable:
+    table = open_version(uri, as_of)
+    names = pa.schema(table.schema().to_arrow()).names
+    missing = [name for name in ("object_id", *tree.columns) if name not in names]
+    if missing:
+        raise InputError(f"{uri} lacks {len(missing)} columns of tree {tree.name!r}, first {missing[0]!r}")
+    return table
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A row group of one of the snapshot's files, and how many of its rows are wanted."""
+
+    file: str
+    index: int
+    rows: int
+    wanted: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Rows of a snapshot, all of them or those in a region, in the same order each time.
+
+    A file's row groups can hold a million rows; only pages of them are in memory at a time.
+
+    Attributes
+    ----------
+    files
+        URIs of its Parquet files.
+    schema
+        Its columns; the metadata of the fields are those of `catalogue_schema`.
+    region
+        What part of the sky is wanted; None for all, galaxies without a position included.
+    """
+
+    files: tuple[str, ...]
+    schema: pa.Schema
+    region: Region | None = None
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows that are wanted."""
+        return sum(group.wanted for group in self._groups)
+
+    @cached_property
+    def all_rows(self) -> int:
+        """Rows of the snapshot, wherever on the sky."""
+        return sum(group.rows for group in self._groups)
+
+    def batches(
+        self, columns: Sequence[str] | None = None, progress: Progress = silent
+    ) -> Iterator[pa.RecordBatch]:
+        """The wanted rows.
+
+        Parameters
+        ----------
+        columns
+            Names, in the order in which they are wanted; None for all.
+        progress
+            Called with the number of rows read or passed over, `all_rows` in the end.
+
+        Raises
+        ------
+        InputError
+            If a file is gone or damaged, or the store can't be reached.
+        """
+        names = self.schema.names if columns is None else list(columns)
+        schema = pa.schema([self.schema.field(name) for name in names])
+        read = names if self.region is None else list(dict.fromkeys([*names, "ra", "dec"]))
+        for group in self._groups:
+            if not group.wanted:
+                progress(group.rows)
+                continue
+            for batch in _read(group.file, group.index, read):
+                kept = batch if self.region is None else batch.filter(_within(batch, self.region))
+                if len(kept):
+                    yield kept.select(names).cast(schema)
+                progress(len(batch))
+
+    @cached_property
+    def _groups(self) -> list[_Group]:
+        groups = []
+        for file in self.files:
+            with _opened(file) as parquet:
+                sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
+            groups += [_Group(file, i, rows, self._count(file, i, rows)) for i, rows in enumerate(sizes)]
+        return groups
+
+    def _count(self, file: str, index: int, rows: int) -> int:
+        """Wanted rows of a row group, judged by two of its columns: most of a survey is never read whole."""
+        if self.region is None:
+            return rows
+        found = (_within(batch, self.region) for batch in _read(file, index, ["ra", "dec"]))
+        return sum(inside.true_count for inside in found)
+
+
+def _read(file: str, group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    with _opened(file) as parquet:
+        batches = parquet.iter_batches(BATCH_ROWS, [group], columns)
+        while True:
+            with storage.explained("read", file):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+
+@contextlib.contextmanager
+def _opened(file: str) -> Iterator[pq.ParquetFile]:
+    fs, path = storage.filesystem(file)
+    with contextlib.ExitStack() as stack:
+        with storage.explained("read", file):
+            # Each column's stream has a buffer of its own; a cache before them all would be filled in vain.
+            stream = stack.enter_context(fs.open(path, "rb", cache_type="none"))
+            parquet = pq.ParquetFile(stream, buffer_size=_COLUMN_BUFFER_BYTES, pre_buffer=False)
+        yield parquet
+
+
+def _within(batch: pa.RecordBatch, region: Region) -> pa.BooleanArray:
+    ra, dec, known = positions(batch)
+    inside = np.zeros(len(batch), bool)
+    inside[known] = region.contains(ra[known], dec[known])
+    return pa.array(inside)
