@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from jobs.console import progress, say
+from jobs.console import log_event, progress, say
 from pipeline import storage
 from pipeline.averaging import Precision, fastest_precision
 from pipeline.catalogue import (
@@ -224,7 +224,7 @@ def _stream(
     config: StreamConfig, model: Model, pending: list[WorkUnit], plan: Plan, layout: RunLayout, lease: Lease
 ) -> None:
     # Ray takes seconds to load: only a run that has work pays for it.
-    from pipeline.streaming import StreamSettings, connect, plan_resources, stream_units
+    from pipeline.streaming import RunMetrics, StreamSettings, connect, plan_resources, stream_units
 
     rows = sum(unit.rows for unit in pending)
     say(f"Starting Ray for {rows:,} galaxies in {len(pending):,} units …")
@@ -238,10 +238,14 @@ def _stream(
         config.precision,
         model.recentrings,
     )
+    units = plan.unit_count
+    metrics = RunMetrics(plan.run, units, units - len(pending))
     with progress("Classifying", plan.selected_rows, done=plan.selected_rows - rows) as advance:
-        for unit in stream_units(pending, layout, settings, resources):
+        for entry in stream_units(pending, layout, settings, resources):
             lease.check()
-            advance(unit.rows)
+            metrics.add(entry, lease.age)
+            log_event("unit", run=plan.run, **entry.model_dump(exclude={"part", "rejects"}))
+            advance(entry.rows)
 
 
 def _counts(summary: RunSummary) -> str:

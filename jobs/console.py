@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -18,12 +22,29 @@ from rich.progress import (
 )
 from rich.text import Text
 
+LOG = "TUNINGFORK_LOG"
+"""Set to ``json``, this variable makes all messages lines of JSON, for machines that gather logs."""
+
 _LOG_EVERY_SECONDS = 15.0
 
 
 def say(message: str) -> None:
-    """Print one message."""
-    print(message, flush=True)
+    """Print one message; as an event where logs are JSON."""
+    if _logs_json():
+        log_event("message", message=message)
+    else:
+        print(message, flush=True)
+
+
+def log_event(event: str, **facts: Any) -> None:
+    """Where logs are JSON, print one line of it: what happened, when, and the facts of it."""
+    if _logs_json():
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        print(json.dumps({"time": now, "event": event, **facts}), flush=True)
+
+
+def _logs_json() -> bool:
+    return os.environ.get(LOG) == "json"
 
 
 class _Rate(ProgressColumn):
@@ -50,6 +71,9 @@ def progress(
     callable
         To be called with the number of items done since the last call.
     """
+    if _logs_json():
+        yield lambda count: None
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _line_logger(console, label, total, unit, done)

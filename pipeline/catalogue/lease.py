@@ -74,13 +74,18 @@ class Lease:
     def __init__(self, output: str, record: LeaseRecord) -> None:
         self.epoch = record.epoch
         self._uri = lease_uri(output)
-        self._record = record
+        self._record, self._renewed = record, time.monotonic()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._lost: Exception | None = None
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self.confirm()
         self._thread.start()
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was last renewed."""
+        return time.monotonic() - self._renewed
 
     def check(self) -> None:
         """Make sure that no beat has found the lease lost; costs nothing.
@@ -148,7 +153,7 @@ class Lease:
                 raise HeldError(f"{_who(found)} has taken over {self._uri}; this run stops")
             record = self._record.model_copy(update=changes)
             if storage.write_if_match(self._uri, _encode(record), etag):
-                self._record = record
+                self._record, self._renewed = record, time.monotonic()
                 return
         raise InputError(f"{self._uri} changes under every write; is someone editing it?")
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.streaming.cluster import StreamResources, connect, plan_resources
+    from pipeline.streaming.metrics import RunMetrics
     from pipeline.streaming.stream import (
         StreamError,
         StreamSettings,
-        UnitDone,
         finished_units,
         stream_units,
         unit_stream,
     )
 
 __all__ = [
+    "RunMetrics",
     "StreamError",
     "StreamResources",
     "StreamSettings",
-    "UnitDone",
     "connect",
     "finished_units",
     "plan_resources",
@@ -32,9 +32,9 @@ _HOMES = {
     "StreamResources": "cluster",
     "connect": "cluster",
     "plan_resources": "cluster",
+    "RunMetrics": "metrics",
     "StreamError": "stream",
     "StreamSettings": "stream",
-    "UnitDone": "stream",
     "finished_units": "stream",
     "stream_units": "stream",
     "unit_stream": "stream",

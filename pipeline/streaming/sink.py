@@ -38,7 +38,7 @@ def write_unit(batch: pa.Table, layout: RunLayout, tree: DecisionTree, weights_s
     Returns
     -------
     pyarrow.Table
-        One row: ``unit, rows, classified, quarantined``.
+        One row, ``entry``: the unit's `LedgerEntry` as JSON.
     """
     probabilities = _matrix(batch["probabilities"], tree.answer_count)
     sound = np.isfinite(probabilities).all(axis=1)
@@ -65,14 +65,7 @@ def write_unit(batch: pa.Table, layout: RunLayout, tree: DecisionTree, weights_s
     unit = WorkUnit(first["unit"], first["shard"], 0, len(batch))
     seconds = {"decode": first["decode_seconds"], "model": first["model_seconds"]}
     entry = record_unit(layout, unit, rows, quarantined, seconds)
-    return pa.table(
-        {
-            "unit": [entry.unit],
-            "rows": [entry.rows],
-            "classified": [entry.classified],
-            "quarantined": [entry.rows - entry.classified],
-        }
-    )
+    return pa.table({"entry": [entry.model_dump_json()]})
 
 
 def _matrix(lists: pa.ChunkedArray, width: int) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionResources
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
-from pipeline.catalogue import RunLayout, WorkUnit
+from pipeline.catalogue import LedgerEntry, RunLayout, WorkUnit
 from pipeline.errors import InputError, RunError
 from pipeline.streaming.cluster import StreamResources
 from pipeline.streaming.decode import DecodeActor
@@ -57,24 +57,17 @@ class StreamSettings:
     recentrings: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
-class UnitDone:
-    """A unit that is durable and in the ledger."""
-
-    unit: int
-    rows: int
-    classified: int
-    quarantined: int
-
-
 def stream_units(
     units: Sequence[WorkUnit],
     layout: RunLayout,
     settings: StreamSettings,
     resources: StreamResources,
     limits: DecodeLimits | None = None,
-) -> Iterator[UnitDone]:
-    """Classify units, yielding each once its rows are durable (see `unit_stream`, `finished_units`)."""
+) -> Iterator[LedgerEntry]:
+    """Classify units, yielding the ledger's entry of each once its rows are durable.
+
+    See `unit_stream` and `finished_units`.
+    """
     if units:
         yield from finished_units(unit_stream(units, layout, settings, resources, limits))
 
@@ -87,7 +80,7 @@ def unit_stream(
     limits: DecodeLimits | None = None,
     model: type = ModelActor,
 ) -> Dataset:
-    """Lay out the stream from units to `UnitDone` rows; nothing runs yet.
+    """Lay out the stream from units to rows of their ledger entries; nothing runs yet.
 
     Every block is one whole unit. Actors are restarted so many times, never for ever.
 
@@ -146,8 +139,8 @@ def unit_stream(
     )
 
 
-def finished_units(stream: Dataset) -> Iterator[UnitDone]:
-    """Run a stream of units, yielding each as it is done; not in order.
+def finished_units(stream: Dataset) -> Iterator[LedgerEntry]:
+    """Run a stream of units, yielding the ledger's entry of each as it is done; not in order.
 
     Raises
     ------
@@ -160,7 +153,7 @@ def finished_units(stream: Dataset) -> Iterator[UnitDone]:
     """
     try:
         for row in stream.iter_rows():
-            yield UnitDone(**row)
+            yield LedgerEntry.model_validate_json(row["entry"])
     except ExecutionTimeoutError as error:
         seconds = DataContext.get_current().execution_no_progress_timeout_s
         raise StreamError(

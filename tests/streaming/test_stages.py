@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from pipeline.averaging import naive_average
-from pipeline.catalogue import RunLayout, WorkUnit, read_ledger
+from pipeline.catalogue import LedgerEntry, RunLayout, WorkUnit, read_ledger
 from pipeline.errors import InputError
 from pipeline.geometry import IDENTITY, Transform, averaging_transforms
 from pipeline.network import (
@@ -195,9 +195,10 @@ def test_the_sink_balances_its_books(shard: str, weights: str, tmp_path: Path) -
     unit = WorkUnit(7, shard, 0, 10, (9,))
     answered = ModelActor(weights, str(GALAXY_ZOO_2), 1, "float32", 1)(decode_unit(unit))
     layout = RunLayout(str(tmp_path / "out"), "run")
-    done = write_unit(answered, layout, TREE, "w" * 64).to_pylist()
-    assert done == [{"unit": 7, "rows": 10, "classified": 4, "quarantined": 6}]
+    (done,) = write_unit(answered, layout, TREE, "w" * 64)["entry"].to_pylist()
     entry = read_ledger(layout)[7]
+    assert LedgerEntry.model_validate_json(done) == entry
+    assert (entry.rows, entry.classified) == (10, 4)
     assert entry.quarantined == {
         "not_an_image": 1,
         "no_object_id": 1,
