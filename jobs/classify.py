@@ -20,6 +20,7 @@ from pipeline.catalogue import (
     adopt_plan,
     catalogue_uri,
     commit_run,
+    digest,
     find_run,
     hold_lease,
     is_committed,
@@ -33,7 +34,14 @@ from pipeline.catalogue import (
 from pipeline.config import StrictModel, dump_config
 from pipeline.faults import crash_point
 from pipeline.network import DEFAULT_WEIGHTS, Model, check_model
-from pipeline.survey import duplicate_rows, list_shards, read_ids
+from pipeline.survey import (
+    Source,
+    check_survey,
+    duplicate_rows,
+    load_survey,
+    open_source,
+    recognise,
+)
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 
@@ -43,7 +51,10 @@ class ClassifyConfig(StrictModel):
     Attributes
     ----------
     input
-        A cutout shard set: folder, prefix or single Parquet file (any fsspec URI).
+        A cutout shard set, or with `survey` cutouts as a survey has them: folder, prefix or file (any fsspec
+        URI).
+    survey
+        A survey file, which says how the cutouts are kept (see ``configs/surveys``).
     output
         Where catalogue, report and run records go (any fsspec URI).
     title
@@ -69,6 +80,7 @@ class ClassifyConfig(StrictModel):
 
     input: str
     output: str
+    survey: str | None = None
     title: str = "Galaxy morphology"
     weights: str = DEFAULT_WEIGHTS
     tree: str = str(GALAXY_ZOO_2)
@@ -97,7 +109,8 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     config = config.model_copy(update=places | {"precision": precision})
     tree = load_tree(config.tree)
     model = check_model(config.weights, tree)
-    plan = _plan(config, tree, model)
+    source = _source(config)
+    plan = _plan(config, tree, model, source)
     if dry_run:
         _estimate(config, tree, plan)
         return
@@ -108,7 +121,7 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
         )
         say(f"Run {done.run} is complete: {_counts(summary)}. Nothing to do.")
         if not storage.exists(report_uri(config.output)):
-            _report(config, tree, model, summary)
+            _report(config, tree, model, summary, source)
     else:
         with hold_lease(config.output, plan.run, last_epoch(config.output)) as lease:
             plan = adopt_plan(
@@ -116,18 +129,30 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
             )
             layout = RunLayout(config.output, plan.run)
             storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(config).encode())
-            summary = _classify(config, tree, model, plan, layout, lease)
+            if source.survey is not None:
+                storage.write_bytes(layout.survey, dump_config(source.survey).encode())
+            summary = _classify(config, tree, model, plan, layout, lease, source)
             lease.confirm()
-            _report(config, tree, model, summary)
+            _report(config, tree, model, summary, source)
             storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
         say(f"Run {plan.run}: {_counts(summary)} in {summary.seconds:,.0f} s")
     say(f"Catalogue: {catalogue_uri(config.output)}")
     say(f"Report:    {report_uri(config.output)}")
 
 
-def _plan(config: ClassifyConfig, tree: DecisionTree, model: Model) -> Plan:
-    shards = list_shards(config.input)
-    duplicates = duplicate_rows(list(storage.read_ahead(lambda shard: read_ids(shard.uri), shards)))
+def _source(config: ClassifyConfig) -> Source:
+    if config.survey is None:
+        return open_source()
+    survey = load_survey(config.survey)
+    if survey.table is not None:
+        survey = survey.model_copy(update={"table": storage.absolute(survey.table)})
+    return open_source(recognise(survey, config.input))
+
+
+def _plan(config: ClassifyConfig, tree: DecisionTree, model: Model, source: Source) -> Plan:
+    shards = source.list_shards(config.input)
+    check_survey(source, shards)
+    duplicates = duplicate_rows(list(storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards)))
     planned = [
         PlannedShard(uri=shard.uri, size=shard.size, etag=shard.etag, rows=shard.rows, duplicates=rows)
         for shard, rows in zip(shards, duplicates, strict=True)
@@ -137,6 +162,7 @@ def _plan(config: ClassifyConfig, tree: DecisionTree, model: Model) -> Plan:
         "tree": tree_digest(tree),
         "transforms": str(config.transforms),
         "precision": config.precision,
+        "survey": "none" if source.survey is None else digest(source.survey.model_dump(mode="json")),
     }
     return make_plan(planned, config.unit_rows, settings)
 
@@ -168,7 +194,13 @@ def _amount(hours: float) -> str:
 
 
 def _classify(
-    config: ClassifyConfig, tree: DecisionTree, model: Model, plan: Plan, layout: RunLayout, lease: Lease
+    config: ClassifyConfig,
+    tree: DecisionTree,
+    model: Model,
+    plan: Plan,
+    layout: RunLayout,
+    lease: Lease,
+    source: Source,
 ) -> RunSummary:
     started = time.monotonic()
     done = read_ledger(layout)
@@ -176,7 +208,8 @@ def _classify(
     if done:
         say(f"Run {plan.run} continues: {len(done):,} of {plan.unit_count:,} units are done")
     if pending:
-        _stream(config, model, pending, plan, layout, lease)
+        source.save_index(layout.index)
+        _stream(config, model, pending, plan, layout, lease, source)
     ledger = read_ledger(layout) if pending else done
     crash_point("after_ledger")
     summary = summarize(plan, ledger, time.monotonic() - started, resumed=bool(done))
@@ -186,7 +219,13 @@ def _classify(
 
 
 def _stream(
-    config: ClassifyConfig, model: Model, pending: list[WorkUnit], plan: Plan, layout: RunLayout, lease: Lease
+    config: ClassifyConfig,
+    model: Model,
+    pending: list[WorkUnit],
+    plan: Plan,
+    layout: RunLayout,
+    lease: Lease,
+    source: Source,
 ) -> None:
     # Ray takes seconds to load: only a run that has work pays for it.
     from pipeline.streaming import StreamSettings, connect, plan_resources, stream_units
@@ -202,6 +241,8 @@ def _stream(
         config.transforms,
         config.precision,
         model.recentrings,
+        source.survey,
+        layout.index,
     )
     with progress("Classifying", plan.rows, done=plan.rows - rows) as advance:
         for unit in stream_units(pending, layout, settings, resources):
@@ -212,16 +253,21 @@ def _stream(
 def _counts(summary: RunSummary) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in summary.quarantined.items())
     bad = sum(summary.quarantined.values())
-    return f"{summary.classified:,} galaxies classified, {bad:,} quarantined" + (
-        f" ({reasons})" if bad else ""
-    )
+    counts = f"{summary.classified:,} galaxies classified, {bad:,} quarantined"
+    counts += f" ({reasons})" if bad else ""
+    if summary.replaced:
+        galaxies, pixels = summary.replaced["galaxies"], summary.replaced["pixels"]
+        counts += f"; {pixels:,} bad pixels of {galaxies:,} galaxies were replaced"
+    return counts
 
 
 def _is_finished(output: str, plan: Plan) -> bool:
     return storage.exists(RunLayout(output, plan.run).summary) and is_committed(output, plan)
 
 
-def _report(config: ClassifyConfig, tree: DecisionTree, model: Model, summary: RunSummary) -> None:
+def _report(
+    config: ClassifyConfig, tree: DecisionTree, model: Model, summary: RunSummary, source: Source
+) -> None:
     from jobs.report import write_report
 
     write_report(
@@ -233,4 +279,5 @@ def _report(config: ClassifyConfig, tree: DecisionTree, model: Model, summary: R
         config.transforms,
         summary,
         config.report_galaxies,
+        source,
     )

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from pydantic import Field
 
 from pipeline import storage
 from pipeline.catalogue.layout import RunLayout, catalogue_uri
@@ -41,6 +42,8 @@ class RunSummary(StrictModel):
 
     Attributes
     ----------
+    replaced
+        See `LedgerEntry`.
     seconds
         Wall-clock time; of the last attempt alone where the run was `resumed`.
     """
@@ -53,6 +56,7 @@ class RunSummary(StrictModel):
     seconds: float
     resumed: bool
     started: str
+    replaced: dict[str, int] = Field(default_factory=dict)
 
 
 def open_catalogue(uri: str) -> DeltaTable | None:
@@ -220,13 +224,16 @@ def summarize(
 ) -> RunSummary:
     """Count what a run did."""
     quarantined: Counter[str] = Counter()
+    replaced: Counter[str] = Counter()
     for entry in ledger.values():
         quarantined.update(entry.quarantined)
+        replaced.update(entry.replaced)
     return RunSummary(
         run=plan.run,
         rows=sum(entry.rows for entry in ledger.values()),
         classified=sum(entry.classified for entry in ledger.values()),
         quarantined=dict(sorted(quarantined.items())),
+        replaced=dict(replaced),
         bytes_in=sum(shard.size for shard in plan.shards),
         seconds=round(seconds, 2),
         resumed=resumed,

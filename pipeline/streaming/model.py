@@ -20,7 +20,18 @@ from pipeline.tree import load_tree
 _GALAXIES_AT_ONCE = 16
 """Without averaging: of sixteen viewpoints each."""
 
-ANSWERED_COLUMNS = ("unit", "shard", "row", "object_id", "ra", "dec", "reason", "message", "decode_seconds")
+ANSWERED_COLUMNS = (
+    "unit",
+    "shard",
+    "row",
+    "object_id",
+    "ra",
+    "dec",
+    "reason",
+    "message",
+    "replaced",
+    "decode_seconds",
+)
 """Columns that pass through the model stage."""
 
 
