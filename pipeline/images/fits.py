@@ -163,7 +163,7 @@ def _mask(found: fits.HDUList, band: str, layout: FitsLayout) -> NDArray[np.bool
 
 
 def _plane_number(header: fits.Header, plane: str) -> int:
-    number = header.get(f"MP_{plane}", header.get(f"HIERARCH MP_{plane}"))
+    number = header.get(f"MP_{plane}")
     if number is None:
         there = ", ".join(key.removeprefix("MP_") for key in header if key.startswith("MP_"))
         raise ImageError("no_extension", f"the mask has no plane {plane!r} (it has {there or 'none'})")
