@@ -82,7 +82,9 @@ def jpeg(pixels: NDArray[np.uint8]) -> bytes:
     return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=95))
 
 
-def write_parquet(folder: Path, galaxies: Sequence[Sky], encode: Callable[..., bytes] = png) -> dict[str, Any]:
+def write_parquet(
+    folder: Path, galaxies: Sequence[Sky], encode: Callable[..., bytes] = png
+) -> dict[str, Any]:
     """A table with columns of other names."""
     table = rows(galaxies, encode).rename_columns(["objid", "RA", "DEC", "cutout"])
     pq.write_table(table, folder / "part.parquet", row_group_size=7)

@@ -192,7 +192,10 @@ def color_picture(flux: NDArray[np.float32], mapping: ColorMapping) -> NDArray[n
 
     # float64: the sum of very bright pixels must not overflow.
     red, green, blue = (flux[..., i].astype(np.float64) * mapping.scales[i] for i in range(3))
-    picture = make_lupton_rgb(red, green, blue, minimum=mapping.minimum, stretch=mapping.stretch, Q=mapping.q)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of pixels without light, which become black
+        picture = make_lupton_rgb(
+            red, green, blue, minimum=mapping.minimum, stretch=mapping.stretch, Q=mapping.q
+        )
     return np.asarray(picture, np.uint8)
 
 

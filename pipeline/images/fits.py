@@ -125,7 +125,7 @@ def _image(
     else:
         hdu = next((hdu for hdu in images if band in _bands_of(hdu, layout)), None)
     if hdu is None or not hdu.is_image:
-        there = sorted({band for hdu in images for band in _bands_of(hdu, layout)})
+        there = {band.lower(): band for hdu in images for band in _bands_of(hdu, layout)}.values()
         names = f"bands {', '.join(there)} in " if there and name is None else ""
         raise ImageError(
             "missing_band",
@@ -187,9 +187,9 @@ def _bands_of(hdu: Any, layout: FitsLayout) -> list[str]:
     if len(hdu.shape) == 3:
         told = str(hdu.header.get("BANDS", ""))
         return list(layout.planes) or (told.replace(" ", "").split(",") if "," in told else list(told))
-    names = [hdu.name, *(str(hdu.header.get(key, "")) for key in _BAND_KEYWORDS)]
-    # Names of extensions are in capitals whatever the band's name.
-    return [name for name in names if name] + [hdu.name.lower()]
+    # The name of an extension is in capitals, whatever the band's.
+    names = [hdu.name.lower(), hdu.name, *(str(hdu.header.get(key, "")) for key in _BAND_KEYWORDS)]
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def _called(found: fits.HDUList) -> str:

@@ -93,9 +93,7 @@ def test_jpegs_change_answers_little_and_alike_in_every_form(
 
 
 @pytest.mark.parametrize("form", ["webdataset", "hdf5", "multimodal", "fits of rubin"])
-def test_isolation_gives_what_the_actor_itself_gives(
-    form: str, galaxies: list[Sky], tmp_path: Path
-) -> None:
+def test_isolation_gives_what_the_actor_itself_gives(form: str, galaxies: list[Sky], tmp_path: Path) -> None:
     source = written(form, tmp_path / "in", galaxies[:6])
     (shard, *_) = source.list_shards(str(tmp_path / "in"))
     source.save_index(str(tmp_path / "index"))

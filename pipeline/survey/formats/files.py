@@ -81,7 +81,7 @@ def _galaxies_of(
             f"{uri} has no file called as `files` in the survey file says, {survey.files!r}; it has "
             f"{storage.name(files[0].uri)!r}, for one"
         )
-    return ((name, parts) for (_, name), parts in galaxies.items())
+    return ((name, parts) for (_, name), parts in sorted(galaxies.items()))
 
 
 def file_pattern(template: str) -> re.Pattern[str]:

@@ -157,7 +157,7 @@ def _facts(sample: _Sample) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON ({error})") from error
     if not isinstance(facts, dict):
-        raise ValueError("holds {type(facts).__name__}; expected an object")
+        raise ValueError(f"holds {type(facts).__name__}; expected an object")
     return facts
 
 
