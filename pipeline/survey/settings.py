@@ -7,7 +7,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config import StrictModel, load_config
+from pipeline import storage
+from pipeline.config import StrictModel, parse_yaml, validate
 from pipeline.errors import InputError
 from pipeline.images import ColorMapping, FitsLayout
 from pipeline.survey.detection import DetectionCriteria
@@ -206,12 +207,12 @@ class SurveySettings(StrictModel):
         return FitsLayout(self.extension, self.planes, mask.name, mask.planes, mask.marks == "good")
 
 
-def load_survey(path: str) -> SurveySettings:
-    """Read a survey file.
+def load_survey(uri: str) -> SurveySettings:
+    """Read a survey file, which may lie in any store.
 
     Raises
     ------
     InputError
         If it can't be read, or a key of it is unknown, missing or doesn't fit.
     """
-    return load_config(SurveySettings, path)
+    return validate(SurveySettings, parse_yaml(storage.read_bytes(uri), uri), uri)

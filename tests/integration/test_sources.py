@@ -1,24 +1,29 @@
-"""The main job on surveys in their own forms: real processes, real Ray, an object store, kills and changes."""
+"""The main job on surveys in their own forms: real processes, real Ray, a store, kills and changes."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import s3fs
 import yaml
 
+from pipeline import storage
 from pipeline.catalogue import answer_matrix
 from pipeline.faults import CRASH_AT
+from pipeline.survey import open_source
 from pipeline.tree import load_tree
 from tests import forms
 from tests.command import tuningfork
 from tests.conftest import ObjectStore, no_other_keys
 from tests.faults.harness import running
-from tests.forms import FORMS, Sky, skies
+from tests.forms import FORMS, Sky, skies, survey
 from tests.galaxies import png
 from tests.tables import snapshot
 
@@ -55,7 +60,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, galaxies: list[Sky]) -> d
     return answers(str(folder / "out" / "catalogue"))
 
 
-@pytest.mark.parametrize("form", ["multimodal", "fits frames"])
+@pytest.mark.parametrize("form", [pytest.param("multimodal", marks=pytest.mark.long), "fits frames"])
 def test_a_survey_is_classified_verified_and_held_to_its_file(
     form: str, galaxies: list[Sky], expected: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
@@ -109,7 +114,7 @@ def test_mistakes_are_told_in_one_line(galaxies: list[Sky], tmp_path: Path) -> N
     assert "cannot read" in refused.stderr
 
 
-@pytest.mark.parametrize("form", ["webdataset", "hdf5", "images"])
+@pytest.mark.parametrize("form", ["webdataset", "hdf5", pytest.param("images", marks=pytest.mark.long)])
 def test_an_object_store_is_read_and_a_killed_run_goes_on(
     form: str,
     galaxies: list[Sky],
@@ -154,3 +159,54 @@ def test_an_object_store_is_read_and_a_killed_run_goes_on(
     assert found.keys() == expected.keys()
     for one, probabilities in expected.items():
         assert np.abs(found[one] - probabilities).max() <= 1e-6, one
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes that each request for content asks the store for."""
+    sizes: list[int] = []
+    call = s3fs.S3FileSystem._call_s3
+
+    async def counting(fs: s3fs.S3FileSystem, method: str, *args: Any, **query: Any) -> Any:
+        if method == "get_object":
+            first, last = re.fullmatch(r"bytes=(\d+)-(\d+)", query["Range"]).groups()
+            sizes.append(int(last) - int(first) + 1)
+        return await call(fs, method, *args, **query)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", counting)
+    return sizes
+
+
+def test_rows_of_a_tar_are_fetched_by_ranges(bucket: str, fetched: list[int], tmp_path: Path) -> None:
+    """Of images far larger than the window in which headers are read, both pass and rows fetch a part."""
+    size = 3 << 20
+    members = [(f"{number}.png", bytes([number]) * size) for number in range(12)]
+    data = forms.tar_bytes([*members, ("11.json", b'{"ra": 5}')])
+    storage.write_bytes(f"{bucket}/a.tar", data)
+    source = open_source(survey(format="webdataset"))
+    (shard,) = source.list_shards(bucket)
+    assert shard.rows == 12
+    assert sum(fetched) < 0.6 * len(data)
+    source.save_index(str(tmp_path / "index"))
+    fetched.clear()
+    rows = open_source(source.survey, str(tmp_path / "index")).read_rows(shard.uri, 4, 6)
+    assert [cutout["image"] for cutout in rows.cutouts()] == [[(None, members[i][1])] for i in (4, 5)]
+    assert fetched == [2 * size + 512]
+
+
+def test_rows_of_hdf5_are_fetched_by_ranges(bucket: str, fetched: list[int], tmp_path: Path) -> None:
+    flux = np.random.default_rng(0).normal(size=(40, 3, 256, 256)).astype(np.float32)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("flux", data=flux, chunks=(1, 3, 256, 256))
+        file["object_id"] = np.arange(40)
+    content = (tmp_path / "a.h5").read_bytes()
+    storage.write_bytes(f"{bucket}/a.h5", content)
+    source = open_source(survey(format="hdf5", planes=["g", "r", "i"]))
+    (shard,) = source.list_shards(bucket)
+    assert source.read_ids(shard.uri).to_pylist() == [str(number) for number in range(40)]
+    assert sum(fetched) < 0.3 * len(content)
+    fetched.clear()
+    rows = source.read_rows(shard.uri, 20, 24)
+    for number, cutout in enumerate(rows.cutouts(), start=20):
+        np.testing.assert_array_equal(cutout["image"][0], flux[number])
+    assert sum(fetched) < 0.25 * len(content)

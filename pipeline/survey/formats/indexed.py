@@ -284,7 +284,7 @@ def merged(parts: Sequence[Part]) -> list[list[Part]]:
 def _read_block(block: list[Part]) -> dict[Part, Content]:
     start = min(part.offset or 0 for part in block)
     stop = max((part.offset or 0) + part.size for part in block)
-    data = storage.read_range(str(block[0].file), start, stop)
+    data = storage.read_range(str(block[0].file), start, stop) if stop > start else b""
     found: dict[Part, Content] = {}
     for part in block:
         first = (part.offset or 0) - start
