@@ -22,6 +22,7 @@ from pipeline.catalogue import (
     adopt_plan,
     catalogue_uri,
     commit_run,
+    digest,
     find_run,
     hold_lease,
     is_committed,
@@ -36,7 +37,14 @@ from pipeline.catalogue import (
 from pipeline.config import StrictModel, dump_config
 from pipeline.faults import crash_point
 from pipeline.network import DEFAULT_WEIGHTS, Model, check_model
-from pipeline.survey import duplicate_rows, list_shards, read_ids
+from pipeline.survey import (
+    Source,
+    check_survey,
+    duplicate_rows,
+    load_survey,
+    open_source,
+    recognise,
+)
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 
@@ -46,7 +54,10 @@ class StreamConfig(StrictModel):
     Attributes
     ----------
     input
-        A cutout shard set: folder, prefix or single Parquet file (any fsspec URI).
+        A cutout shard set, or with `survey` cutouts as a survey has them: folder, prefix or file (any fsspec
+        URI).
+    survey
+        A survey file, which says how the cutouts are kept (see ``configs/surveys``).
     output
         Where catalogue, report and run records go (any fsspec URI).
     title
@@ -68,6 +79,7 @@ class StreamConfig(StrictModel):
 
     input: str
     output: str
+    survey: str | None = None
     title: str = "Galaxy morphology"
     weights: str = DEFAULT_WEIGHTS
     tree: str = str(GALAXY_ZOO_2)
@@ -109,7 +121,9 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     config = settled(config)
     tree = load_tree(config.tree)
     model = check_model(config.weights, tree)
-    plan = make_plan(plan_shards(config), config.unit_rows, settings_of(config, tree, model))
+    source = source_of(config)
+    settings = settings_of(config, tree, model, source)
+    plan = make_plan(plan_shards(config, source), config.unit_rows, settings)
     if dry_run:
         _estimate(config, tree, plan)
         return
@@ -120,13 +134,13 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
         )
         say(f"Run {done.run} is complete: {_counts(summary)}. Nothing to do.")
         if not storage.exists(report_uri(config.output)):
-            _report(config, tree, model, summary)
+            _report(config, tree, model, summary, source)
     else:
         with hold_lease(config.output, plan.run, last_epoch(config.output)) as lease:
             plan = adopt_plan(
                 config.output, plan, config.new_run, lambda earlier: is_finished(config.output, earlier)
             )
-            carry_out(config, tree, model, plan, lease)
+            carry_out(config, tree, model, plan, lease, source)
     say(f"Catalogue: {catalogue_uri(config.output)}")
     say(f"Report:    {report_uri(config.output)}")
 
@@ -139,33 +153,49 @@ def settled(config: Config) -> Config:
     return config.model_copy(update=places | {"precision": precision})
 
 
-def plan_shards(config: StreamConfig) -> list[PlannedShard]:
+def source_of(config: StreamConfig) -> Source:
+    """Where the cutouts come from."""
+    if config.survey is None:
+        return open_source()
+    survey = load_survey(config.survey)
+    if survey.table is not None:
+        survey = survey.model_copy(update={"table": storage.absolute(survey.table)})
+    return open_source(recognise(survey, config.input))
+
+
+def plan_shards(config: StreamConfig, source: Source) -> list[PlannedShard]:
     """The input as it is now."""
-    shards = list_shards(config.input)
-    duplicates = duplicate_rows(list(storage.read_ahead(lambda shard: read_ids(shard.uri), shards)))
+    shards = source.list_shards(config.input)
+    check_survey(source, shards)
+    duplicates = duplicate_rows(list(storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards)))
     return [
         PlannedShard(uri=shard.uri, size=shard.size, etag=shard.etag, rows=shard.rows, duplicates=rows)
         for shard, rows in zip(shards, duplicates, strict=True)
     ]
 
 
-def settings_of(config: StreamConfig, tree: DecisionTree, model: Model) -> dict[str, str]:
+def settings_of(config: StreamConfig, tree: DecisionTree, model: Model, source: Source) -> dict[str, str]:
     """What beside the input and the code decides the answers, for the fingerprint of a run."""
     return {
         "weights": model.sha256,
         "tree": tree_digest(tree),
         "transforms": str(config.transforms),
         "precision": config.precision,
+        "survey": "none" if source.survey is None else digest(source.survey.model_dump(mode="json")),
     }
 
 
-def carry_out(config: StreamConfig, tree: DecisionTree, model: Model, plan: Plan, lease: Lease) -> RunSummary:
+def carry_out(
+    config: StreamConfig, tree: DecisionTree, model: Model, plan: Plan, lease: Lease, source: Source
+) -> RunSummary:
     """Do what is planned, from its first pending unit to the summary; to be called under the lease."""
     layout = RunLayout(config.output, plan.run)
     storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(config).encode())
-    summary = _classify(config, tree, model, plan, layout, lease)
+    if source.survey is not None:
+        storage.write_bytes(layout.survey, dump_config(source.survey).encode())
+    summary = _classify(config, tree, model, plan, layout, lease, source)
     lease.confirm()
-    _report(config, tree, model, summary)
+    _report(config, tree, model, summary, source)
     storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
     say(f"Run {plan.run}: {_counts(summary)} in {summary.seconds:,.0f} s")
     return summary
@@ -203,7 +233,13 @@ def _amount(hours: float) -> str:
 
 
 def _classify(
-    config: StreamConfig, tree: DecisionTree, model: Model, plan: Plan, layout: RunLayout, lease: Lease
+    config: StreamConfig,
+    tree: DecisionTree,
+    model: Model,
+    plan: Plan,
+    layout: RunLayout,
+    lease: Lease,
+    source: Source,
 ) -> RunSummary:
     started = time.monotonic()
     done = read_ledger(layout)
@@ -211,17 +247,24 @@ def _classify(
     if done:
         say(f"Run {plan.run} continues: {len(done):,} of {plan.unit_count:,} units are done")
     if pending:
-        _stream(config, model, pending, plan, layout, lease)
+        source.save_index(layout.index)
+        _stream(config, model, pending, plan, layout, lease, source)
     ledger = read_ledger(layout) if pending else done
     crash_point("after_ledger")
     summary = summarize(plan, ledger, time.monotonic() - started, resumed=bool(done))
     lease.confirm()
-    commit_run(layout, tree, plan, ledger, lease.epoch, read_ids)
+    commit_run(layout, tree, plan, ledger, lease.epoch, source.read_ids)
     return summary
 
 
 def _stream(
-    config: StreamConfig, model: Model, pending: list[WorkUnit], plan: Plan, layout: RunLayout, lease: Lease
+    config: StreamConfig,
+    model: Model,
+    pending: list[WorkUnit],
+    plan: Plan,
+    layout: RunLayout,
+    lease: Lease,
+    source: Source,
 ) -> None:
     # Ray takes seconds to load: only a run that has work pays for it.
     from pipeline.streaming import RunMetrics, StreamSettings, connect, plan_resources, stream_units
@@ -237,6 +280,8 @@ def _stream(
         config.transforms,
         config.precision,
         model.recentrings,
+        source.survey,
+        layout.index,
     )
     units = plan.unit_count
     metrics = RunMetrics(plan.run, units, units - len(pending))
@@ -251,12 +296,17 @@ def _stream(
 def _counts(summary: RunSummary) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in summary.quarantined.items())
     bad = sum(summary.quarantined.values())
-    return f"{summary.classified:,} galaxies classified, {bad:,} quarantined" + (
-        f" ({reasons})" if bad else ""
-    )
+    counts = f"{summary.classified:,} galaxies classified, {bad:,} quarantined"
+    counts += f" ({reasons})" if bad else ""
+    if summary.replaced:
+        galaxies, pixels = summary.replaced["galaxies"], summary.replaced["pixels"]
+        counts += f"; {pixels:,} bad pixels of {galaxies:,} galaxies were replaced"
+    return counts
 
 
-def _report(config: StreamConfig, tree: DecisionTree, model: Model, summary: RunSummary) -> None:
+def _report(
+    config: StreamConfig, tree: DecisionTree, model: Model, summary: RunSummary, source: Source
+) -> None:
     from jobs.report import write_report
 
     write_report(
@@ -269,6 +319,7 @@ def _report(config: StreamConfig, tree: DecisionTree, model: Model, summary: Run
         summary,
         Counter(read_quarantine(RunLayout(config.output, summary.run))["reason"].to_pylist()),
         config.report_galaxies,
+        source,
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from pipeline import storage
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
+from pipeline.images.encode import encode_png
 from pipeline.survey import folder, hubble
 from pipeline.survey.detection import DetectionCriteria
 from pipeline.survey.manifest import MANIFEST, Survey, read_survey
@@ -86,7 +87,7 @@ def ingest_hubble(config: IngestHubbleConfig, progress: Progress | None = None) 
     writer = ShardWriter(
         config.output, name="Hubble eXtreme Deep Field", source=hubble.SOURCE, criteria=criteria
     )
-    writer.write_field(hubble.encode_png(picture))
+    writer.write_field(encode_png(picture))
     _write(writer, hubble.cutout_rows(picture, galaxies), progress)
     return _result(config.output, writer.finish({f"dropped_{key}": n for key, n in dropped.items()}))
 

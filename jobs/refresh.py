@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from jobs.classify import StreamConfig, carry_out, is_finished, plan_shards, settings_of, settled
+from jobs.classify import (
+    StreamConfig,
+    carry_out,
+    is_finished,
+    plan_shards,
+    settings_of,
+    settled,
+    source_of,
+)
 from jobs.console import say
 from pipeline.catalogue import (
     Known,
@@ -22,7 +30,7 @@ from pipeline.catalogue import (
     select_rows,
 )
 from pipeline.network import Model, check_model
-from pipeline.survey import read_contents
+from pipeline.survey import Source, read_contents
 from pipeline.tree import DecisionTree, load_tree
 
 
@@ -39,22 +47,23 @@ def run(config: StreamConfig) -> None:
     config = settled(config)
     tree = load_tree(config.tree)
     model = check_model(config.weights, tree)
+    source = source_of(config)
     with hold_lease(config.output, "refresh", last_epoch(config.output)) as lease:
-        plan = plan_refresh(config, tree, model)
+        plan = plan_refresh(config, tree, model, source)
         if plan is None:
             return
         plan = adopt_plan(
             config.output, plan, new_run=True, is_finished=lambda earlier: is_finished(config.output, earlier)
         )
         lease.confirm()
-        carry_out(config, tree, model, plan, lease)
+        carry_out(config, tree, model, plan, lease, source)
     say(f"Catalogue: {catalogue_uri(config.output)}")
     say(f"Report:    {report_uri(config.output)}")
 
 
-def plan_refresh(config: StreamConfig, tree: DecisionTree, model: Model) -> Plan | None:
+def plan_refresh(config: StreamConfig, tree: DecisionTree, model: Model, source: Source) -> Plan | None:
     """What is to be done, said in a line; None if that is nothing."""
-    shards, settings = plan_shards(config), settings_of(config, tree, model)
+    shards, settings = plan_shards(config, source), settings_of(config, tree, model, source)
     every = make_plan(shards, config.unit_rows, settings)
     base = last_committed(config.output)
     if base is None:
@@ -70,7 +79,9 @@ def plan_refresh(config: StreamConfig, tree: DecisionTree, model: Model) -> Plan
         say(f"Nothing changed since run {base.run}: {every.rows:,} galaxies in {len(shards):,} shards")
         return None
     known = Known(catalogue_dataset(catalogue_uri(config.output), tree).to_batches(list(Known.COLUMNS)))
-    shards, gone = select_rows(shards, base, known, read_contents)
+    shards, gone = select_rows(
+        shards, base, known, lambda shard: read_contents(source, shard.uri, shard.rows)
+    )
     plan = make_plan(shards, config.unit_rows, settings, base.run)
     say(
         f"Since run {base.run}: {plan.selected_rows:,} of {plan.rows:,} galaxies are new or have changed, "

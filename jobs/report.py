@@ -13,8 +13,7 @@ from pipeline import storage
 from pipeline.catalogue import RunSummary, catalogue_dataset, catalogue_uri, report_uri
 from pipeline.network import Model
 from pipeline.report import RunCounts, RunFacts, read_catalogue, render_report
-from pipeline.survey import CUTOUT_SCHEMA, read_field, read_rows
-from pipeline.survey.shards import group_ranges
+from pipeline.survey import CUTOUT_SCHEMA, Source, open_source, read_field, read_rows, viewable
 from pipeline.tree import DecisionTree
 
 _PIECE_ROWS = 65_536
@@ -31,6 +30,7 @@ def write_report(
     summary: RunSummary,
     quarantined: Mapping[str, int],
     most: int,
+    source: Source | None = None,
 ) -> None:
     """Write ``report.html`` for the catalogue of an output.
 
@@ -42,6 +42,8 @@ def write_report(
         Rows of the cutout set that can't be classified, by reason.
     most
         Most galaxies shown one by one.
+    source
+        What it was read by; None for a cutout shard set.
     """
     counts, shown = read_catalogue(tree, _pieces(output, tree), most)
     classified = int(sum(counts.classes))
@@ -59,7 +61,9 @@ def write_report(
         versions={library: version(library) for library in _LIBRARIES},
         limits=model.not_good_for,
     )
-    page = render_report(tree, counts, shown, _cutouts(shown), facts, read_field(survey))
+    source = source or open_source()
+    field = read_field(survey) if source.survey is None else None
+    page = render_report(tree, counts, shown, _cutouts(shown, source), facts, field)
     storage.write_bytes(report_uri(output), page.encode())
 
 
@@ -74,15 +78,18 @@ def _pieces(output: str, tree: DecisionTree) -> Iterator[pa.Table]:
         yield pa.Table.from_batches([batch])
 
 
-def _cutouts(shown: pa.Table) -> pa.Table:
+def _cutouts(shown: pa.Table, source: Source | None = None) -> pa.Table:
     """The cutouts of the rows shown, read where the catalogue says that they were."""
-    rows = defaultdict(list)
+    source, rows = source or open_source(), defaultdict(list)
     for place in shown["input"].to_pylist():
         shard, _, row = place.rpartition("#")
         rows[shard].append(int(row))
     tables = []
     for shard, found in rows.items():
-        for first, last in group_ranges(shard, min(found), max(found) + 1):
+        if source.survey is not None:
+            tables.append(viewable(source, shard, sorted(found)))
+            continue
+        for first, last in source.group_ranges(shard, min(found), max(found) + 1):
             inside = [row - first for row in sorted(found) if first <= row < last]
             if inside:
                 # Taken, which copies: a slice would keep its whole row group in memory.

@@ -34,15 +34,28 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         If the file is absent, isn't YAML, or holds something else than a mapping.
     """
     try:
-        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = Path(path).read_bytes()
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror or error}; name an existing YAML file"
         ) from error
+    return parse_yaml(content, str(path))
+
+
+def parse_yaml(content: bytes, source: str) -> dict[str, Any]:
+    """What a YAML file in UTF-8 holds: one mapping.
+
+    Raises
+    ------
+    InputError
+        If it isn't YAML, or holds something else than a mapping.
+    """
+    try:
+        loaded = yaml.safe_load(content.decode())
     except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, dict):
-        raise InputError(f"{path} holds {type(loaded).__name__}; expected a mapping of keys to values")
+        raise InputError(f"{source} holds {type(loaded).__name__}; expected a mapping of keys to values")
     return loaded
 
 

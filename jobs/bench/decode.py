@@ -16,7 +16,7 @@ from pipeline.config import StrictModel
 from pipeline.images import decode_image
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.rows import read_patiently
-from pipeline.survey import list_shards
+from pipeline.survey import list_shards, open_source
 
 
 class DecodeBenchConfig(StrictModel):
@@ -44,7 +44,9 @@ def run(config: DecodeBenchConfig) -> None:
         unit = WorkUnit(0, shard.uri, 0, config.galaxies)
 
         def read() -> list[bytes]:
-            images: list[bytes] = read_patiently(unit.shard, 0, unit.stop).table["image"].to_pylist()
+            images: list[bytes] = (
+                read_patiently(open_source(), unit.shard, 0, unit.stop).table["image"].to_pylist()
+            )
             return images
 
         times = interleaved(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
+from pydantic import Field
 
 from pipeline import storage
 from pipeline.catalogue.layout import RunLayout, catalogue_uri
@@ -37,6 +38,8 @@ class RunSummary(StrictModel):
 
     Attributes
     ----------
+    replaced
+        See `LedgerEntry`.
     seconds
         Wall-clock time; of the last attempt alone where the run was `resumed`.
     """
@@ -49,6 +52,7 @@ class RunSummary(StrictModel):
     seconds: float
     resumed: bool
     started: str
+    replaced: dict[str, int] = Field(default_factory=dict)
 
 
 def is_committed(output: str, plan: Plan) -> bool:
@@ -202,13 +206,16 @@ def summarize(
 ) -> RunSummary:
     """Count what a run did."""
     quarantined: Counter[str] = Counter()
+    replaced: Counter[str] = Counter()
     for entry in ledger.values():
         quarantined.update(entry.quarantined)
+        replaced.update(entry.replaced)
     return RunSummary(
         run=plan.run,
         rows=sum(entry.rows for entry in ledger.values()),
         classified=sum(entry.classified for entry in ledger.values()),
         quarantined=dict(sorted(quarantined.items())),
+        replaced=dict(replaced),
         bytes_in=sum(shard.size for shard in plan.shards),
         seconds=round(seconds, 2),
         resumed=resumed,

@@ -49,6 +49,16 @@ class RunLayout:
         return storage.join(self.folder, "parts-removed.json")
 
     @property
+    def index(self) -> str:
+        """Folder of what finds the rows in input shards that have no index of their own."""
+        return storage.join(self.folder, "index")
+
+    @property
+    def survey(self) -> str:
+        """The survey file as the run used it; absent if it was given none."""
+        return storage.join(self.folder, "survey.yaml")
+
+    @property
     def quarantine(self) -> str:
         """All quarantined rows of the run in one Parquet file, there when the run is committed."""
         return storage.join(self.folder, "quarantine.parquet")

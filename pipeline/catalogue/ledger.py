@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline import storage
 from pipeline.catalogue.layout import RunLayout, is_part
@@ -44,6 +44,8 @@ class LedgerEntry(StrictModel):
         Their number by reason.
     seconds
         Time spent on the unit by stage.
+    replaced
+        Classified ``galaxies`` of which bad ``pixels`` were replaced; empty if none was.
     attempt
         Tells this writing of the unit from others; part of its files' names.
     finished
@@ -58,6 +60,7 @@ class LedgerEntry(StrictModel):
     rejects: StoredTable | None
     seconds: dict[str, float]
     node: str
+    replaced: dict[str, int] = Field(default_factory=dict)
     attempt: str | None = None
     finished: str | None = None
 
@@ -77,7 +80,12 @@ class LedgerEntry(StrictModel):
 
 
 def record_unit(
-    layout: RunLayout, unit: WorkUnit, classified: pa.Table, rejects: pa.Table, seconds: dict[str, float]
+    layout: RunLayout,
+    unit: WorkUnit,
+    classified: pa.Table,
+    rejects: pa.Table,
+    seconds: dict[str, float],
+    replaced: dict[str, int] | None = None,
 ) -> LedgerEntry:
     """Make a unit's rows durable, then enter it into the ledger.
 
@@ -89,6 +97,8 @@ def record_unit(
         Rows for the catalogue.
     rejects
         Quarantined rows (`QUARANTINE_SCHEMA`).
+    seconds, replaced
+        See `LedgerEntry`.
 
     Raises
     ------
@@ -105,6 +115,7 @@ def record_unit(
         rejects=store_table(layout, f"{unit.index:08d}-{attempt}-rejects.parquet", rejects),
         seconds={stage: round(value, 3) for stage, value in seconds.items()},
         node=socket.gethostname(),
+        replaced=replaced or {},
         attempt=attempt,
         finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )

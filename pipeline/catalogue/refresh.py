@@ -24,10 +24,10 @@ from pipeline.errors import InputError
 ReadIds = Callable[[str], pa.ChunkedArray]
 """The object_id column of an input shard, as strings."""
 
-ReadContents = Callable[[str], pa.Table]
+ReadContents = Callable[[PlannedShard], pa.Table]
 """Columns ``object_id, content`` of an input shard; null where a row can't be read."""
 
-DECIDING = ("weights", "tree", "transforms", "precision", "numerics")
+DECIDING = ("weights", "tree", "transforms", "precision", "survey", "numerics")
 """Parts of a fingerprint on which every answer depends."""
 
 INPUT = r"^(?P<shard>.*)#(?P<row>\d{1,18})$"
@@ -104,7 +104,7 @@ def select_rows(
         earlier = before.get(shard.uri)
         if earlier is not None and shard.same_content(earlier):
             return shard.model_copy(update={"selected": (), "carried": True}), np.zeros(0, np.uint64)
-        rows = read_contents(shard.uri)
+        rows = read_contents(shard)
         if len(rows) != shard.rows:
             raise InputError(
                 f"{shard.uri} has {len(rows)} rows and had {shard.rows} a moment ago: it is being written; "

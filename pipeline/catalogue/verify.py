@@ -34,6 +34,9 @@ from pipeline.tree import DecisionTree
 ReadIds = Callable[[str], pa.ChunkedArray]
 """The object_id column of an input shard, as strings."""
 
+Describe = Callable[[str], storage.FileInfo]
+"""Size and etag of an input shard as it is now."""
+
 _INPUT = "restore the shard as it was, or classify what is there now with new_run=true"
 
 
@@ -53,7 +56,11 @@ class Recount:
 
 
 def verify_output(
-    output: str, tree: DecisionTree, read_ids: ReadIds, recount: Recount | None = None
+    output: str,
+    tree: DecisionTree,
+    read_ids: ReadIds,
+    recount: Recount | None = None,
+    describe: Describe = storage.file_info,
 ) -> Iterator[Finding]:
     """Recount an output: inputs, plan, ledger, parts, quarantine and the catalogue's snapshot.
 
@@ -66,6 +73,8 @@ def verify_output(
         Reads the object ids of an input shard; an `InputError` of it becomes a finding.
     recount
         Filled with what was counted.
+    describe
+        Gives size and etag of an input shard, where that isn't a file.
 
     Raises
     ------
@@ -91,19 +100,18 @@ def verify_output(
     except Damaged as error:
         yield Finding("catalogue", str(error), AFRESH)
         table = None
+    reads = (read_ids, describe)
     committed = [
         plan for plan in plans if table is not None and table.transaction_version(plan.run) is not None
     ]
     if committed:
         earlier = frozenset(plan.run for plan in committed[:-1])
-        yield from _verify_run(
-            RunLayout(output, committed[-1].run), committed[-1], tree, read_ids, table, recount, earlier
-        )
+        layout = RunLayout(output, committed[-1].run)
+        yield from _verify_run(layout, committed[-1], tree, reads, table, recount, earlier)
     if plans[-1] not in committed:
         earlier = frozenset(plan.run for plan in committed)
-        yield from _verify_run(
-            RunLayout(output, plans[-1].run), plans[-1], tree, read_ids, None, recount, earlier
-        )
+        layout = RunLayout(output, plans[-1].run)
+        yield from _verify_run(layout, plans[-1], tree, reads, None, recount, earlier)
         yield Finding(
             f"run {plans[-1].run}",
             f"{catalogue_uri(output)}: expected this run's snapshot, found none: the run is not committed",
@@ -126,7 +134,7 @@ def _verify_run(
     layout: RunLayout,
     plan: Plan,
     tree: DecisionTree,
-    read_ids: ReadIds,
+    reads: tuple[ReadIds, Describe],
     table: DeltaTable | None,
     recount: Recount,
     earlier: frozenset[str],
@@ -136,13 +144,13 @@ def _verify_run(
     yield from edited
     if edited:  # all that follows would be held to numbers that nobody planned
         for shard in plan.shards:
-            yield from check_shard(shard, read_ids, np.zeros(0, np.uint64))
+            yield from check_shard(shard, *reads, np.zeros(0, np.uint64))
         return
     run = Run(layout, plan, tree, {}, Book(plan), table is not None, earlier)
     yield from check_ledger(run)
     recount.orphans += orphaned_parts(parts, run.ledger.values())
     for shard, start in zip(plan.shards, run.book.starts, strict=False):
-        yield from check_shard(shard, read_ids, run.book.ids[start : start + shard.rows])
+        yield from check_shard(shard, *reads, run.book.ids[start : start + shard.rows])
     removed = storage.exists(layout.parts_removed)
     for unit in plan.units():
         if unit.index in run.ledger and not removed:
@@ -212,11 +220,13 @@ def check_ledger(run: Run) -> Iterator[Finding]:
         yield Finding(_unit_name(first, last), problem, advice)
 
 
-def check_shard(shard: PlannedShard, read_ids: ReadIds, hashes: NDArray[np.uint64]) -> Iterator[Finding]:
+def check_shard(
+    shard: PlannedShard, read_ids: ReadIds, describe: Describe, hashes: NDArray[np.uint64]
+) -> Iterator[Finding]:
     """An input shard as it is against the plan; sets the hashes of its object ids."""
     try:
         with reading():
-            info = storage.file_info(shard.uri)
+            info = describe(shard.uri)
         ids = _shard_ids(shard.uri, read_ids)
     except Damaged as error:
         yield Finding("input", str(error), _INPUT)

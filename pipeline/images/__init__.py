@@ -1,6 +1,23 @@
-"""From encoded bytes to pixels: decoding with limits, and the square region around a galaxy."""
+"""From encoded bytes and fluxes to pixels: decoding with limits, colour, and the square around a galaxy."""
 
+from pipeline.images.bands import BandImages, ColorMapping, color_picture, mask_bits, stack_bands
 from pipeline.images.decode import MAX_PIXELS, MIN_SIDE, ImageError, decode_image
+from pipeline.images.layout import FitsLayout, is_fits
 from pipeline.images.region import Region, cut_region, region_side
 
-__all__ = ["MAX_PIXELS", "MIN_SIDE", "ImageError", "Region", "cut_region", "decode_image", "region_side"]
+__all__ = [
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "BandImages",
+    "ColorMapping",
+    "FitsLayout",
+    "ImageError",
+    "Region",
+    "color_picture",
+    "cut_region",
+    "decode_image",
+    "is_fits",
+    "mask_bits",
+    "region_side",
+    "stack_bands",
+]

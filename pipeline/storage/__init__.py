@@ -33,6 +33,7 @@ __all__ = [
     "open_new",
     "read_ahead",
     "read_bytes",
+    "read_range",
     "read_with_etag",
     "reason",
     "remove",
@@ -138,6 +139,19 @@ def read_bytes(uri: str) -> bytes:
     fs, path = filesystem(uri)
     with explained("read", uri):
         return s3.read(fs, path)[0] if is_s3(uri) else bytes(fs.cat_file(path))
+
+
+def read_range(uri: str, start: int, stop: int) -> bytes:
+    """Bytes [start, stop) of a file; fewer where it ends before.
+
+    Raises
+    ------
+    InputError
+        If it isn't there or can't be reached.
+    """
+    fs, path = filesystem(uri)
+    with explained("read", uri):
+        return bytes(fs.cat_file(path, start=start, end=stop))
 
 
 def write_bytes(uri: str, data: bytes) -> None:

@@ -6,6 +6,7 @@ then a zero byte, then pixels or nothing.
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from multiprocessing.connection import Connection
@@ -14,6 +15,9 @@ from typing import Any
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming.limits import memory_limit, time_limit
 from pipeline.streaming.rows import decode_row, known_facts, read_patiently
+from pipeline.survey.formats import open_source
+from pipeline.survey.settings import SurveySettings
+from pipeline.survey.source import Source
 
 
 def pack(message: dict[str, Any]) -> bytes:
@@ -45,6 +49,11 @@ def serve(connection: Connection) -> None:
             connection.send_bytes(pack({"kind": kind, "message": str(error)}))
 
 
+@functools.lru_cache(maxsize=1)
+def _source(survey: str | None, index: str | None) -> Source:
+    return open_source(None if survey is None else SurveySettings.model_validate_json(survey), index)
+
+
 def _answer(
     connection: Connection,
     shard: str,
@@ -54,16 +63,20 @@ def _answer(
     recentrings: list[float],
     seconds: float,
     memory: int,
+    survey: str | None,
+    index: str | None,
 ) -> None:
+    source = _source(survey, index)
     repeated = set(duplicates)
-    read = read_patiently(shard, start, stop)
+    read = read_patiently(source, shard, start, stop)
     for offset in range(stop - start):
-        (cutout,) = read.table.slice(offset, 1).to_pylist()
+        cutout = read.cutout(offset)
         row = start + offset
         connection.send_bytes(pack({"kind": "begin", **known_facts(cutout, row)}))
         try:
             with memory_limit(memory), time_limit(seconds):
-                decoded = decode_row(cutout, row, row in repeated, read.problems.get(offset), recentrings)
+                problem = read.problems.get(offset)
+                decoded = decode_row(cutout, row, row in repeated, problem, source, recentrings)
         except MemoryError:
             # What is left of a process whose memory ran out is not to be trusted with another row.
             connection.send_bytes(pack({"kind": "out_of_memory"}))

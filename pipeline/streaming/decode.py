@@ -13,6 +13,9 @@ from pipeline.catalogue.plan import WorkUnit
 from pipeline.streaming.isolation import IsolatedDecoder
 from pipeline.streaming.limits import DecodeLimits, memory_limit, time_limit
 from pipeline.streaming.rows import decode_row, read_patiently
+from pipeline.survey.formats import open_source
+from pipeline.survey.settings import SurveySettings
+from pipeline.survey.source import Source
 
 DECODED_SCHEMA = pa.schema(
     [
@@ -31,13 +34,14 @@ DECODED_SCHEMA = pa.schema(
         ("center_y", pa.float64()),
         ("scale", pa.float64()),
         ("recentred", pa.list_(pa.list_(pa.float64()))),
+        ("replaced", pa.int64()),
         ("decode_seconds", pa.float64()),
     ]
 )
 """One row a galaxy; either `reason` is null or `pixels` is (raw RGB of side × side).
 
 ``center_x, center_y, scale`` are of the galaxy's frame, ``recentred`` of each recentred one
-(see `cut_frames`).
+(see `cut_frames`); ``replaced`` is the number of bad pixels that were replaced.
 """
 
 
@@ -63,6 +67,8 @@ class DecodeActor:
         See `Model`.
     isolated
         Whether to decode in a child process; by default as said above.
+    survey, index
+        See `pipeline.survey.formats.open_source`.
     """
 
     def __init__(
@@ -70,17 +76,20 @@ class DecodeActor:
         limits: DecodeLimits | None = None,
         isolated: bool | None = None,
         recentrings: tuple[float, ...] = (),
+        survey: SurveySettings | None = None,
+        index: str | None = None,
     ) -> None:
         self._limits, self._recentrings = limits or DecodeLimits(), recentrings
+        self._source = open_source(survey, index)
         self._isolated = _was_restarted() if isolated is None else isolated
-        self._decoder = IsolatedDecoder(self._limits, recentrings)
+        self._decoder = IsolatedDecoder(self._limits, recentrings, survey, index)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Read and decode one unit."""
         unit = unit_of(batch)
         if not self._isolated:
             try:
-                return decode_unit(unit, self._limits, self._recentrings)
+                return decode_unit(unit, self._limits, self._recentrings, self._source)
             except MemoryError:
                 pass  # one row's fault or the unit's: decoded apart, that shows
         started = time.perf_counter()
@@ -97,7 +106,10 @@ def _was_restarted() -> bool:
 
 
 def decode_unit(
-    unit: WorkUnit, limits: DecodeLimits | None = None, recentrings: tuple[float, ...] = ()
+    unit: WorkUnit,
+    limits: DecodeLimits | None = None,
+    recentrings: tuple[float, ...] = (),
+    source: Source | None = None,
 ) -> pa.Table:
     """Read and decode a unit in this process; whatever is wrong with a row stays with that row.
 
@@ -110,19 +122,19 @@ def decode_unit(
     MemoryError
         If the unit takes more than its limit.
     """
-    limits = limits or DecodeLimits()
+    limits, source = limits or DecodeLimits(), source or open_source()
     started = time.perf_counter()
-    read = read_patiently(unit.shard, unit.start, unit.stop)
+    read = read_patiently(source, unit.shard, unit.start, unit.stop)
     duplicates, skipped = set(unit.duplicates), set(unit.skipped)
     rows = []
     with memory_limit(limits.memory_bytes):
-        for offset, cutout in enumerate(read.table.to_pylist()):
+        for offset, cutout in enumerate(read.cutouts()):
             row = unit.start + offset
             if row in skipped:
                 continue
             with time_limit(limits.row_seconds):
                 problem = read.problems.get(offset)
-                rows.append(decode_row(cutout, row, row in duplicates, problem, recentrings))
+                rows.append(decode_row(cutout, row, row in duplicates, problem, source, recentrings))
     return _table(unit, rows, started)
 
 

@@ -23,7 +23,8 @@ from pipeline.catalogue.plan import WorkUnit
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming.child import pack, unpack
 from pipeline.streaming.limits import DecodeLimits
-from pipeline.survey.shards import group_ranges
+from pipeline.survey.formats import open_source
+from pipeline.survey.settings import SurveySettings
 
 _START_SECONDS = 120.0
 _READ_SECONDS = 900.0
@@ -103,8 +104,16 @@ def _unreadable(row: int, death: ChildDied) -> dict[str, Any]:
 class IsolatedDecoder:
     """Decodes units in a child process, which is kept for the next unit and replaced when it dies."""
 
-    def __init__(self, limits: DecodeLimits, recentrings: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        limits: DecodeLimits,
+        recentrings: Sequence[float] = (),
+        survey: SurveySettings | None = None,
+        index: str | None = None,
+    ) -> None:
         self._limits, self._recentrings = limits, list(recentrings)
+        self._source = open_source(survey, index)
+        self._settings = {"survey": None if survey is None else survey.model_dump_json(), "index": index}
         self._child: _Child | None = None
         self._timeouts = 0
 
@@ -117,7 +126,7 @@ class IsolatedDecoder:
             If the shard or the store is at fault.
         """
         self._timeouts = 0
-        pieces = [piece for wanted in unit.ranges for piece in group_ranges(unit.shard, *wanted)]
+        pieces = [piece for wanted in unit.ranges for piece in self._source.group_ranges(unit.shard, *wanted)]
         return decode_around_culprits(pieces, lambda start, stop: self._run(unit, start, stop))
 
     def close(self) -> None:
@@ -139,6 +148,7 @@ class IsolatedDecoder:
             "recentrings": self._recentrings,
             "seconds": seconds,
             "memory": self._limits.memory_bytes,
+            **self._settings,
         }
         finished = False
         try:

@@ -30,6 +30,7 @@ ANSWERED_COLUMNS = (
     "content",
     "reason",
     "message",
+    "replaced",
     "decode_seconds",
 )
 """Columns that pass through the model stage."""

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import StorageTrouble
 from pipeline.geometry import averaging_transforms, reach
-from pipeline.images import ImageError, Region, decode_image
+from pipeline.images import ImageError, Region
 from pipeline.streaming.faults import inject
-from pipeline.survey.cutouts import content_digest
+from pipeline.survey.contents import content_digest
+from pipeline.survey.develop import Developed, develop, known
 from pipeline.survey.recentre import cut_frames
-from pipeline.survey.shards import SalvagedRows, salvage_rows
+from pipeline.survey.source import SalvagedRows, Source
 
 _REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
 _LONGEST_ID = 1000
 _WAITS = (0.5, 2.0)
 
 
-def read_patiently(shard: str, start: int, stop: int) -> SalvagedRows:
+def read_patiently(source: Source, shard: str, start: int, stop: int) -> SalvagedRows:
     """Rows of a shard; a store that fails is asked again twice.
 
     Raises
@@ -30,10 +30,10 @@ def read_patiently(shard: str, start: int, stop: int) -> SalvagedRows:
     """
     for wait in _WAITS:
         try:
-            return salvage_rows(shard, start, stop)
+            return source.read_rows(shard, start, stop)
         except StorageTrouble:
             time.sleep(wait)
-    return salvage_rows(shard, start, stop)
+    return source.read_rows(shard, start, stop)
 
 
 def known_facts(cutout: Mapping[str, Any], row: int) -> dict[str, Any]:
@@ -44,8 +44,8 @@ def known_facts(cutout: Mapping[str, Any], row: int) -> dict[str, Any]:
     return {
         "row": row,
         "object_id": name,
-        "ra": _number(cutout["ra"]),
-        "dec": _number(cutout["dec"]),
+        "ra": known(cutout["ra"]),
+        "dec": known(cutout["dec"]),
         "content": content_digest(cutout),
     }
 
@@ -55,6 +55,7 @@ def decode_row(
     row: int,
     duplicate: bool,
     problem: tuple[str, str] | None,
+    source: Source,
     recentrings: Sequence[float] = (),
 ) -> dict[str, Any]:
     """A row of `DECODED_SCHEMA`, less what is its unit's; whatever is wrong becomes ``reason, message``.
@@ -62,13 +63,15 @@ def decode_row(
     Parameters
     ----------
     cutout
-        Columns of `CUTOUT_SCHEMA`.
+        As the source gives it.
     row
         In the shard.
     duplicate
         Whether the object_id stands in an earlier row.
     problem
         Reason and message if the row is bad as read.
+    source
+        Where it was read.
     recentrings
         See `Model`.
 
@@ -77,26 +80,29 @@ def decode_row(
     MemoryError
         If memory ran out: that may be this row's fault or not.
     """
-    known = known_facts(cutout, row)
+    facts = known_facts(cutout, row)
     try:
         if problem:
             raise ImageError(*problem)
         _check_identity(cutout, duplicate)
-        region, recentred = _frames(cutout, recentrings)
+        galaxy, region, recentred = _frames(cutout, source, recentrings)
     except ImageError as error:
-        return known | {"reason": error.reason, "message": error.message}
+        return facts | {"reason": error.reason, "message": error.message}
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - no bug of a decoder is to cost the other rows
         message = f"the decoder failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        return known | {"reason": "decoder_failed", "message": message}
-    return known | {
+        return facts | {"reason": "decoder_failed", "message": message}
+    return facts | {
+        "ra": galaxy.ra,
+        "dec": galaxy.dec,
         "pixels": region.pixels,
         "side": region.pixels.shape[0],
         "center_x": region.center[0],
         "center_y": region.center[1],
         "scale": region.scale,
         "recentred": recentred,
+        "replaced": galaxy.replaced,
     }
 
 
@@ -113,7 +119,7 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
             "duplicate_object_id", f"object_id {name!r} stands in an earlier row too; that one counts"
         )
     for key, least, most in (("ra", -180, 360), ("dec", -90, 90)):
-        value = _number(cutout[key])
+        value = known(cutout[key])
         if value is not None and not least <= value <= most:
             raise ImageError(
                 "bad_position",
@@ -121,20 +127,11 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
             )
 
 
-def _number(value: float | None) -> float | None:
-    """NaN is how many tables write that a position is missing."""
-    return None if value is None or math.isnan(value) else value
-
-
 def _frames(
-    cutout: Mapping[str, Any], recentrings: Sequence[float]
-) -> tuple[Region, list[tuple[float, float, float]]]:
-    if cutout["image"] is None:
-        raise ImageError("empty", "the image is null")
-    x, y = cutout["center_x"], cutout["center_y"]
-    if (x is None) != (y is None):
-        missing, there = ("center_x", "center_y") if x is None else ("center_y", "center_x")
-        raise ImageError("bad_center", f"{missing} is null and {there} isn't; expected both or neither")
-    inject(cutout["image"])
-    center = None if x is None or y is None else (x, y)
-    return cut_frames(decode_image(cutout["image"]), _REACH, center, cutout["frame_pixels"], recentrings)
+    cutout: Mapping[str, Any], source: Source, recentrings: Sequence[float]
+) -> tuple[Developed, Region, list[tuple[float, float, float]]]:
+    if isinstance(cutout["image"], bytes):
+        inject(cutout["image"])
+    galaxy = develop(cutout, source)
+    region, frames = cut_frames(galaxy.pixels, _REACH, galaxy.center, galaxy.frame_pixels, recentrings)
+    return galaxy, region, frames

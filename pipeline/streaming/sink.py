@@ -64,7 +64,9 @@ def write_unit(batch: pa.Table, layout: RunLayout, tree: DecisionTree, weights_s
     first = batch.slice(0, 1).to_pylist()[0]
     unit = WorkUnit(first["unit"], first["shard"], 0, len(batch))
     seconds = {"decode": first["decode_seconds"], "model": first["model_seconds"]}
-    entry = record_unit(layout, unit, rows, quarantined, seconds)
+    mended = np.asarray(classified["replaced"].fill_null(0).to_numpy())
+    replaced = {"galaxies": int(np.count_nonzero(mended)), "pixels": int(mended.sum())}
+    entry = record_unit(layout, unit, rows, quarantined, seconds, replaced if replaced["pixels"] else None)
     return pa.table({"entry": [entry.model_dump_json()]})
 
 

@@ -18,6 +18,7 @@ from pipeline.streaming.decode import DecodeActor
 from pipeline.streaming.limits import DecodeLimits
 from pipeline.streaming.model import ModelActor
 from pipeline.streaming.sink import SinkActor
+from pipeline.survey.settings import SurveySettings
 
 _MODEL_RESTARTS = 3
 _TASK_RETRIES = 100
@@ -35,7 +36,7 @@ class StreamError(RunError):
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """What the model stage does.
+    """What the stages do.
 
     Attributes
     ----------
@@ -47,6 +48,8 @@ class StreamSettings:
         ``float32`` or ``bfloat16``.
     recentrings
         See `Model`.
+    survey, index
+        See `pipeline.survey.formats.open_source`.
     """
 
     weights: str
@@ -55,6 +58,8 @@ class StreamSettings:
     transforms: int
     precision: str
     recentrings: tuple[float, ...] = ()
+    survey: SurveySettings | None = None
+    index: str | None = None
 
 
 def stream_units(
@@ -104,7 +109,12 @@ def unit_stream(
         .map_batches(
             DecodeActor,
             compute=ActorPoolStrategy(size=min(resources.decode_actors, len(units))),
-            fn_constructor_kwargs={"limits": limits, "recentrings": settings.recentrings},
+            fn_constructor_kwargs={
+                "limits": limits,
+                "recentrings": settings.recentrings,
+                "survey": settings.survey,
+                "index": settings.index,
+            },
             num_cpus=resources.decode_cpus,
             max_restarts=_DECODE_RESTARTS,
             **whole_units,

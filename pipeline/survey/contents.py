@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 import pyarrow as pa
 
-from pipeline.survey.cutouts import content_digest
-from pipeline.survey.shards import count_rows, group_ranges, salvage_rows
+from pipeline.survey.source import Source
 
 CONTENT_SCHEMA = pa.schema([("object_id", pa.string()), ("content", pa.string())])
 
 
-def read_contents(shard_uri: str) -> pa.Table:
-    """Ids and digests of all rows of a shard, one row group in memory at a time.
+def content_digest(cutout: Mapping[str, Any]) -> str:
+    """A digest of all of a row but its ``object_id`` (BLAKE2b, 128 bits, in hex).
+
+    Parameters
+    ----------
+    cutout
+        As `SalvagedRows.cutouts` gives it.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(cutout.keys() - {"object_id"}):
+        for piece in _pieces(cutout[name]):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def read_contents(source: Source, shard: str, rows: int) -> pa.Table:
+    """Ids and digests of the rows of a shard, what is best read at once in memory at a time.
 
     Returns
     -------
@@ -21,20 +41,33 @@ def read_contents(shard_uri: str) -> pa.Table:
     Raises
     ------
     StorageTrouble, InputError
-        See `salvage_rows`.
+        See `Source.read_rows`.
     """
-    pieces = [
-        _contents(shard_uri, start, stop) for start, stop in group_ranges(shard_uri, 0, count_rows(shard_uri))
-    ]
+    pieces = [_contents(source, shard, *bounds) for bounds in source.group_ranges(shard, 0, rows)]
     return pa.concat_tables([CONTENT_SCHEMA.empty_table(), *pieces])
 
 
-def _contents(shard_uri: str, start: int, stop: int) -> pa.Table:
-    read = salvage_rows(shard_uri, start, stop)
+def _contents(source: Source, shard: str, start: int, stop: int) -> pa.Table:
+    read = source.read_rows(shard, start, stop)
     digests = [
-        None if offset in read.problems else content_digest(row)
-        for offset, row in enumerate(read.table.to_pylist())
+        None if offset in read.problems else content_digest(row) for offset, row in enumerate(read.cutouts())
     ]
     return pa.Table.from_arrays(
         [read.table["object_id"], pa.array(digests, pa.string())], schema=CONTENT_SCHEMA
     )
+
+
+def _pieces(value: Any) -> list[bytes]:
+    """Bytes that tell a value from any other."""
+    if isinstance(value, pa.Scalar):
+        return _pieces(value.as_py())
+    if isinstance(value, bytes):
+        return [b"%d:" % len(value), value]
+    if isinstance(value, np.ndarray):
+        return [f"{value.dtype.str}{value.shape}".encode(), value.tobytes()]
+    if isinstance(value, Mapping):
+        return [piece for item in sorted(value.items()) for piece in _pieces(item)]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [b"[%d" % len(value), *(piece for item in value for piece in _pieces(item))]
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return [b"-;" if missing else f"{value!r};".encode()]

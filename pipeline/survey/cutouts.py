@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-import struct
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -40,7 +37,51 @@ can't be one (infinite, beyond the sphere) is an error of the row, never dropped
 REQUIRED_COLUMNS = ("object_id", "image")
 
 
-def check_columns(schema: pa.Schema, shard: str) -> None:
+SIZE = "size"
+"""A further column, float64: the radius or width by which a survey scales its frames (see `TableLayout`)."""
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """How a survey's table names what a cutout table holds.
+
+    Attributes
+    ----------
+    names
+        The survey's name for a column of `CUTOUT_SCHEMA`, where it's another or must be there.
+    size
+        Its name for `SIZE`; None if frames aren't scaled by a column.
+    image_parts
+        What is read of an image that `is_banded`.
+    advice
+        What to do about a column that isn't there.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    size: str | None = None
+    image_parts: tuple[str, ...] = ()
+    advice: str = "make a cutout set with `tuningfork ingest`"
+
+    def actual(self, name: str) -> str:
+        """The survey's name for a column."""
+        return self.size if name == SIZE and self.size else self.names.get(name, name)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns that are read, by their own names."""
+        return CUTOUT_SCHEMA if self.size is None else CUTOUT_SCHEMA.append(pa.field(SIZE, pa.float64()))
+
+    @property
+    def required(self) -> set[str]:
+        """Columns that must be there."""
+        return {*REQUIRED_COLUMNS, *self.names} | ({SIZE} if self.size else set())
+
+
+CUTOUTS = TableLayout()
+"""The cutout table itself."""
+
+
+def check_columns(schema: pa.Schema, shard: str, layout: TableLayout = CUTOUTS) -> None:
     """Check that a shard has what it needs.
 
     Raises
@@ -48,45 +89,45 @@ def check_columns(schema: pa.Schema, shard: str) -> None:
     InputError
         Naming the first column that is missing or can't be read as its type.
     """
-    for field in CUTOUT_SCHEMA:
-        index = schema.get_field_index(field.name)
+    for wanted in layout.schema:
+        name = layout.actual(wanted.name)
+        index = schema.get_field_index(name)
         if index < 0:
-            if field.name in REQUIRED_COLUMNS:
+            if wanted.name in layout.required:
                 raise InputError(
-                    f"{shard} has no column {field.name!r} (it has {', '.join(schema.names) or 'none'}); "
-                    "make a cutout set with `tuningfork ingest`"
+                    f"{shard} has no column {name!r} (it has {', '.join(schema.names) or 'none'}); "
+                    f"{layout.advice}"
                 )
             continue
         found = schema.field(index).type
-        if not _fits(found, field.type):
-            raise InputError(f"{shard}: column {field.name!r} is {found}; expected {field.type}")
+        if not (_fits(found, wanted.type) or (wanted.name == "image" and is_banded(found))):
+            raise InputError(f"{shard}: column {name!r} is {found}; expected {wanted.type}")
 
 
-def conform(table: pa.Table) -> pa.Table:
+def is_banded(found: pa.DataType) -> bool:
+    """Whether a column's values are a galaxy's bands: a list of structs or a struct of lists."""
+    return bool(
+        pa.types.is_struct(found) or (pa.types.is_list(found) and pa.types.is_struct(found.value_type))
+    )
+
+
+def conform(table: pa.Table, layout: TableLayout = CUTOUTS) -> pa.Table:
     r"""The table with just the canonical columns and types; absent ones are null.
 
-    Bytes of an ``object_id`` that are not UTF-8 stand as ``\xNN``; `undecodable_ids` tells which rows.
+    Bytes of an ``object_id`` that are not UTF-8 stand as ``\xNN``; `undecodable_ids` tells which rows. An
+    image that `is_banded` keeps its type.
     """
-    columns = [
-        _cast(table[field.name], field.type)
-        if field.name in table.column_names
-        else pa.nulls(len(table), field.type)
-        for field in CUTOUT_SCHEMA
-    ]
-    return pa.Table.from_arrays(columns, schema=CUTOUT_SCHEMA)
-
-
-def content_digest(cutout: Mapping[str, Any]) -> str:
-    """What a refresh compares: a digest of all of a row but its ``object_id`` (BLAKE2b, 128 bits, in hex).
-
-    Parameters
-    ----------
-    cutout
-        A row of `CUTOUT_SCHEMA`.
-    """
-    numbers = [cutout[field.name] for field in CUTOUT_SCHEMA if pa.types.is_floating(field.type)]
-    place = struct.pack(f"<{len(numbers)}d", *(math.nan if value is None else value for value in numbers))
-    return hashlib.blake2b(place + (cutout["image"] or b""), digest_size=16).hexdigest()
+    columns, schema = [], layout.schema
+    for index, wanted in enumerate(layout.schema):
+        name = layout.actual(wanted.name)
+        if name not in table.column_names:
+            columns.append(pa.nulls(len(table), wanted.type))
+        elif is_banded(table[name].type):
+            columns.append(table[name])
+            schema = schema.set(index, pa.field(wanted.name, table[name].type))
+        else:
+            columns.append(_cast(table[name], wanted.type))
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def undecodable_ids(ids: pa.ChunkedArray) -> set[int]:

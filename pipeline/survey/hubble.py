@@ -12,7 +12,6 @@ whose cores are as wide as a galaxy's in a picture; ``minimum_radius`` drops the
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,14 +19,12 @@ from typing import Any
 import numpy as np
 import skimage.data
 from numpy.typing import NDArray
-from PIL import Image
 
+from pipeline.images.encode import encode_png
 from pipeline.survey.detection import DetectionCriteria, Source, detect_sources, select_galaxies
+from pipeline.survey.settings import FRAME_RADII
 
 SOURCE = "skimage.data.hubble_deep_field"
-
-FRAME_RADII = 8.48
-"""Width of a galaxy's frame in Petrosian 90 % radii: 424 pixels of 0.02 radii, as in SDSS's Galaxy Zoo."""
 
 
 def hubble_field() -> NDArray[np.uint8]:
@@ -91,13 +88,6 @@ def cutout_rows(picture: NDArray[np.uint8], galaxies: list[Source]) -> Iterator[
             "center_x": galaxy.x - left,
             "center_y": galaxy.y - top,
         }
-
-
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """Pixels, shape (height, width, 3), as a PNG."""
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, format="PNG")
-    return stream.getvalue()
 
 
 def _bounds(center: float, frame: float, size: int) -> tuple[int, int]:

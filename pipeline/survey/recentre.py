@@ -18,7 +18,7 @@ from pipeline.images import Region, cut_region
 from pipeline.survey.petrosian import PETROSIAN_APERTURES, petrosian
 
 _GREEN = 1
-_CENTRALITY = 5000.0
+CENTRALITY = 5000.0
 """Frame pixels²: what lies off the centre by d counts exp(-d²/5000)."""
 
 _APERTURE = 160.0
@@ -70,7 +70,7 @@ def recentred(image: NDArray[np.uint8], frame: Frame, threshold: float) -> Frame
         return frame
     scale = frame.pixels / FRAME_PIXELS
     distance = np.hypot(found["x"] - frame.center[0], found["y"] - frame.center[1]) / scale
-    salience = np.pi * found["a"] * found["b"] * np.exp(-np.square(distance) / _CENTRALITY)
+    salience = np.pi * found["a"] * found["b"] * np.exp(-np.square(distance) / CENTRALITY)
     number = int(np.argmax(salience))
     x, y = float(found["x"][number]), float(found["y"][number])
     radii = np.arange(0.5, max(light.shape) / 2, 0.5)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,15 +12,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.errors import InputError, StorageTrouble
+from pipeline.errors import InputError
 from pipeline.survey.cutouts import (
-    CUTOUT_SCHEMA,
+    CUTOUTS,
+    TableLayout,
     check_columns,
     conform,
+    is_banded,
     readable_ids,
     undecodable_ids,
 )
 from pipeline.survey.manifest import MANIFEST, read_survey
+from pipeline.survey.source import DamagedShard, SalvagedRows, ShardInfo, check_range, opened
 
 SUFFIX = ".parquet"
 
@@ -36,44 +37,16 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 """What Arrow raises about bytes that are no sound Parquet."""
 
 
-class DamagedShard(InputError):
-    """The bytes that the store gave are not sound Parquet; reading them again won't help."""
-
-
-@dataclass(frozen=True)
-class SalvagedRows:
-    """Rows of a shard of which some may be unreadable.
-
-    Attributes
-    ----------
-    table
-        As `read_rows` gives it; all that couldn't be read is null.
-    problems
-        For each offset in the table that is bad as read: a reason's code, and a message.
-    """
-
-    table: pa.Table
-    problems: dict[int, tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class ShardInfo:
-    """One Parquet file of a cutout set; `etag` changes when its content does."""
-
-    uri: str
-    size: int
-    etag: str
-    rows: int
-
-
-def list_shards(uri: str) -> list[ShardInfo]:
+def list_shards(uri: str, layout: TableLayout = CUTOUTS) -> list[ShardInfo]:
     """The shards of a cutout set, sorted by URI; each one's footer is read, so that it's known to be sound.
 
     Parameters
     ----------
     uri
         A folder with Parquet files below it, or one Parquet file. Names that start with ``.`` or ``_`` are
-        passed over.
+        passed over, and in a HATS catalogue all that is not one of its partitions.
+    layout
+        Names of the columns.
 
     Raises
     ------
@@ -87,11 +60,14 @@ def list_shards(uri: str) -> list[ShardInfo]:
         for path, file in listed.items()
         if not any(part.startswith((".", "_")) for part in path.split("/"))
     }
+    if any(_is_partition(path) for path in listed):
+        _check_catalogue(uri)
+        listed = {path: file for path, file in listed.items() if _is_partition(path)}
     files = list(listed.values())
     if not files:
         what = "holds no Parquet file" if storage.exists(uri) else "doesn't exist"
-        raise InputError(f"{uri} {what}; expected a cutout set: make one with `tuningfork ingest`")
-    footers = list(storage.read_ahead(lambda file: _read_footer(file.uri), files))
+        raise InputError(f"{uri} {what}; expected a cutout set: {layout.advice}")
+    footers = list(storage.read_ahead(lambda file: _read_footer(file.uri, layout), files))
     _check_complete(uri, dict(zip(listed, footers, strict=True)))
     return [
         ShardInfo(file.uri, file.size, file.etag, footer.num_rows)
@@ -113,10 +89,10 @@ def read_rows(shard_uri: str, start: int, stop: int) -> pa.Table:
         If the shard can't be read, lacks a column or hasn't these rows.
     """
     with _opened(shard_uri) as file:
-        return conform(_read_range(file, shard_uri, start, stop))
+        return conform(_read_range(file, shard_uri, start, stop, CUTOUTS))
 
 
-def salvage_rows(shard_uri: str, start: int, stop: int) -> SalvagedRows:
+def salvage_rows(shard_uri: str, start: int, stop: int, layout: TableLayout = CUTOUTS) -> SalvagedRows:
     """Rows `start` to `stop` of a shard, without those of row groups whose bytes are damaged.
 
     A row group counts as damaged when it was read twice and the store itself reported no failure.
@@ -129,21 +105,17 @@ def salvage_rows(shard_uri: str, start: int, stop: int) -> SalvagedRows:
         If the shard is gone, its footer is damaged, it lacks a column or hasn't these rows.
     """
     try:
-        return _read_sound(shard_uri, start, stop)
+        return _read_sound(shard_uri, start, stop, layout)
     except DamagedShard:
-        pieces = [_salvage_group(shard_uri, *bounds) for bounds in group_ranges(shard_uri, start, stop)]
+        bounds = group_ranges(shard_uri, start, stop)
+        pieces = [_salvage_group(shard_uri, first, last, layout) for first, last in bounds]
     problems: dict[int, tuple[str, str]] = {}
     offset = 0
     for piece in pieces:
         problems |= {offset + row: problem for row, problem in piece.problems.items()}
         offset += len(piece.table)
-    return SalvagedRows(pa.concat_tables([piece.table for piece in pieces]), problems)
-
-
-def count_rows(shard_uri: str) -> int:
-    """Rows of a shard, by its footer."""
-    with _opened(shard_uri) as file:
-        return int(file.metadata.num_rows)
+    table = _concatenated([piece.table for piece in pieces])
+    return SalvagedRows(table, problems, _banded_images(table))
 
 
 def group_ranges(shard_uri: str, start: int, stop: int) -> list[tuple[int, int]]:
@@ -154,51 +126,84 @@ def group_ranges(shard_uri: str, start: int, stop: int) -> list[tuple[int, int]]
     return [(first, last) for first, last in itertools.pairwise(cuts) if first < last]
 
 
-def _read_sound(shard_uri: str, start: int, stop: int) -> SalvagedRows:
+def _concatenated(tables: list[pa.Table]) -> pa.Table:
+    """Tables one after another; in those without images their column takes the type of the others'."""
+    schema = next((table.schema for table in tables if _banded_images(table)), tables[0].schema)
+    index = schema.get_field_index("image")
+    return pa.concat_tables(
+        table
+        if table.schema.equals(schema)
+        else table.set_column(index, schema.field(index), pa.nulls(len(table), schema.field(index).type))
+        for table in tables
+    )
+
+
+def _banded_images(table: pa.Table) -> pa.ChunkedArray | None:
+    """Images that are no bytes, still as Arrow has them: as Python's lists they'd be slow and large."""
+    return table["image"] if is_banded(table["image"].type) else None
+
+
+def _read_sound(shard_uri: str, start: int, stop: int, layout: TableLayout) -> SalvagedRows:
     with _opened(shard_uri) as file:
-        table = _read_range(file, shard_uri, start, stop)
-    conformed = conform(table)
+        table = _read_range(file, shard_uri, start, stop, layout)
+    conformed = conform(table, layout)
     problems = {
         row: (
             "bad_object_id",
             f"object_id '{conformed['object_id'][row].as_py()[:100]}' is not text (UTF-8), as ids must be",
         )
-        for row in undecodable_ids(table["object_id"])
+        for row in undecodable_ids(table[layout.actual("object_id")])
     }
-    return SalvagedRows(conformed, problems)
+    return SalvagedRows(conformed, problems, _banded_images(conformed))
 
 
-def _salvage_group(shard_uri: str, start: int, stop: int) -> SalvagedRows:
+def _salvage_group(shard_uri: str, start: int, stop: int, layout: TableLayout) -> SalvagedRows:
     """Rows of one row group; if its bytes are damaged, just the ids, and not even they if they are."""
     try:
-        return _read_sound(shard_uri, start, stop)
+        return _read_sound(shard_uri, start, stop, layout)
     except DamagedShard as damage:
         message = f"rows {start} to {stop - 1} lie in a damaged row group: {damage}; write the shard anew"
     try:
         with _opened(shard_uri) as file:
-            ids = conform(_read_range(file, shard_uri, start, stop, ("object_id",)))
+            ids = conform(_read_range(file, shard_uri, start, stop, layout, ("object_id",)), layout)
     except DamagedShard:
-        ids = pa.Table.from_pylist([{}] * (stop - start), schema=CUTOUT_SCHEMA)
+        ids = pa.Table.from_pylist([{}] * (stop - start), schema=layout.schema)
     return SalvagedRows(ids, dict.fromkeys(range(stop - start), ("unreadable_rows", message)))
 
 
 def _read_range(
-    file: pq.ParquetFile, uri: str, start: int, stop: int, names: Sequence[str] = tuple(CUTOUT_SCHEMA.names)
+    file: pq.ParquetFile,
+    uri: str,
+    start: int,
+    stop: int,
+    layout: TableLayout,
+    names: Sequence[str] | None = None,
 ) -> pa.Table:
-    check_columns(file.schema_arrow, uri)
-    if not 0 <= start <= stop <= file.metadata.num_rows:
-        raise InputError(
-            f"{uri} has {file.metadata.num_rows} rows; expected rows {start} to {stop}: "
-            "if it changed since the run was planned, start a new run"
-        )
+    check_columns(file.schema_arrow, uri, layout)
+    check_range(uri, file.metadata.num_rows, start, stop)
     ends = _group_ends(file)
     groups = [g for g in range(len(ends) - 1) if ends[g] < stop and ends[g + 1] > start]
-    columns = [name for name in names if name in file.schema_arrow.names]
+    columns = _leaves(file, layout, layout.schema.names if names is None else names)
     first = int(ends[groups[0]]) if groups else 0
     read = file.read_row_groups(groups, columns=columns).slice(start - first, stop - start)
     if len(read) != stop - start:
         raise DamagedShard(f"{uri} is damaged: {len(read)} rows came where {stop - start} were expected")
     return read
+
+
+def _leaves(file: pq.ParquetFile, layout: TableLayout, names: Sequence[str]) -> list[str]:
+    """What to read of some columns: of a galaxy's bands only the parts that are looked at."""
+    found = [layout.actual(name) for name in names if layout.actual(name) in file.schema_arrow.names]
+    image = layout.actual("image")
+    if image not in found or not is_banded(file.schema_arrow.field(image).type):
+        return found
+    paths = [file.schema.column(index).path for index in range(len(file.schema))]
+    parts = [
+        path
+        for path in paths
+        if path.split(".")[0] == image and set(path.split(".")[1:]) & set(layout.image_parts)
+    ]
+    return [name for name in found if name != image] + parts
 
 
 def _group_ends(file: pq.ParquetFile) -> NDArray[np.int64]:
@@ -207,7 +212,7 @@ def _group_ends(file: pq.ParquetFile) -> NDArray[np.int64]:
     return np.cumsum([0, *sizes])
 
 
-def read_ids(shard_uri: str) -> pa.ChunkedArray:
+def read_ids(shard_uri: str, layout: TableLayout = CUTOUTS) -> pa.ChunkedArray:
     """The ``object_id`` column of a shard, as strings; no image is fetched.
 
     An id that is damaged or not UTF-8 is null: `salvage_rows` says what is wrong with its row.
@@ -219,12 +224,13 @@ def read_ids(shard_uri: str) -> pa.ChunkedArray:
     """
     try:
         with _opened(shard_uri) as file:
-            check_columns(file.schema_arrow, shard_uri)
-            return _sure_ids(file.read(columns=["object_id"])["object_id"])
+            check_columns(file.schema_arrow, shard_uri, layout)
+            name = layout.actual("object_id")
+            return _sure_ids(file.read(columns=[name])[name])
     except DamagedShard:
         with _opened(shard_uri) as file:
             rows = file.metadata.num_rows
-    pieces = [_group_ids(shard_uri, *bounds) for bounds in group_ranges(shard_uri, 0, rows)]
+    pieces = [_group_ids(shard_uri, first, last, layout) for first, last in group_ranges(shard_uri, 0, rows)]
     return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], pa.string())
 
 
@@ -237,10 +243,11 @@ def _sure_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     )
 
 
-def _group_ids(uri: str, start: int, stop: int) -> pa.ChunkedArray:
+def _group_ids(uri: str, start: int, stop: int, layout: TableLayout) -> pa.ChunkedArray:
     try:
         with _opened(uri) as file:
-            return _sure_ids(_read_range(file, uri, start, stop, ("object_id",))["object_id"])
+            found = _read_range(file, uri, start, stop, layout, ("object_id",))
+            return _sure_ids(found[layout.actual("object_id")])
     except DamagedShard:
         return pa.chunked_array([pa.nulls(stop - start, pa.string())])
 
@@ -261,9 +268,38 @@ def read_field(uri: str) -> bytes | None:
     return None
 
 
-def _read_footer(uri: str) -> pq.FileMetaData:
+def _is_partition(path: str) -> bool:
+    """Whether a path is that of a HATS partition: ``Norder=k/Dir=d/Npix=n.parquet``, or files in such."""
+    parts = path.split("/")
+    return any(part.startswith("Norder=") for part in parts) and any(
+        part.startswith("Npix=") for part in parts
+    )
+
+
+def _check_catalogue(uri: str) -> None:
+    """Check that a folder of HATS partitions isn't a collection, whose margins repeat galaxies."""
+    if storage.exists(storage.join(uri, "collection.properties")):
+        raise InputError(
+            f"{uri} is a HATS collection; name the folder of its catalogue, the one that its "
+            "collection.properties calls hats_primary_table_url"
+        )
+
+
+def read_schema(uri: str) -> pa.Schema:
+    """The schema of a Parquet file.
+
+    Raises
+    ------
+    InputError
+        If it can't be read.
+    """
     with _opened(uri) as file:
-        check_columns(file.schema_arrow, uri)
+        return file.schema_arrow
+
+
+def _read_footer(uri: str, layout: TableLayout) -> pq.FileMetaData:
+    with _opened(uri) as file:
+        check_columns(file.schema_arrow, uri, layout)
         return file.metadata
 
 
@@ -297,44 +333,11 @@ def _below(uri: str, folder: str) -> str:
     return str(path)[len(str(root)) :].lstrip("/") if str(path).startswith(str(root)) else str(path)
 
 
-class _Watched:
-    """A stream that remembers whether the store failed, so that such a failure isn't taken for damage."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.failed = False
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            return bytes(self._stream.read(size))
-        except Exception:
-            self.failed = True
-            raise
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 @contextlib.contextmanager
 def _opened(uri: str) -> Iterator[pq.ParquetFile]:
     """A Parquet file of any store; what goes wrong names the file and tells damage from a failing store."""
-    fs, path = storage.filesystem(uri)
-    watched = None
-    try:
-        with fs.open(path, "rb") as stream:
-            watched = _Watched(stream)
-            with pq.ParquetFile(watched, pre_buffer=True, page_checksum_verification=True) as file:
-                yield file
-    except FileNotFoundError as error:
-        raise InputError(f"cannot read {uri}: it doesn't exist") from error
-    except (InputError, StorageTrouble):
-        raise
-    except Exception as error:
-        reason = storage.reason(error)
-        if isinstance(error, MemoryError) and not isinstance(error, pa.ArrowException):
-            raise
-        if watched is None or watched.failed or not isinstance(error, _DAMAGE):
-            raise StorageTrouble(f"cannot read {uri}: {reason}") from error
-        raise DamagedShard(
-            f"{uri} is not sound Parquet ({reason}); expected a shard of a cutout set"
-        ) from error
+    with (
+        opened(uri, "Parquet", _DAMAGE) as stream,
+        pq.ParquetFile(stream, pre_buffer=True, page_checksum_verification=True) as file,
+    ):
+        yield file

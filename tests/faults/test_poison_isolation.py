@@ -21,6 +21,7 @@ from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming import isolation
 from pipeline.streaming.decode import DecodeActor, decode_unit, unit_of
 from pipeline.streaming.isolation import ChildDied, IsolatedDecoder, decode_around_culprits
+from pipeline.survey.formats.parquet import ParquetSource
 from tests.faults.poison import LIMITS, galaxy, poisoned_shard, write_shard
 
 
@@ -133,7 +134,7 @@ def test_a_store_that_never_answers_quarantines_nothing(
     """The child waits for a pipe that nobody writes to."""
     shard = Path(write_shard(tmp_path / "s.parquet", [{"object_id": "a", "image": galaxy(0)}]))
     decoder.decode(WorkUnit(0, str(shard), 0, 1))
-    monkeypatch.setattr(isolation, "group_ranges", lambda shard, start, stop: [(start, stop)])
+    monkeypatch.setattr(ParquetSource, "group_ranges", lambda self, shard, start, stop: [(start, stop)])
     monkeypatch.setattr(isolation, "_READ_SECONDS", 0.5)
     monkeypatch.setattr(isolation, "_GRACE_SECONDS", 0.1)
     shard.unlink()
@@ -149,7 +150,7 @@ def test_a_child_that_dies_as_it_reads(
     """A crash is the shard's fault, and costs the row group; a kill came from outside."""
     shard = tmp_path / "s.parquet"
     os.mkfifo(shard)
-    monkeypatch.setattr(isolation, "group_ranges", lambda shard, start, stop: [(0, 3), (3, stop)])
+    monkeypatch.setattr(ParquetSource, "group_ranges", lambda self, shard, start, stop: [(0, 3), (3, stop)])
     receive = isolation._Child._receive
 
     def killing(child: isolation._Child, seconds: float) -> dict[str, Any] | None:

@@ -1,0 +1,232 @@
+"""FITS files of one galaxy → its images by band, with masks and what their coordinate system tells."""
+
+from __future__ import annotations
+
+import bz2
+import functools
+import io
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning, AstropyWarning
+from numpy.typing import NDArray
+
+from pipeline.images.bands import BandImages, check_shapes, mask_bits
+from pipeline.images.decode import ImageError
+from pipeline.images.layout import BZIP2, FITS, GZIP, FitsLayout
+
+MAX_BYTES = 1 << 30
+"""A compressed file that grows beyond this is refused."""
+
+_OF_ONE_BAND = ("IMAGE", "SCI")
+"""Names of the extension that holds the image where a file has that of one band (Rubin, Hubble)."""
+
+_BAND_KEYWORDS = ("BAND", "FILTER")
+
+
+def read_fits(
+    files: Sequence[tuple[str | None, bytes]], bands: Sequence[str], layout: FitsLayout, sky: bool = True
+) -> BandImages:
+    """Read some bands of a galaxy.
+
+    Parameters
+    ----------
+    files
+        The galaxy's files, each with the band that it holds; None if it holds several.
+    bands
+        Those to read; others are left unread.
+    sky
+        Whether to work out scale and position, which takes longer than all else.
+
+    Returns
+    -------
+    BandImages
+        What was found of `bands`, float32 of native byte order. Scale and position are those of the first
+        of them that has celestial coordinates.
+
+    Raises
+    ------
+    ImageError
+        With reason ``not_an_image``, ``truncated``, ``damaged``, ``no_extension``, ``missing_band``,
+        ``bad_shape``, ``too_large`` or ``bad_wcs``.
+    """
+    flux: dict[str, NDArray[np.floating]] = {}
+    bad: dict[str, NDArray[np.bool_]] = {}
+    headers = []
+    for own, data in files:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AstropyWarning)
+                warnings.filterwarnings("error", ".*truncated.*", AstropyUserWarning)
+                with fits.open(io.BytesIO(_plain(data)), memmap=False) as found:
+                    for band in [own] if own is not None else bands:
+                        if band in flux or band not in bands:
+                            continue
+                        header, flux[band] = _image(found, band, own is not None, layout)
+                        headers.append((header, flux[band].shape))
+                        if layout.mask is not None:
+                            bad[band] = _mask(found, band, layout)
+        except ImageError:
+            raise
+        except (OSError, EOFError, AstropyUserWarning, zlib.error) as error:
+            text = " ".join(str(error).split())
+            reason = "truncated" if "truncated" in text.lower() else "damaged"
+            raise ImageError(reason, f"the FITS file can't be read: {text[:200]}") from error
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, fits.VerifyError) as error:
+            text = " ".join(str(error).split())[:200]
+            raise ImageError("damaged", f"the FITS file can't be read: {text}") from error
+    scale, position = None, None
+    for header, shape in headers if sky else ():
+        scale, position = _sky(header, shape)
+        if position is not None:
+            break
+    return BandImages(flux, bad, scale, position)
+
+
+def _plain(data: bytes) -> bytes:
+    """The file without gzip or bzip2 around it."""
+    if data.startswith(FITS):
+        return data
+    if data.startswith(GZIP):
+        unzip: Any = zlib.decompressobj(wbits=31)
+    elif data.startswith(BZIP2):
+        unzip = bz2.BZ2Decompressor()
+    else:
+        raise ImageError("not_an_image", f"not a FITS file: the content starts with {data[:12]!r}")
+    plain = bytes(unzip.decompress(data, MAX_BYTES))
+    if not unzip.eof:
+        if len(plain) >= MAX_BYTES:
+            raise ImageError("too_large", f"the compressed file holds more than {MAX_BYTES} bytes")
+        raise ImageError("truncated", "the compressed file ends before its content does (truncated)")
+    if not plain.startswith(FITS):
+        raise ImageError("not_an_image", f"the compressed file is not FITS: it starts with {plain[:12]!r}")
+    return plain
+
+
+def _image(
+    found: fits.HDUList, band: str, alone: bool, layout: FitsLayout
+) -> tuple[fits.Header, NDArray[np.float32]]:
+    """Header and pixels of a band."""
+    images = [hdu for hdu in found if hdu.is_image and len(hdu.shape) >= 2]
+    if not images:
+        raise ImageError(
+            "no_extension", f"the FITS file has no image ({_called(found)}); expected {_wanted(band, layout)}"
+        )
+    wanted = layout.extension
+    name = wanted.get(band) if isinstance(wanted, Mapping) else wanted
+    if name is not None:
+        hdu = _named(found, name, band)
+    elif alone:
+        hdu = next((hdu for hdu in images if hdu.name in _OF_ONE_BAND), images[0])
+    else:
+        hdu = next((hdu for hdu in images if band in _bands_of(hdu, layout)), None)
+    if hdu is None or not hdu.is_image:
+        there = {band.lower(): band for hdu in images for band in _bands_of(hdu, layout)}.values()
+        names = f"bands {', '.join(there)} in " if there and name is None else ""
+        raise ImageError(
+            "missing_band",
+            f"there is no {_wanted(band, layout)} in the FITS file ({names}{_called(found)})",
+        )
+    shape = hdu.shape
+    if len(shape) == 3:
+        bands = _bands_of(hdu, layout)
+        if len(bands) != shape[0] or band not in bands:
+            raise ImageError(
+                "bad_shape",
+                f"extension {hdu.name or 0!r} is a cube of {shape[0]} planes, of the bands "
+                f"{', '.join(bands) or 'unknown'}; name them as `planes` in the survey file",
+            )
+        check_shapes({band: shape[1:]})
+        return hdu.header, np.asarray(hdu.data[bands.index(band)], np.float32)
+    check_shapes({band: shape})
+    return hdu.header, np.asarray(hdu.data, np.float32)
+
+
+def _mask(found: fits.HDUList, band: str, layout: FitsLayout) -> NDArray[np.bool_]:
+    assert layout.mask is not None
+    hdu = _named(found, layout.mask, band)
+    if hdu is None or not hdu.is_image or len(hdu.shape) != 2:
+        raise ImageError(
+            "no_extension",
+            f"the FITS file has no mask {_filled(layout.mask, band)!r} ({_called(found)}); name it as "
+            "`mask.name` in the survey file",
+        )
+    check_shapes({band: hdu.shape})
+    bits = [
+        plane if isinstance(plane, int) else _plane_number(hdu.header, plane) for plane in layout.mask_planes
+    ]
+    return mask_bits(hdu.data, bits, layout.marks_good)
+
+
+def _plane_number(header: fits.Header, plane: str) -> int:
+    number = header.get(f"MP_{plane}")
+    if number is None:
+        there = ", ".join(key.removeprefix("MP_") for key in header if key.startswith("MP_"))
+        raise ImageError("no_extension", f"the mask has no plane {plane!r} (it has {there or 'none'})")
+    return int(number)
+
+
+def _named(found: fits.HDUList, name: str | int, band: str) -> Any:
+    """The extension of a name or number; None if there is none."""
+    name = _filled(name, band)
+    if isinstance(name, int):
+        return found[name] if 0 <= name < len(found) else None
+    return next((hdu for hdu in found if hdu.name.lower() == name.lower()), None)
+
+
+def _filled(name: str | int, band: str) -> str | int:
+    return name.replace("{band}", band) if isinstance(name, str) else name
+
+
+def _bands_of(hdu: Any, layout: FitsLayout) -> list[str]:
+    """Bands that an image says it holds."""
+    if len(hdu.shape) == 3:
+        told = str(hdu.header.get("BANDS", ""))
+        return list(layout.planes) or (told.replace(" ", "").split(",") if "," in told else list(told))
+    # The name of an extension is in capitals, whatever the band's.
+    names = [hdu.name.lower(), hdu.name, *(str(hdu.header.get(key, "")) for key in _BAND_KEYWORDS)]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _called(found: fits.HDUList) -> str:
+    names = [f"{number} {hdu.name}".strip() for number, hdu in enumerate(found)]
+    return f"extensions {', '.join(names)}"
+
+
+def _wanted(band: str, layout: FitsLayout) -> str:
+    wanted = layout.extension.get(band) if isinstance(layout.extension, Mapping) else layout.extension
+    return f"band {band!r}" if wanted is None else f"extension {_filled(wanted, band)!r} for band {band!r}"
+
+
+@functools.cache
+def _sky_tools() -> Any:
+    import astropy.wcs
+    import astropy.wcs.utils
+
+    return astropy.wcs
+
+
+def _sky(header: fits.Header, shape: Sequence[int]) -> tuple[float | None, tuple[float, float] | None]:
+    """Arcseconds a pixel, and where the middle of the image is on the sky (ICRS)."""
+    if not any(key.startswith("CTYPE") for key in header):
+        return None, None
+    wcs_module = _sky_tools()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wcs = wcs_module.WCS(header, naxis=2)
+            if not wcs.has_celestial:
+                return None, None
+            area = wcs_module.utils.proj_plane_pixel_area(wcs)
+            sky = wcs.pixel_to_world((shape[1] - 1) / 2, (shape[0] - 1) / 2).icrs
+            scale, ra, dec = 3600 * float(np.sqrt(area)), float(sky.ra.deg), float(sky.dec.deg)
+    except Exception as error:
+        text = " ".join(str(error).split())[:200]
+        raise ImageError("bad_wcs", f"the coordinate system (WCS) can't be used: {text}") from error
+    if not (np.isfinite([scale, ra, dec]).all() and scale > 0):
+        raise ImageError("bad_wcs", "the coordinate system (WCS) has no place on the sky for the middle")
+    return scale, (ra, dec)

@@ -1,0 +1,197 @@
+"""HDF5 files with the fluxes of all galaxies as one array, (galaxies, bands, height, width)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline import storage
+from pipeline.errors import InputError
+from pipeline.images import BandImages, mask_bits
+from pipeline.survey.cutouts import CUTOUT_SCHEMA, SIZE
+from pipeline.survey.formats.suffixes import SUFFIXES, ending
+from pipeline.survey.settings import SurveySettings
+from pipeline.survey.source import DamagedShard, SalvagedRows, ShardInfo, check_range, opened, pieces
+
+_BLOCK = 1 << 20
+"""Least that is fetched at a time: HDF5 asks for its own bookkeeping in small pieces all over the file."""
+
+
+@dataclass(frozen=True)
+class Hdf5Source:
+    """See `pipeline.survey.source.Source`."""
+
+    survey: SurveySettings
+
+    def list_shards(self, uri: str) -> list[ShardInfo]:
+        """Each file's datasets are checked, and their values not read."""
+        files = [file for file in storage.list_files(uri) if ending(file.uri, SUFFIXES["hdf5"])]
+        if not files:
+            what = "holds no HDF5 file" if storage.exists(uri) else "doesn't exist"
+            raise InputError(f"{uri} {what}; expected files that end in {', '.join(SUFFIXES['hdf5'])}")
+
+        def info(file: storage.FileInfo) -> ShardInfo:
+            with self._opened(file.uri) as found:
+                return ShardInfo(file.uri, file.size, file.etag, len(found["flux"]))
+
+        return list(storage.read_ahead(info, files))
+
+    def describe(self, shard: str) -> storage.FileInfo:
+        """That of the file."""
+        return storage.file_info(shard)
+
+    def read_ids(self, shard: str) -> pa.ChunkedArray:
+        """That dataset alone."""
+        with self._opened(shard) as found:
+            ids = _texts(found["object_id"][:])
+        return pa.chunked_array([pa.array(ids, pa.string())])
+
+    def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
+        """Some rows at a time."""
+        return pieces(start, stop)
+
+    def read_rows(self, shard: str, start: int, stop: int) -> SalvagedRows:
+        """The needed bands of just these rows; where bytes are damaged, row by row."""
+        try:
+            return self._read(shard, start, stop)
+        except DamagedShard as damage:
+            if stop - start > 1:
+                each = [self.read_rows(shard, row, row + 1) for row in range(start, stop)]
+                problems = {row: one.problems[0] for row, one in enumerate(each) if one.problems}
+                images = [image for one in each for image in one.images or ()]
+                return SalvagedRows(pa.concat_tables([one.table for one in each]), problems, images)
+            table = pa.Table.from_pylist([{}] * (stop - start), schema=self._schema)
+            problem = ("unreadable_rows", f"row {start} lies in a damaged chunk: {damage}")
+            return SalvagedRows(table, dict.fromkeys(range(stop - start), problem), [None] * (stop - start))
+
+    def open_image(self, image: Any, sky: bool) -> NDArray[np.uint8] | BandImages:
+        """Fluxes and masks, (bands, height, width) each."""
+        flux, masks = image
+        names = self._bands
+        bad: dict[str, NDArray[np.bool_]] = {}
+        if masks is not None and self.survey.mask is not None:
+            bits = [plane for plane in self.survey.mask.planes if isinstance(plane, int)]
+            good = self.survey.mask.marks == "good"
+            bad = {name: mask_bits(mask, bits, good) for name, mask in zip(names, masks, strict=True)}
+        return BandImages(dict(zip(names, flux, strict=True)), bad)
+
+    def save_index(self, folder: str) -> None:
+        """HDF5 has an index of its own."""
+
+    @property
+    def _schema(self) -> pa.Schema:
+        scaled = self.survey.frame is not None and self.survey.frame.column is not None
+        return CUTOUT_SCHEMA.append(pa.field(SIZE, pa.float64())) if scaled else CUTOUT_SCHEMA
+
+    @property
+    def _bands(self) -> list[str]:
+        """Those that are read, in the array's order."""
+        return [band for band in self.survey.planes if band in self.survey.bands]
+
+    def _read(self, shard: str, start: int, stop: int) -> SalvagedRows:
+        planes = [self.survey.planes.index(band) for band in self._bands]
+        with self._opened(shard) as found:
+            check_range(shard, len(found["flux"]), start, stop)
+            flux = found["flux"][start:stop, planes].astype(np.float32)
+            masks: Any = [None] * (stop - start)
+            if "mask" in found:
+                mask = found["mask"]
+                masks = mask[start:stop, planes] if mask.ndim == 4 else _repeated(mask[start:stop], planes)
+            ids = _texts(found["object_id"][start:stop])
+            columns = {
+                name: np.asarray(found[name][start:stop], np.float64)
+                for name in ("ra", "dec", SIZE)
+                if name in found
+            }
+        arrays = [
+            pa.array(ids, pa.string())
+            if field.name == "object_id"
+            else pa.array(columns[field.name], pa.float64())
+            if field.name in columns
+            else pa.nulls(stop - start, field.type)
+            for field in self._schema
+        ]
+        return SalvagedRows(
+            pa.Table.from_arrays(arrays, schema=self._schema), {}, list(zip(flux, masks, strict=True))
+        )
+
+    @contextlib.contextmanager
+    def _opened(self, uri: str) -> Iterator[dict[str, h5py.Dataset]]:
+        """The datasets of a file, by what they hold."""
+        with (
+            opened(uri, "HDF5", (OSError, KeyError, ValueError, RuntimeError), **_CACHE) as stream,
+            h5py.File(stream, "r") as file,
+        ):
+            yield self._datasets(file, uri)
+
+    def _datasets(self, file: h5py.File, uri: str) -> dict[str, h5py.Dataset]:
+        survey, columns = self.survey, self.survey.columns
+        wanted = {
+            "flux": (columns.flux, True),
+            "object_id": (columns.object_id or "object_id", True),
+            "ra": (columns.ra or "ra", columns.ra is not None),
+            "dec": (columns.dec or "dec", columns.dec is not None),
+        }
+        if survey.mask is not None:
+            wanted["mask"] = (str(survey.mask.name), True)
+        if survey.frame is not None and survey.frame.column is not None:
+            wanted[SIZE] = (survey.frame.column, True)
+        found = {}
+        for what, (name, required) in wanted.items():
+            dataset = file.get(name)
+            if isinstance(dataset, h5py.Dataset):
+                found[what] = dataset
+            elif required:
+                raise InputError(
+                    f"{uri} has no dataset {name!r} (it has {', '.join(file) or 'none'}); name the survey's "
+                    "own in the survey file (columns.flux, columns.object_id, …)"
+                )
+        _check_shapes(found, survey, uri)
+        return found
+
+
+_CACHE = {"cache_type": "blockcache", "block_size": _BLOCK}
+
+
+def _check_shapes(found: dict[str, h5py.Dataset], survey: SurveySettings, uri: str) -> None:
+    shape = found["flux"].shape
+    if len(shape) != 4 or found["flux"].dtype.kind not in "fiu":
+        raise InputError(
+            f"{uri}: dataset {survey.columns.flux!r} has the shape {shape} of {found['flux'].dtype}; "
+            "expected numbers, galaxies × bands × height × width"
+        )
+    if shape[1] != len(survey.planes):
+        raise InputError(
+            f"{uri}: dataset {survey.columns.flux!r} has {shape[1]} bands (shape {shape}) and `planes` in "
+            f"the survey file names {len(survey.planes)} ({', '.join(survey.planes) or 'none'})"
+        )
+    for what, dataset in found.items():
+        expected = [shape, (shape[0], *shape[2:])] if what == "mask" else [shape[:1]]
+        if what != "flux" and dataset.shape not in expected:
+            raise InputError(
+                f"{uri}: dataset {dataset.name.lstrip('/')!r} has the shape {dataset.shape}; expected "
+                f"{' or '.join(map(str, expected))}, as {survey.columns.flux!r} has {shape}"
+            )
+
+
+def _repeated(mask: NDArray[Any], planes: list[int]) -> list[list[NDArray[Any]]]:
+    """One mask for all bands of a galaxy."""
+    return [[one] * len(planes) for one in mask]
+
+
+def _texts(ids: NDArray[Any]) -> list[str | None]:
+    """Ids as strings; bytes that are not UTF-8 are null, since they name nothing."""
+    texts: list[str | None] = []
+    for value in ids.tolist():
+        try:
+            texts.append(value.decode() if isinstance(value, bytes) else str(value))
+        except UnicodeDecodeError:
+            texts.append(None)
+    return texts

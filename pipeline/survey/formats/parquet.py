@@ -1,0 +1,77 @@
+"""Parquet tables, plain or as partitions of a HATS catalogue: images as bytes, or fluxes by band."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline import storage
+from pipeline.images import BandImages, ImageError, decode_image
+from pipeline.survey import shards
+from pipeline.survey.cutouts import CUTOUTS, TableLayout
+from pipeline.survey.formats.multimodal import IMAGE_PARTS, read_bands
+from pipeline.survey.formats.pictures import open_bytes
+from pipeline.survey.settings import SurveySettings
+from pipeline.survey.source import SalvagedRows, ShardInfo
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """See `pipeline.survey.source.Source`; without a survey file, the cutout shard sets of ``ingest``."""
+
+    survey: SurveySettings | None = None
+
+    @functools.cached_property
+    def _layout(self) -> TableLayout:
+        return CUTOUTS if self.survey is None else table_layout(self.survey)
+
+    def list_shards(self, uri: str) -> list[ShardInfo]:
+        """Footers are read, and no more."""
+        return shards.list_shards(uri, self._layout)
+
+    def describe(self, shard: str) -> storage.FileInfo:
+        """That of the file."""
+        return storage.file_info(shard)
+
+    def read_ids(self, shard: str) -> pa.ChunkedArray:
+        """That column alone."""
+        return shards.read_ids(shard, self._layout)
+
+    def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
+        """Cut where row groups end."""
+        return shards.group_ranges(shard, start, stop)
+
+    def read_rows(self, shard: str, start: int, stop: int) -> SalvagedRows:
+        """Row groups are fetched whole."""
+        return shards.salvage_rows(shard, start, stop, self._layout)
+
+    def open_image(self, image: Any, sky: bool) -> NDArray[np.uint8] | BandImages:
+        """Bytes of a picture or a FITS file, or an Arrow value with the bands."""
+        if self.survey is None:
+            return decode_image(image)
+        if isinstance(image, pa.Scalar):
+            if not image.is_valid:
+                raise ImageError("empty", "the image is null")
+            return read_bands(image, self.survey)
+        return open_bytes([(None, image)], self.survey, sky)
+
+    def save_index(self, folder: str) -> None:
+        """Parquet has an index of its own."""
+
+
+def table_layout(survey: SurveySettings) -> TableLayout:
+    """The columns of a survey's tables."""
+    columns = survey.columns
+    names = {"object_id": columns.object_id, "ra": columns.ra, "dec": columns.dec, "image": columns.image}
+    parts = IMAGE_PARTS | {columns.flux} | ({str(survey.mask.name)} if survey.mask else set())
+    return TableLayout(
+        names={name: column for name, column in names.items() if column is not None},
+        size=survey.frame.column if survey.frame else None,
+        image_parts=tuple(sorted(parts)),
+        advice="name the survey's own columns in the survey file (columns.object_id, columns.image, …)",
+    )

@@ -1,0 +1,21 @@
+"""By what names of files a format is known."""
+
+from __future__ import annotations
+
+from pipeline.survey import folder
+from pipeline.survey.settings import Format
+from pipeline.survey.shards import SUFFIX
+
+SUFFIXES: dict[Format, tuple[str, ...]] = {
+    "parquet": (SUFFIX,),
+    "webdataset": (".tar",),
+    "hdf5": (".h5", ".hdf5", ".hdf"),
+    "fits": (".fits", ".fit", ".fts", ".fits.gz", ".fits.bz2", ".fits.fz"),
+    "images": folder.SUFFIXES,
+}
+
+
+def ending(name: str, suffixes: tuple[str, ...]) -> str | None:
+    """The suffix that a name ends in, in either case, the longest if several do; None if none does."""
+    found = [suffix for suffix in suffixes if name.lower().endswith(suffix)]
+    return max(found, key=len) if found else None

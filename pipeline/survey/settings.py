@@ -1,0 +1,218 @@
+"""The survey file: how a survey keeps its cutouts, and how they become the pictures that are classified."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline import storage
+from pipeline.config import StrictModel, parse_yaml, validate
+from pipeline.errors import InputError
+from pipeline.images import ColorMapping, FitsLayout
+from pipeline.survey.detection import DetectionCriteria
+
+Format = Literal["parquet", "multimodal", "webdataset", "hdf5", "images", "fits"]
+
+FRAME_RADII = 8.48
+"""Width of a galaxy's frame in Petrosian 90 % radii: 424 pixels of 0.02 radii, as in SDSS's Galaxy Zoo."""
+
+
+class Columns(StrictModel):
+    """What holds a galaxy's id, position and image: columns of a table, datasets of HDF5, keys of JSON.
+
+    Attributes
+    ----------
+    object_id, ra, dec
+        By default those of the same name where there are such; of files, the id is else the file's stem,
+        and of FITS the position else that of the image's middle.
+    image
+        Column of a Parquet table.
+    flux
+        Array of a band (MultimodalUniverse), or dataset of shape (galaxies, bands, height, width) (HDF5).
+    """
+
+    object_id: str | None = None
+    ra: str | None = None
+    dec: str | None = None
+    image: str = "image"
+    flux: str = "flux"
+
+
+class Color(StrictModel):
+    """How three bands become red, green and blue (see `pipeline.images.ColorMapping`).
+
+    Attributes
+    ----------
+    bands, scales
+        For red, green, blue.
+    stretch, Q, minimum
+        Lupton et al. 2004, as astropy's ``make_lupton_rgb`` takes them; `minimum` is of the scaled flux.
+    """
+
+    bands: tuple[str, str, str]
+    scales: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    stretch: float = Field(gt=0, allow_inf_nan=False)
+    Q: float = Field(gt=0, allow_inf_nan=False)
+    minimum: float = Field(default=0.0, allow_inf_nan=False)
+
+    @property
+    def mapping(self) -> ColorMapping:
+        """The same for the room that makes the picture."""
+        return ColorMapping(self.bands, self.scales, self.stretch, self.Q, self.minimum)
+
+
+class Frame(StrictModel):
+    """How wide a galaxy's frame is: a radius times `factor`, or so many arcseconds; one of the three.
+
+    Attributes
+    ----------
+    column
+        What holds the radius, in `unit`.
+    measured
+        Measure the Petrosian 90 % radius in the image.
+    arcsec
+        The same width for all.
+    """
+
+    column: str | None = None
+    unit: Literal["arcsec", "pixel"] = "arcsec"
+    measured: bool = False
+    arcsec: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    factor: float = Field(default=FRAME_RADII, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [self.column is not None, self.measured, self.arcsec is not None]
+        if sum(given) != 1:
+            raise ValueError("give one of column, measured: true, arcsec")
+        return self
+
+
+class Mask(StrictModel):
+    """Which pixels are bad, besides those that are not finite.
+
+    Attributes
+    ----------
+    name
+        Extension (FITS; ``{band}`` stands for the band), dataset (HDF5) or array of a band
+        (MultimodalUniverse).
+    planes
+        Bits that count, by number or by their name in the mask's header (``MP_<name>``, as Rubin's); all if
+        empty.
+    marks
+        Whether what is set is bad, or good.
+    """
+
+    name: str | int
+    planes: tuple[int | str, ...] = ()
+    marks: Literal["bad", "good"] = "bad"
+
+
+class SurveySettings(StrictModel):
+    """What a survey file holds.
+
+    Attributes
+    ----------
+    name
+        Of the survey.
+    format
+        How its cutouts are kept; told by what the input holds if not given.
+    color
+        Needed where the data are fluxes.
+    planes
+        Bands of the axis of an array that has one (HDF5, FITS cubes), in order.
+    extension
+        FITS: see `pipeline.images.FitsLayout`.
+    pixel_scale
+        Arcseconds a pixel, for images that don't tell theirs.
+    frame
+        How wide the frame is; without it, what the table says in a column ``frame_pixels``, or the whole
+        image.
+    recentre
+        Put the frame's centre on the source found nearest to the middle; if none is found it stays.
+    detection
+        What counts as a source, for `recentre` and a measured frame.
+    mask, most_bad
+        Bad pixels take the value of the nearest good one; an image with a larger share of them in any band
+        is quarantined.
+    files
+        FITS: name of a galaxy's file, such as ``{object_id}.fits``, or of its file in each band, such as
+        ``{object_id}-{band}.fits``.
+    files_per_shard
+        Where a galaxy is a file: most galaxies in a shard.
+    table
+        Where a galaxy is a file: CSV with more about them, found by id.
+    """
+
+    name: str
+    format: Format | None = None
+    columns: Columns = Columns()
+    color: Color | None = None
+    planes: tuple[str, ...] = ()
+    extension: str | int | dict[str, str | int] | None = None
+    pixel_scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    frame: Frame | None = None
+    recentre: bool = False
+    detection: DetectionCriteria = DetectionCriteria()
+    mask: Mask | None = None
+    most_bad: float = Field(default=0.1, ge=0, le=1)
+    files: str | None = None
+    files_per_shard: int = Field(default=1024, gt=0)
+    table: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        bands = set(self.color.bands) if self.color else set()
+        absent = bands - set(self.planes) if self.planes else set()
+        if absent:
+            raise ValueError(
+                f"color.bands has {min(absent)!r}, which planes ({', '.join(self.planes)}) lacks"
+            )
+        if isinstance(self.extension, dict) and bands - self.extension.keys():
+            raise ValueError(
+                f"extension lacks the band {min(bands - self.extension.keys())!r} of color.bands"
+            )
+        if self.files is not None and (
+            self.files.count("{object_id}") != 1
+            or self.files.count("{band}") > 1
+            or re.search(r"[{}]", self.files.replace("{object_id}", "").replace("{band}", ""))
+        ):
+            raise ValueError(f"files is {self.files!r}; expected one {{object_id}} and at most one {{band}}")
+        return self
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """The bands that are read, each once.
+
+        Raises
+        ------
+        InputError
+            If the file has no ``color``.
+        """
+        if self.color is None:
+            raise InputError(
+                f"survey {self.name!r} has no color, which fluxes need: give color.bands, stretch and Q "
+                "in the survey file (see configs/surveys)"
+            )
+        return tuple(dict.fromkeys(self.color.bands))
+
+    @property
+    def fits(self) -> FitsLayout:
+        """The same for the room that reads FITS."""
+        mask = self.mask
+        if mask is None:
+            return FitsLayout(self.extension, self.planes)
+        return FitsLayout(self.extension, self.planes, mask.name, mask.planes, mask.marks == "good")
+
+
+def load_survey(uri: str) -> SurveySettings:
+    """Read a survey file, which may lie in any store.
+
+    Raises
+    ------
+    InputError
+        If it can't be read, or a key of it is unknown, missing or doesn't fit.
+    """
+    return validate(SurveySettings, parse_yaml(storage.read_bytes(uri), uri), uri)
