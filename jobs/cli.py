@@ -64,7 +64,10 @@ def classify(
 ) -> None:
     """Classify the galaxies of a cutout set.
 
-    `tuningfork classify input=URI output=URI [weights=FILE] [transforms=60 or 1] …`
+    `tuningfork classify input=URI output=URI [survey=FILE] [weights=FILE] [transforms=60 or 1] …`
+
+    With a survey file, INPUT is read in the form in which a survey gives its cutouts: Parquet, HATS,
+    WebDataset, HDF5, FITS or pictures. See `configs/surveys`.
 
     Writes `OUTPUT/catalogue` (a Delta table) and `OUTPUT/report.html`. A run that was stopped continues when
     the same command is given again; a complete one does nothing.

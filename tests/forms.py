@@ -284,7 +284,7 @@ def exposure(one: Sky, band: str, mask: NDArray[np.int32] | None = None) -> byte
     mask = np.full(flux.shape, 1 << 5, np.int32) if mask is None else mask
     masks = fits.CompImageHDU(mask, sky_header(one), name="MASK", compression_type="GZIP_2")
     for name, number in planes.items():
-        masks.header[f"MP_{name}"] = number
+        masks.header[f"HIERARCH MP_{name}"] = number
     return fits_file(
         [
             fits.PrimaryHDU(),

@@ -84,10 +84,10 @@ def test_a_repeated_stem_is_a_galaxy_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("content", "settings", "reason", "message"),
     [
-        (b"{", {}, "bad_metadata", "x.json: not JSON"),
-        (b"[" * 100_000, {}, "bad_metadata", "x.json: not JSON"),
-        (b"[1]", {}, "bad_metadata", "x.json: holds list; expected an object"),
-        (b'{"ra": "far"}', {}, "bad_metadata", "x.json: ra is 'far'; expected a number"),
+        (b"{", {}, "bad_metadata", "x: not JSON"),
+        (b"[" * 100_000, {}, "bad_metadata", "x: not JSON"),
+        (b"[1]", {}, "bad_metadata", "x: holds list; expected an object"),
+        (b'{"ra": "far"}', {}, "bad_metadata", "x: ra is 'far'; expected a number"),
         (b'{"object_id": 1.5}', {}, "bad_metadata", "object_id is 1.5; expected a text or an integer"),
         (b'{"object_id": "\\ud800"}', {}, "bad_metadata", "surrogates not allowed"),
         (b'{"a": 1}', {"columns": {"object_id": "id"}}, "bad_metadata", "there is no 'id' (there are a)"),
@@ -112,6 +112,16 @@ def test_a_sample_without_image_is_told(tmp_path):
     assert found.problem is not None
     assert found.problem[0] == "empty"
     assert "x has no image; expected one of .jpg, .jpeg, .png, .fits" in found.problem[1]
+
+
+def test_a_link_is_no_image(tmp_path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tar:
+        link = tarfile.TarInfo("x.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "y.png"
+        tar.addfile(link)
+    (found,) = read_galaxies(str(path), survey())
+    assert found.problem == ("bad_metadata", "x: x.png is a link or has holes; expected a plain file")
 
 
 def test_a_tar_that_is_not_sound_is_refused(tmp_path):

@@ -86,7 +86,7 @@ def _samples(tar: tarfile.TarFile, bands: Collection[str]) -> Iterator[_Sample]:
     for member in tar:
         base = storage.name(member.name)
         suffix = ending(base, (_JSON, *_IMAGES))
-        if not member.isfile() or suffix is None or base.startswith("."):
+        if member.isdir() or suffix is None or base.startswith("."):
             continue
         stem, band = _stem_and_band(member.name[: -len(suffix)], suffix, bands)
         twice = sample is not None and (
@@ -96,11 +96,13 @@ def _samples(tar: tarfile.TarFile, bands: Collection[str]) -> Iterator[_Sample]:
             if sample is not None:
                 yield sample
             sample = _Sample(stem)
+        if not member.isreg() or member.issparse():
+            sample.complaint = f"{member.name} is a link or has holes; expected a plain file"
         if suffix != _JSON:
             sample.images[band] = Part(band, None, member.offset_data, member.size)
         elif member.size > _MOST_JSON:
             sample.complaint = f"{member.name} has {member.size} bytes; at most {_MOST_JSON} are read"
-        else:
+        elif member.isreg():
             content = tar.extractfile(member)
             sample.facts = b"" if content is None else content.read()
     if sample is not None:
@@ -143,7 +145,7 @@ def _galaxy(sample: _Sample, survey: SurveySettings) -> Galaxy:
     except ValueError as error:
         if columns.object_id is not None and columns.object_id not in facts:
             name = None  # the stem isn't the id that was asked for
-        return Galaxy(name, parts, problem=problem or ("bad_metadata", f"{sample.stem}{_JSON}: {error}"))
+        return Galaxy(name, parts, problem=problem or ("bad_metadata", f"{sample.stem}: {error}"))
     return Galaxy(name, parts, ra, dec, size, problem)
 
 
