@@ -139,7 +139,7 @@ DAMAGE: dict[str, tuple[Callable[[Made], object], str]] = {
         r"catalogue: cannot look up .*part-.*doesn't exist",
     ),
     "catalogue file torn": (lambda m: truncate(m.data_file), r"catalogue: .*bytes as in the Delta log"),
-    "bit flipped in the catalogue": (lambda m: flip_bit(m.data_file, 0.2), r"catalogue: .*part-"),
+    "bit flipped in the catalogue": (lambda m: flip_bit(m.data_file, 0.1), r"catalogue: .*part-"),
     "catalogue deleted": (lambda m: shutil.rmtree(m.catalogue), r"run \w+: .*the run is not committed"),
     "Delta log torn": (lambda m: truncate(m.log_file), r"catalogue: .*_delta_log can't be read"),
     "catalogue row doubled": (append_row, r"catalogue: .*expected each row once, found .*a\.parquet#3 again"),

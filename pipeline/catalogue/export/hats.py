@@ -71,8 +71,9 @@ def write_hats(snapshot: Snapshot, out: str, progress: Progress, partition_rows:
     with storage.new_folder(out, last=("hats.properties", "properties")) as folder:
         spilled = folder / "rows.arrow"
         spill = Spill(spilled, schema, pixels, _INDEX.name)
-        _gather(snapshot, spill, folder / UNPLACED, progress)
-        _write_partitions(folder, spill, pixels)
+        _gather(snapshot, spill, folder / UNPLACED)
+        progress(snapshot.all_rows - placed)
+        _write_partitions(folder, spill, pixels, progress)
         spilled.unlink()
         _write_metadata(folder, storage.name(out), schema, pixels, placed, partition_rows)
     if placed == snapshot.rows:
@@ -99,11 +100,11 @@ def _count_positions(snapshot: Snapshot) -> NDArray[np.int64]:
     return counts
 
 
-def _gather(snapshot: Snapshot, spill: Spill, unplaced: Path, progress: Progress) -> None:
+def _gather(snapshot: Snapshot, spill: Spill, unplaced: Path) -> None:
     """Rows with a position to the spill file, those without to a file of their own."""
     with contextlib.ExitStack() as stack:
         rest: pq.ParquetWriter | None = None
-        for batch in snapshot.batches(progress=progress):
+        for batch in snapshot.batches():
             ra, dec, known = positions(batch)
             if not known.all():
                 rest = rest or stack.enter_context(
@@ -115,7 +116,7 @@ def _gather(snapshot: Snapshot, spill: Spill, unplaced: Path, progress: Progress
             spill.add(pa.RecordBatch.from_arrays([index, *rows.columns], schema=spill.schema))
 
 
-def _write_partitions(folder: Path, spill: Spill, pixels: list[HealpixPixel]) -> None:
+def _write_partitions(folder: Path, spill: Spill, pixels: list[HealpixPixel], progress: Progress) -> None:
     from hats.io.file_io import get_parquet_write_table_kwargs
     from hats.io.paths import new_pixel_catalog_file
 
@@ -124,6 +125,7 @@ def _write_partitions(folder: Path, spill: Spill, pixels: list[HealpixPixel]) ->
     order = [(_INDEX.name, "ascending"), ("object_id", "ascending")]
     for pixel, rows in zip(pixels, spill.read(), strict=True):
         pq.write_table(rows.sort_by(order), new_pixel_catalog_file(folder, pixel).path, **options)
+        progress(len(rows))
 
 
 def _write_metadata(

@@ -134,12 +134,12 @@ def healpix_pixels(ra: Degrees, dec: Degrees, order: int) -> NDArray[np.int64]:
 
 
 def positions(batch: pa.RecordBatch) -> tuple[Degrees, Degrees, NDArray[np.bool_]]:
-    """Right ascensions and declinations in degrees, and where there are both: null and NaN are none."""
+    """Right ascensions and declinations in degrees, and where there are both, neither NaN nor off the sky."""
     ra, dec = (
         np.asarray(batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False))
         for name in ("ra", "dec")
     )
-    return ra, dec, np.isfinite(ra) & np.isfinite(dec)
+    return ra, dec, np.isfinite(ra) & (np.abs(dec) <= 90)
 
 
 def _numbers(text: str, count: int, form: str) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def test_lsdb_opens_and_crossmatches_it(
     ]
     catalogue, out = str(tmp_path / "catalogue"), tmp_path / "galaxies.hats"
     write_catalogue(catalogue, tree, galaxies(tree, places))
-    exported = export_catalogue(catalogue, str(out), tree, "hats", partition_rows=70)
+    seen: list[int] = []
+    exported = export_catalogue(catalogue, str(out), tree, "hats", seen.append, partition_rows=70)
+    assert sum(seen) == len(places)
     assert (exported.rows, exported.notes) == (len(places), ())
     assert_valid(out, caplog)
     assert readers.hats_columns(str(out)) == readers.columns(snapshot(catalogue))
@@ -125,6 +128,15 @@ def test_no_position_at_all_is_refused(tree: DecisionTree, tmp_path: Path) -> No
     with pytest.raises(InputError, match="none of the 3 galaxies has a position"):
         export_catalogue(catalogue, str(tmp_path / "out"), tree, "hats")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c"]
+
+
+def test_without_the_package_hats(
+    tree: DecisionTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = write_catalogue(str(tmp_path / "c"), tree, galaxies(tree, AWKWARD))
+    monkeypatch.setitem(sys.modules, "hats", None)
+    with pytest.raises(InputError, match=r"needs the package hats: pip install 'tuningfork\[hats\]'"):
+        export_catalogue(catalogue, str(tmp_path / "out"), tree, "hats")
 
 
 def test_an_empty_catalogue(tree: DecisionTree, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

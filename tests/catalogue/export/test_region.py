@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy import units
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalogue import export_catalogue
 from pipeline.catalogue.export import Box, Cone, Format, Pixels, Region, parse_box, parse_cone, parse_pixels
-from pipeline.catalogue.export.region import healpix_pixels
+from pipeline.catalogue.export.region import healpix_pixels, positions
 from pipeline.tree import DecisionTree
 from tests.catalogue.export import readers
 from tests.catalogue.export.samples import AWKWARD, galaxies, write_catalogue
@@ -115,6 +116,14 @@ def test_a_position_lies_in_its_pixel(order: int, ra: float, dec: float) -> None
     assert parse_pixels(f"{order}/{pixel}").contains(*place)[0]
     other = (pixel + 1) % (12 * 4**order)
     assert not Pixels(order, (other,)).contains(*place)[0]
+
+
+def test_what_is_a_position() -> None:
+    places = {
+        "ra": [1.0, None, 1.0, float("nan"), float("inf"), 1.0],
+        "dec": [90.0, 1.0, None, 1.0, 1.0, 90.1],
+    }
+    assert positions(pa.record_batch(places))[2].tolist() == [True, False, False, False, False, False]
 
 
 def test_regions_are_read_from_words() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from tests.benchmarks import export_memory
 from tests.catalogue.export.samples import AWKWARD, galaxies, write_catalogue, write_sky
+from tests.command import ROOT
 from tests.conftest import ObjectStore
 
 FORMATS = get_args(Format)
@@ -180,3 +183,11 @@ def test_memory_does_not_grow_with_rows(form: Format, tree: DecisionTree, tmp_pa
         catalogue = write_sky(str(tmp_path / str(count)), tree, count)
         peaks.append(export_memory.measure(catalogue, tmp_path / f"{count}.out", form)[0])
     assert peaks[1] - peaks[0] < 75
+
+
+def test_the_room_is_light_until_a_format_is_asked_for() -> None:
+    code = (
+        "import sys, jobs.export; print([m for m in ('astropy', 'cdshealpix', 'hats') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
