@@ -76,7 +76,10 @@ def processes_of(number: str) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and f"SLURM_JOB_ID={number}\0".encode() in (entry / "environ").read_bytes():
+            if (
+                entry.name.isdigit()
+                and f"SLURM_JOB_ID={number}\0".encode() in (entry / "environ").read_bytes()
+            ):
                 found.append(int(entry.name))
         except OSError:
             continue
@@ -114,7 +117,9 @@ def test_two_nodes_classify_and_leave_nothing_behind(job: dict[str, str], tmp_pa
     assert not processes_of(job["SLURM_JOB_ID"])
     head, workers = (tmp_path / "srun.log").read_text().splitlines()
     for line in (head, workers):
-        assert {"--exact", "--nodes=1", "--ntasks=1", "--ntasks-per-node=1", "--cpus-per-task=2"} <= {*line.split()}
+        assert {"--exact", "--nodes=1", "--ntasks=1", "--ntasks-per-node=1", "--cpus-per-task=2"} <= {
+            *line.split()
+        }
         assert "--gpus-per-node" not in line
     assert "--head" in head
     assert "--address=127.0.0.1:" in workers
