@@ -134,6 +134,7 @@ def test_the_exit_status_is_the_verbs(job: dict[str, str], tmp_path: Path) -> No
     assert not processes_of(job["SLURM_JOB_ID"])
 
 
+@pytest.mark.long
 def test_a_job_whose_time_is_up_ends_all_that_it_started(job: dict[str, str], tmp_path: Path) -> None:
     write_survey(tmp_path / "cutouts", 400)
     words = ("classify", "input=cutouts", "output=out", "unit_rows=4", "model_threads=1")
