@@ -35,10 +35,7 @@ cd /tmp
 export PATH="$PROGRAMS:$PATH" PYTHONPATH="$PROJECT"
 RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
 export RAY_AUTH_TOKEN
-python -c '
-from pathlib import Path
-from tests.faults.survey import write_survey
-write_survey(Path("cutouts"), 26)'
+python -c 'from tests.faults.survey import Path, write_survey; write_survey(Path("cutouts"), 26)'
 ray start --head --node-ip-address=127.0.0.1 --port=26379 --num-cpus=2 --dashboard-port=28265 \
   --object-store-memory=200000000 >/dev/null
 export RAY_ADDRESS=127.0.0.1:26379
