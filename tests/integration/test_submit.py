@@ -113,6 +113,7 @@ def check_no_secrets(cluster: RunningCluster, bucket: str, store: ObjectStore, p
         assert not [name for name, content in places.items() if value in content], key
 
 
+@pytest.mark.long
 def test_a_node_is_killed_in_mid_run(
     running_cluster: RunningCluster, words: list[str], bucket: str, in_store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -131,6 +132,7 @@ def test_a_node_is_killed_in_mid_run(
     check_complete(bucket, tmp_path, in_store)
 
 
+@pytest.mark.long
 def test_a_job_that_runs_is_followed_not_doubled(
     running_cluster: RunningCluster, words: list[str], bucket: str, in_store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -142,6 +144,7 @@ def test_a_job_that_runs_is_followed_not_doubled(
     check_complete(bucket, tmp_path, in_store)
 
 
+@pytest.mark.long
 def test_a_plain_ray_job_does_it_too(
     running_cluster: RunningCluster, words: list[str], bucket: str, in_store: ObjectStore, tmp_path: Path
 ) -> None:
