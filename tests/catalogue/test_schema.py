@@ -15,7 +15,7 @@ def test_columns_in_order(tree: DecisionTree) -> None:
     assert names[3:40] == list(tree.columns)
     assert names[40:42] == ["smooth_or_featured_answer", "smooth_or_featured_agreement"]
     assert names[-5:] == ["run", "weights", "input", "content", "stale"]
-    assert len(names) == 3 + 37 + 2 * 11 + 3
+    assert len(names) == 3 + 37 + 2 * 11 + 5
 
 
 def test_a_key_that_collides_is_named(tree: DecisionTree) -> None:

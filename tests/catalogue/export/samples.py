@@ -41,6 +41,7 @@ def galaxies(
             "object_id": pa.array(ids, pa.string()),
             "ra": pa.array(ra, pa.float64(), from_pandas=False),
             "dec": pa.array(dec, pa.float64(), from_pandas=False),
+            "content": pa.array([f"{row:032x}" for row in range(len(places))], pa.string()),
         }
     )
     inputs = [f"shard.parquet#{row}" for row in range(len(places))]
