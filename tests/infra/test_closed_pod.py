@@ -40,7 +40,10 @@ ray start --head --node-ip-address=127.0.0.1 --port=26379 --num-cpus=2 --dashboa
   --object-store-memory=200000000 >/dev/null
 export RAY_ADDRESS=127.0.0.1:26379
 python -m jobs.cli classify input=cutouts output=out transforms=1 model_threads=1
-ray job submit --address http://127.0.0.1:28265 -- python -m jobs.cli verify /tmp/out
+for _ in {1..30}; do # the agent that takes jobs comes up last
+  ! ray job submit --address http://127.0.0.1:28265 -- python -m jobs.cli verify /tmp/out || break
+  sleep 2
+done
 status=0
 RAY_AUTH_TOKEN=$(printf '0%.0s' {1..64}) python -m jobs.cli classify input=cutouts output=other || status=$?
 echo "with a wrong token: $status"
