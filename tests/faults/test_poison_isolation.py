@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_isolation_gives_what_the_actor_itself_gives(tmp_path: Path, decoder: Is
     own = decode_unit(unit).drop(["decode_seconds"])
     assert [row["row"] for row in decoder.decode(unit)] == list(range(2, 11))
     actor = DecodeActor(LIMITS, isolated=True)
-    batch = pa.Table.from_pylist([{"index": 4, "shard": shard, "start": 2, "stop": 11, "duplicates": [5]}])
+    batch = pa.Table.from_pylist([asdict(unit)])
     assert unit_of(batch) == unit
     assert actor(batch).drop(["decode_seconds"]).equals(own)
     reasons = {row["row"]: row["reason"] for row in own.to_pylist() if row["reason"]}

@@ -78,6 +78,8 @@ def catalogue(p: NDArray[np.float64], ids: Sequence[str] | None = None, **column
         "run": ["r"] * n,
         "weights": ["w"] * n,
         "input": ["i"] * n,
+        "content": ["c"] * n,
+        "stale": [None] * n,
     }
     values |= {name: p[:, i] for i, name in enumerate(TREE.columns)}
     for question in TREE.questions:
