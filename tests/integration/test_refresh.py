@@ -192,6 +192,7 @@ def test_nothing_changed_commits_nothing(refreshed: Output) -> None:
     assert {path: time for path, time in files().items() if path.is_file()} == before
 
 
+@pytest.mark.long
 def test_other_settings_classify_everything(refreshed: Output) -> None:
     output = refreshed.copy("other")
     text = output.refresh("precision=bfloat16")
@@ -216,6 +217,7 @@ def test_killed_at_any_step_it_is_continued(refreshed: Output, outdated: Output,
     assert "Nothing changed" in output.refresh()
 
 
+@pytest.mark.long
 def test_of_two_at_once_one_works(refreshed: Output, outdated: Output) -> None:
     output = outdated.copy("contended")
     plans = output.folder / output.name / "runs"

@@ -109,6 +109,7 @@ def test_isolation_gives_what_the_actor_itself_gives(form: str, galaxies: list[S
     assert apart == own
 
 
+@pytest.mark.long
 def test_real_galaxies_survive_every_form(model: ModelActor, tmp_path: Path) -> None:
     folder = REAL / "galaxy_zoo_challenge" / "images_training_rev1"
     if not folder.exists():
