@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: help install classify train-demo weights test lint format bench soak s3-up s3-down lock clean
+.PHONY: help install classify train-demo weights evaluation test lint format bench soak s3-up s3-down lock clean
 
 help:
 	@echo "make classify   the main job: galaxies of the Hubble deep field -> out/hubble"
 	@echo "make train-demo two workers learn the answers of make classify"
 	@echo "make weights DATA=DIR   the weights that come with the project, anew (see jobs/weights.py)"
+	@echo "make evaluation DATA=DIR   a report on how far to trust answers, by cross-validation"
 	@echo "make test       the tests"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      benchmarks: a table and a roofline picture in out/bench"
@@ -40,6 +41,11 @@ train-demo: classify
 
 weights: $(READY)
 	$(BIN)/python -m jobs.weights $(DATA) out/weights
+
+evaluation: $(READY)
+	$(BIN)/python -m jobs.cross_validation $(DATA) out/cross_validation
+	$(BIN)/tuningfork evaluate out/cross_validation/catalogue labels=out/cross_validation/labels.csv \
+		output=out/cross_validation/evaluation
 
 test: $(READY)
 	$(BIN)/pytest

@@ -155,7 +155,7 @@ def main() -> None:
     every, trees = [(voted, 3.0), (weak, 0.7), (deep, 2.0), (kinds, 1.0)], [VOTES, KINDS, LARGEST]
     if "--without-efigi" not in options:
         every, trees = [*every, (efigi(data), 1.5)], [VOTES, EFIGI, KINDS, LARGEST]
-    _write(f"{out}/pretraining.csv", every, joined(*(load_tree(path) for path in trees)))
+    write_labels(f"{out}/pretraining.csv", every, joined(*(load_tree(path) for path in trees)))
     common: dict[str, Any] = {"data": out, "output": out}
     train_one(
         TrainConfig(
@@ -167,7 +167,7 @@ def main() -> None:
         )
     )
     votes = [(deep, 0.5), (voted, 1.0), (held_out, 1.0)]
-    _write(f"{out}/votes.csv", votes, tree)
+    write_labels(f"{out}/votes.csv", votes, tree)
     common |= {"init": f"{out}/pretraining.safetensors", "held_out": HELD_OUT}
     teachers = {}
     for seed, name in zip(TEACHERS, _teachers(), strict=True):
@@ -178,7 +178,7 @@ def main() -> None:
     save_ensemble(ensemble, Ensemble(name="teachers", members=teachers))
     if not storage.exists(f"{out}/student.csv"):
         without = pd.concat([weak, kinds], ignore_index=True)[["object_id", "image"]]
-        _write(f"{out}/student.csv", [(answered(without, ensemble, tree, out), 0.5), *votes], tree)
+        write_labels(f"{out}/student.csv", [(answered(without, ensemble, tree, out), 0.5), *votes], tree)
     unseen = read_labels(out, tree, "votes.csv")[-HELD_OUT:]
     say(f"The teachers together: {told(score(load_networks(ensemble, tree), unseen))}")
     train_one(
@@ -212,7 +212,7 @@ def _teachers() -> list[str]:
 
 def answered(galaxies: pd.DataFrame, ensemble: str, tree: DecisionTree, out: str) -> pd.DataFrame:
     """Galaxies with an ensemble's answers, averaged over 60 transforms, in the place of votes."""
-    _write(f"{out}/unlabelled.csv", [(galaxies, 1.0)], tree)
+    write_labels(f"{out}/unlabelled.csv", [(galaxies, 1.0)], tree)
     labels = read_labels(out, tree, "unlabelled.csv")
     average = SharedAverage(*load_networks(ensemble, tree), dtype=getattr(torch, fastest_precision()))
     answers = np.empty((len(labels), tree.answer_count), np.float32)
@@ -224,7 +224,7 @@ def answered(galaxies: pd.DataFrame, ensemble: str, tree: DecisionTree, out: str
     return galaxies.assign(**dict(zip(tree.columns, answers.T, strict=True)))
 
 
-def _write(uri: str, parts: list[tuple[pd.DataFrame, float]], tree: DecisionTree) -> None:
+def write_labels(uri: str, parts: list[tuple[pd.DataFrame, float]], tree: DecisionTree) -> None:
     """Write a label table of several parts, each with a weight; what a part has no votes for stays empty."""
     table = pd.concat([part.assign(volunteers=weight) for part, weight in parts], ignore_index=True)
     columns = ["object_id", "image", "frame_pixels", "volunteers", *tree.columns]

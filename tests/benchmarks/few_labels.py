@@ -1,9 +1,10 @@
-"""What weights are worth to another survey: ``python -m tests.benchmarks.few_labels DATA OUT WEIGHTS``.
+"""What weights are worth to another survey: ``python -m tests.benchmarks.few_labels DATA OUT NAME=FILE …``.
 
 Networks learn EFIGI's sixteen attributes from 100, 300 and 1,000 galaxies, once from scratch and once from
-WEIGHTS, and are scored on 500 others. Weights that learnt EFIGI's attributes before, as those that come with
-the project did, can't be judged by this: make them with ``python -m jobs.weights DATA OUT --without-efigi``.
-DATA holds the folder ``efigi``; writes ``few_labels.json`` and ``few_labels.png`` into OUT.
+the weights of each FILE, and are scored on 500 others. Weights that learnt EFIGI's attributes before, like
+those of the project, know the answers to this test; those of ``python -m jobs.weights DATA OUT
+--without-efigi`` and ``python -m jobs.cross_validation DATA OUT`` don't. DATA holds the folder ``efigi``;
+writes ``few_labels.json`` and ``few_labels.png`` into OUT. Run again, it continues.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from pipeline.network import read_card
 
 COUNTS = (100, 300, 1000)
 SCORED = 500
+FROM_SCRATCH = "from scratch"
 
 
-def score(out: Path, count: int, start: str | None) -> dict[str, float]:
+def score(out: Path, count: int, label: str, start: str | None) -> dict[str, float]:
     """RMSE after training on so many galaxies, averaged over 60 transforms, and that of constant answers."""
-    name = f"{'scratch' if start is None else 'tuned'}-{count}"
+    name = f"{label.replace(' ', '-')}-{count}"
     config = TrainConfig(
         data=str(out),
         labels=f"efigi-{count}.csv",
@@ -46,8 +48,8 @@ def score(out: Path, count: int, start: str | None) -> dict[str, float]:
 
 def main() -> None:
     """Train, score and draw."""
-    data, out, weights = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
-    starts = {"from scratch": None, "from weights": weights}
+    data, out = sys.argv[1], Path(sys.argv[2])
+    starts = {FROM_SCRATCH: None} | dict(word.split("=", 1) for word in sys.argv[3:])
     out.mkdir(parents=True, exist_ok=True)
     table = efigi(data).sample(frac=1, random_state=0)
     scored = table[-SCORED:]
@@ -56,7 +58,7 @@ def main() -> None:
         # All are scored on the same galaxies, and more labels include the fewer.
         pd.concat([table[:count], scored]).to_csv(out / f"efigi-{count}.csv", index=False)
         for label, start in starts.items():
-            results.setdefault(label, {})[count] = score(out, count, start)
+            results.setdefault(label, {})[count] = score(out, count, label, start)
             print(label, count, results[label][count], flush=True)
     (out / "few_labels.json").write_text(json.dumps(results, indent=1) + "\n")
     draw(results, out / "few_labels.png")
@@ -65,7 +67,7 @@ def main() -> None:
 def draw(results: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
     """Score against the number of labels."""
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for (label, found), marker in zip(results.items(), "os", strict=True):
+    for (label, found), marker in zip(results.items(), "os^D", strict=False):
         axes.plot(list(found), [each["rmse"] for each in found.values()], f"{marker}-", label=label)
     constant = next(iter(results.values()))[max(COUNTS)]["constant"]
     axes.axhline(constant, color="gray", linestyle=":", label="the mean of all votes")

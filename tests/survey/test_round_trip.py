@@ -20,7 +20,7 @@ from tests import forms
 from tests.forms import FORMS, REAL, Sky, jpeg, skies, survey
 from tests.galaxies import png
 
-COUNT = 24
+COUNT, REAL_COUNT = 24, 200
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_real_galaxies_survive_every_form(model: ModelActor, tmp_path: Path) -> 
     folder = REAL / "galaxy_zoo_challenge" / "images_training_rev1"
     if not folder.exists():
         pytest.skip(f"no real galaxies at {REAL}")
-    files = sorted(folder.glob("*.jpg"))[:24]
+    files = sorted(folder.glob("*.jpg"))[:REAL_COUNT]
     galaxies = [forms._sky(file.stem, i, decode_image(file.read_bytes())) for i, file in enumerate(files)]
     (tmp_path / "plain").mkdir()
     pq.write_table(forms.rows(galaxies, png), tmp_path / "plain" / "a.parquet")
