@@ -147,7 +147,7 @@ def _read(uri: str, identifier: str) -> pd.DataFrame:
 
 def main() -> None:
     """Make the weights, in as many steps as are still to be done."""
-    data, out, *options = sys.argv[1], storage.absolute(sys.argv[2]), *sys.argv[3:]
+    data, out, *options = storage.absolute(sys.argv[1]), storage.absolute(sys.argv[2]), *sys.argv[3:]
     tree = load_tree()
     labelled = challenge(data, tree)
     voted, held_out = labelled[:-HELD_OUT], labelled[-HELD_OUT:]

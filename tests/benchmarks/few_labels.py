@@ -18,6 +18,7 @@ import pandas as pd
 
 from jobs.train import TrainConfig, train_one
 from jobs.weights import EFIGI, efigi
+from pipeline import storage
 from pipeline.network import read_card
 
 COUNTS = (100, 300, 1000)
@@ -48,7 +49,7 @@ def score(out: Path, count: int, label: str, start: str | None) -> dict[str, flo
 
 def main() -> None:
     """Train, score and draw."""
-    data, out = sys.argv[1], Path(sys.argv[2])
+    data, out = storage.absolute(sys.argv[1]), Path(sys.argv[2])
     starts = {FROM_SCRATCH: None} | dict(word.split("=", 1) for word in sys.argv[3:])
     out.mkdir(parents=True, exist_ok=True)
     table = efigi(data).sample(frac=1, random_state=0)
