@@ -20,7 +20,7 @@ from pipeline.tree import DecisionTree
 
 FILES = Path(__file__).parent / "page"
 STYLES = ("base.css", "parts.css", "card.css")
-SCRIPTS = ("filter.js", "card.js", "field.js")
+SCRIPTS = ("theme.js", "filter.js", "card.js", "field.js")
 NO_CLASS = "No class"
 NO_CLASS_COLOR = "#ffffff"
 

@@ -1,6 +1,5 @@
-// The galaxies, the theme, and which galaxies are visible: one filter for the field and the gallery.
+// The galaxies, and which of them are visible: one filter for the field and the gallery.
 const data = JSON.parse(document.getElementById("data").textContent);
-const find = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const percent = (share) => {
   if (share > 0 && share < 0.001) return "<0.1%";
@@ -14,22 +13,6 @@ const make = (tag, className, ...children) => {
   element.append(...children);
   return element;
 };
-
-const themes = ["system", "light", "dark"];
-const themeButton = find("#theme");
-const setTheme = (name) => {
-  document.documentElement.dataset.theme = name;
-  find("#theme-name").textContent = name;
-  themeButton.setAttribute("aria-label", `Theme: ${name}`);
-  try { localStorage.setItem("tuningfork-theme", name); } catch { /* storage may be off for local files */ }
-};
-let stored = null;
-try { stored = localStorage.getItem("tuningfork-theme"); } catch { /* as above */ }
-setTheme(themes.includes(stored) ? stored : "system");
-themeButton.hidden = false;
-themeButton.addEventListener("click", () => {
-  setTheme(themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length]);
-});
 
 const grid = find("#grid");
 const groups = all(".group", grid);
