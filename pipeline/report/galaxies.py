@@ -112,7 +112,8 @@ def read_galaxies(
         Columns of `pipeline.survey.cutouts.CUTOUT_SCHEMA`; rows of other galaxies are left out, and a galaxy
         without one has no picture.
     votes
-        Shape (rows of `shown`, answers): the volunteers' cumulative fractions, where they are known.
+        Shape (rows of `shown`, answers): the volunteers' cumulative fractions, NaN where one is missing; None
+        for a page without votes.
 
     Raises
     ------
@@ -160,6 +161,14 @@ def read_galaxies(
     return galaxies
 
 
+def galaxy_errors(predicted: NDArray[np.float64], votes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """RMSE of each galaxy over the answers whose votes are known, shape (n,); NaN where none is."""
+    known = ~np.isnan(votes)
+    squares = np.where(known, (predicted - np.nan_to_num(votes)) ** 2, 0.0)
+    count = known.sum(axis=1)
+    return np.sqrt(np.where(count > 0, squares.sum(axis=1) / np.maximum(count, 1), np.nan))
+
+
 def ring_radius(galaxy: Galaxy, width: int) -> float:
     """Radius of a galaxy's ring on a field of this width, in field pixels: its own unless it is too small."""
     return max(galaxy.radius or 0.0, RING_LEAST * width)
@@ -202,12 +211,12 @@ def page_data(tree: DecisionTree, classes: Sequence[ClassView], galaxies: list[G
 def _judged(
     tree: DecisionTree, vectors: NDArray[np.float64], votes: NDArray[np.float64]
 ) -> list[Judged | None]:
+    errors, votes = galaxy_errors(vectors, votes), np.nan_to_num(votes)
     table = pa.table({name: votes[:, j] for j, name in enumerate(tree.columns)})
     classes = read_classes(tree, table).classes
-    rmse = np.sqrt(np.mean((vectors - votes) ** 2, axis=1))
     return [
-        Judged(tuple(row.tolist()), int(morphology), float(error))
-        for row, morphology, error in zip(votes, classes, rmse, strict=True)
+        Judged(tuple(row.tolist()), int(morphology), float(error)) if math.isfinite(error) else None
+        for row, morphology, error in zip(votes, classes, errors, strict=True)
     ]
 
 

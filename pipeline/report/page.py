@@ -14,7 +14,7 @@ from pipeline.report.thumbnails import field_image
 from pipeline.tree import DecisionTree
 
 STYLES = ("base.css", "parts.css", "card.css")
-SCRIPTS = ("basics.js", "theme.js", "galaxies.js", "tiles.js", "filter.js", "card.js", "field.js")
+SCRIPTS = ("basics.js", "theme.js", "galaxies.js", "tiles.js", "filter.js", "card.js", "field.js", "ready.js")
 
 
 def render_report(

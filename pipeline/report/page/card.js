@@ -165,4 +165,3 @@ const openFromAddress = () => {
 };
 window.addEventListener("hashchange", openFromAddress);
 openFromAddress();
-document.documentElement.classList.add("ready");
