@@ -118,12 +118,14 @@ def test_the_card_has_both_distributions(seen: Opened) -> None:
     expect(card).to_contain_text(f"{ERRORS[JUDGED.index(8)]:.3f}")
     expect(card).to_contain_text(TREE.classes[classes(VOTES)[8]].name)
     step = card.locator(".step").filter(has_text=TREE.questions[0].text)
+    colors: dict[str, set[str]] = {"network": set(), "votes": set()}
     for j in range(3):
         for kind, p in (("network", PREDICTED), ("votes", VOTES)):
-            width = step.locator(f".answers li:nth-child({j + 1}) i.{kind}").evaluate(
-                "(bar) => bar.style.width"
-            )
+            bar = step.locator(f".answers li:nth-child({j + 1}) i.{kind}")
+            width, color = bar.evaluate("(bar) => [bar.style.width, getComputedStyle(bar).backgroundColor]")
             assert float(width.removesuffix("%")) == pytest.approx(100 * p[8, j], abs=0.06)
+            colors[kind].add(color)
+    assert not colors["network"] & colors["votes"]
     page.keyboard.press("Escape")
     expect(card).to_be_hidden()
     assert page.evaluate("document.activeElement.closest('.tile')?.dataset.i") is not None
