@@ -1,8 +1,8 @@
 """Bytes and loading time of the pages with galaxies: ``python -m tests.benchmarks.page_weight``.
 
 The run's report and the gallery of an evaluation, of a large catalogue and with many galaxies shown, in
-Chromium, offline, from their files. The pictures are those of the Hubble deep field, again and again. A page has
-loaded when its scripts have run (DOMContentLoaded); it is of use when a click has opened a card. JSON.
+Chromium, offline, from their files. The pictures are those of the Hubble deep field, again and again. A page
+is loaded when its scripts have run (DOMContentLoaded), and of use when a click has opened a card. JSON.
 """
 
 from __future__ import annotations
