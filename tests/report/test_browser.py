@@ -253,3 +253,24 @@ def test_nothing_is_wider_than_the_window(browser: Browser, report: Path, width:
         assert box is not None
         assert box["x"] >= 0
         assert found.page.locator("#card-body").evaluate("(body) => body.scrollWidth <= body.clientWidth")
+
+
+BAD = """<!doctype html><html lang="en"><title>Bad</title>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<main style="background:#fff;color:#bbb"><p>Faint.</p><img src="https://example.org/x.png" alt=""></main>
+<script>document.title = "ran"</script>"""
+
+
+def test_what_a_page_does_wrong_is_noticed(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "bad.html"
+    path.write_text(BAD, encoding="utf-8")
+    with opened(browser, path) as found:
+        assert {text.split(":")[0] for text in found.page.evaluate("window.__violations")} == {
+            "img-src",
+            "script-src-elem",
+        }
+        assert found.errors
+        assert "color contrast" in accessibility(found.page)
+    path.write_text(BAD.replace("default-src", "img-src https:; default-src"), encoding="utf-8")
+    with opened(browser, path) as found:
+        assert found.asked_for == ["https://example.org/x.png"]
