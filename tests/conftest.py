@@ -1,4 +1,4 @@
-"""What many tests need: the tree, and an object store, Ceph's gateway where it can be had, else moto."""
+"""What many tests need: the tree, a browser, and an object store: Ceph's gateway, else moto."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.config import Config
+from playwright.sync_api import Browser
 
 from pipeline.storage import connection
 from pipeline.tree import DecisionTree, load_tree
+
+from .browser import chromium
 
 INFRA = Path(__file__).resolve().parents[1] / "infra" / "s3"
 CANNOT_BE_HAD = 2
@@ -72,6 +75,13 @@ class ObjectStore:
 def tree() -> DecisionTree:
     """The decision tree of Galaxy Zoo 2."""
     return load_tree()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium, for one file of tests: Playwright's event loop would be in the way of other files'."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,39 @@
 """How well answers agree with volunteers."""
 
-from pipeline.evaluation.metrics import rmse, rmse_interval
+from pipeline.evaluation.asked import LEAST_ASKED, NO_ANSWER, Asked, asked
+from pipeline.evaluation.baselines import column_means, majority_answers
+from pipeline.evaluation.bins import Bin, Trend, bin_numbers, equal_count_bins, rising_trend
+from pipeline.evaluation.calibration import ReliabilityBin, expected_calibration_error, reliability
+from pipeline.evaluation.confusion import AnswerScore, answer_scores, confusion_matrix
+from pipeline.evaluation.metrics import Score, galaxy_rmse, rmse, rmse_interval, rmse_scores
+from pipeline.evaluation.paper import PAPER_SCORES, PaperRow
+from pipeline.evaluation.votes import VoteTable, read_votes
 
-__all__ = ["rmse", "rmse_interval"]
+__all__ = [
+    "LEAST_ASKED",
+    "NO_ANSWER",
+    "PAPER_SCORES",
+    "AnswerScore",
+    "Asked",
+    "Bin",
+    "PaperRow",
+    "ReliabilityBin",
+    "Score",
+    "Trend",
+    "VoteTable",
+    "answer_scores",
+    "asked",
+    "bin_numbers",
+    "column_means",
+    "confusion_matrix",
+    "equal_count_bins",
+    "expected_calibration_error",
+    "galaxy_rmse",
+    "majority_answers",
+    "read_votes",
+    "reliability",
+    "rising_trend",
+    "rmse",
+    "rmse_interval",
+    "rmse_scores",
+]

@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+_DRAWS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Score:
+    """A root mean squared error with its interval; NaN where there are no votes at all.
+
+    Attributes
+    ----------
+    galaxies
+        Those with a vote that counts.
+    """
+
+    rmse: float
+    low: float
+    high: float
+    galaxies: int
 
 
 def rmse(predicted: ArrayLike, votes: ArrayLike) -> float:
@@ -38,9 +59,52 @@ def rmse_interval(
     ----------
     Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 13.3.
     """
+    found = rmse_scores(predicted, votes, [slice(None)], share, draws, seed)[0]
+    return found.low, found.high
+
+
+def rmse_scores(
+    predicted: ArrayLike,
+    votes: ArrayLike,
+    parts: Sequence[slice],
+    share: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> list[Score]:
+    """The `rmse` of each of some parts of the answers, with its interval; all see the same draws.
+
+    Parameters
+    ----------
+    predicted, votes, share
+        As of `rmse_interval`.
+    parts
+        Columns of each part, such as ``tree.slices``.
+    """
     squares = np.square(np.asarray(predicted, np.float64) - np.asarray(votes, np.float64))
-    sums, counts = np.nansum(squares, axis=1), (~np.isnan(squares)).sum(axis=1)
-    rows = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
-    drawn = np.sqrt(sums[rows].sum(axis=1) / counts[rows].sum(axis=1))
-    low, high = np.quantile(drawn, [(1 - share) / 2, (1 + share) / 2])
-    return float(low), float(high)
+    known = ~np.isnan(squares)
+    sums = np.stack([np.nansum(squares[:, part], axis=1) for part in parts], axis=1)
+    counts = np.stack([known[:, part].sum(axis=1) for part in parts], axis=1)
+    total, drawn = _root_mean(sums.sum(axis=0), counts.sum(axis=0)), []
+    random, both = np.random.default_rng(seed), np.concatenate([sums, counts], axis=1)
+    for start in range(0, draws, _DRAWS_AT_ONCE):
+        rows = random.integers(0, len(sums), (min(_DRAWS_AT_ONCE, draws - start), len(sums)))
+        times = np.stack([np.bincount(row, minlength=len(sums)) for row in rows])
+        drawn.append(_root_mean(*np.split(times.astype(np.float64) @ both, 2, axis=1)))
+    every = np.concatenate(drawn)
+    scores = []
+    for i in range(len(parts)):
+        those = every[~np.isnan(every[:, i]), i]  # a draw may miss all galaxies that have votes
+        low, high = np.quantile(those, [(1 - share) / 2, (1 + share) / 2]) if len(those) else (np.nan,) * 2
+        scores.append(Score(float(total[i]), float(low), float(high), int((counts[:, i] > 0).sum())))
+    return scores
+
+
+def galaxy_rmse(predicted: ArrayLike, votes: ArrayLike) -> NDArray[np.float64]:
+    """The `rmse` of each galaxy over its answers, shape (n,); NaN for one without votes."""
+    squares = np.square(np.asarray(predicted, np.float64) - np.asarray(votes, np.float64))
+    return _root_mean(np.nansum(squares, axis=1), (~np.isnan(squares)).sum(axis=1))
+
+
+def _root_mean(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    some = counts > 0
+    return np.asarray(np.sqrt(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=some)))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from pipeline.report.classes import ClassView
 from pipeline.report.reading import (
     probability_batches,
     read_classes,
@@ -25,6 +27,25 @@ from pipeline.tree import DecisionTree, Step, most_probable_path
 
 RING_LEAST = 0.008
 """Radius of the smallest ring, as a share of the field's width."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What volunteers said of a galaxy.
+
+    Attributes
+    ----------
+    votes
+        Cumulative vote fractions, in the order of ``tree.columns``.
+    morphology
+        The class that they lead to, like a galaxy's own.
+    rmse
+        Of the network's answers, over all columns.
+    """
+
+    votes: tuple[float, ...]
+    morphology: int
+    rmse: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +72,8 @@ class Galaxy:
         Its most probable path, of which the first `deciding` steps decide the class.
     picture
         Thumbnail as a data URI; None if there is no cutout.
+    judged
+        None where the page has no votes.
     """
 
     index: int
@@ -68,6 +91,7 @@ class Galaxy:
     steps: tuple[Step, ...]
     deciding: int
     picture: str | None
+    judged: Judged | None = None
 
     @property
     def on_field(self) -> bool:
@@ -75,7 +99,9 @@ class Galaxy:
         return self.x is not None and self.y is not None
 
 
-def read_galaxies(tree: DecisionTree, shown: pa.Table, cutouts: pa.Table) -> list[Galaxy]:
+def read_galaxies(
+    tree: DecisionTree, shown: pa.Table, cutouts: pa.Table, votes: NDArray[np.float64] | None = None
+) -> list[Galaxy]:
     """Join the shown rows with their cutouts, and read each one's path.
 
     Parameters
@@ -85,6 +111,9 @@ def read_galaxies(tree: DecisionTree, shown: pa.Table, cutouts: pa.Table) -> lis
     cutouts
         Columns of `pipeline.survey.cutouts.CUTOUT_SCHEMA`; rows of other galaxies are left out, and a galaxy
         without one has no picture.
+    votes
+        Shape (rows of `shown`, answers): the volunteers' cumulative fractions, NaN where one is missing; None
+        for a page without votes.
 
     Raises
     ------
@@ -101,6 +130,7 @@ def read_galaxies(tree: DecisionTree, shown: pa.Table, cutouts: pa.Table) -> lis
     wanted = pc.is_in(cutouts["object_id"].cast(pa.string()), ids)
     images = {row["object_id"]: row for row in conform(cutouts.filter(wanted)).to_pylist()}
     side = thumbnail_side(len(shown))
+    judged = [None] * len(shown) if votes is None else _judged(tree, vectors, votes)
 
     galaxies: list[Galaxy] = []
     for index, row in enumerate(shown.select(["object_id", "ra", "dec", *agreement_names]).to_pylist()):
@@ -125,9 +155,18 @@ def read_galaxies(tree: DecisionTree, shown: pa.Table, cutouts: pa.Table) -> lis
                 steps=tuple(steps),
                 deciding=steps_to_class(named, steps),
                 picture=_picture(cutout, side),
+                judged=judged[index],
             )
         )
     return galaxies
+
+
+def galaxy_errors(predicted: NDArray[np.float64], votes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """RMSE of each galaxy over the answers whose votes are known, shape (n,); NaN where none is."""
+    known = ~np.isnan(votes)
+    squares = np.where(known, (predicted - np.nan_to_num(votes)) ** 2, 0.0)
+    count = known.sum(axis=1)
+    return np.sqrt(np.where(count > 0, squares.sum(axis=1) / np.maximum(count, 1), np.nan))
 
 
 def ring_radius(galaxy: Galaxy, width: int) -> float:
@@ -135,12 +174,13 @@ def ring_radius(galaxy: Galaxy, width: int) -> float:
     return max(galaxy.radius or 0.0, RING_LEAST * width)
 
 
-def page_data(tree: DecisionTree, galaxies: list[Galaxy]) -> str:
+def page_data(tree: DecisionTree, classes: Sequence[ClassView], galaxies: list[Galaxy]) -> str:
     """What the page's script reads, as JSON that can't end the element it stands in."""
     answers = {q.key: {a.key: j for j, a in enumerate(q.answers)} for q in tree.questions}
     numbers = {q.key: i for i, q in enumerate(tree.questions)}
     data = {
         "questions": [{"text": q.text, "answers": [a.text for a in q.answers]} for q in tree.questions],
+        "classes": [{"name": c.name, "code": c.code, "color": c.color, "ink": c.ink} for c in classes],
         "galaxies": [
             {
                 "id": g.object_id,
@@ -159,12 +199,35 @@ def page_data(tree: DecisionTree, galaxies: list[Galaxy]) -> str:
                     for s in g.steps
                 ],
                 "deciding": g.deciding,
+                **_judged_data(g.judged),
             }
             for g in galaxies
         ],
     }
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _judged(
+    tree: DecisionTree, vectors: NDArray[np.float64], votes: NDArray[np.float64]
+) -> list[Judged | None]:
+    errors, votes = galaxy_errors(vectors, votes), np.nan_to_num(votes)
+    table = pa.table({name: votes[:, j] for j, name in enumerate(tree.columns)})
+    classes = read_classes(tree, table).classes
+    return [
+        Judged(tuple(row.tolist()), int(morphology), float(error)) if math.isfinite(error) else None
+        for row, morphology, error in zip(votes, classes, errors, strict=True)
+    ]
+
+
+def _judged_data(judged: Judged | None) -> dict[str, Any]:
+    if judged is None:
+        return {}
+    return {
+        "votes": [round(v, 6) for v in judged.votes],
+        "votesClass": judged.morphology,
+        "rmse": round(judged.rmse, 6),
+    }
 
 
 def _picture(cutout: Mapping[str, Any], side: int) -> str | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from pipeline.evaluation import rmse, rmse_interval
+from pipeline.evaluation import galaxy_rmse, rmse, rmse_interval, rmse_scores
 
 
 def test_the_score_by_hand() -> None:
@@ -35,3 +35,23 @@ def test_votes_that_are_missing_do_not_widen_the_interval() -> None:
     votes = np.zeros((50, 4))
     votes[:, 2:] = np.nan
     assert rmse_interval(np.full((50, 4), 0.1), votes) == pytest.approx((0.1, 0.1))
+
+
+def test_scores_of_parts_are_those_of_their_columns() -> None:
+    random = np.random.default_rng(2)
+    votes, predicted = random.random((2, 40, 5))
+    votes[3:, 3] = np.nan
+    votes[:, 4] = np.nan
+    parts = [slice(0, 5), slice(0, 2), slice(3, 4), slice(4, 5)]
+    found = rmse_scores(predicted, votes, parts, draws=200)
+    for part, score in zip(parts[:3], found, strict=False):
+        assert score.rmse == pytest.approx(rmse(predicted[:, part], votes[:, part]))
+        assert score.low <= score.rmse <= score.high
+    assert [score.galaxies for score in found] == [40, 40, 3, 0]
+    assert np.isnan([found[3].rmse, found[3].low, found[3].high]).all()
+
+
+def test_the_score_of_a_galaxy_by_hand() -> None:
+    votes = [[0.0, 1.0], [np.nan, 0.5], [np.nan, np.nan]]
+    found = galaxy_rmse([[0.3, 0.6], [0.9, 0.4], [0.0, 0.0]], votes)
+    np.testing.assert_allclose(found, [np.sqrt((0.09 + 0.16) / 2), 0.1, np.nan])

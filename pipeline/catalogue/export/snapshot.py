@@ -65,7 +65,10 @@ def _open(uri: str, tree: DecisionTree, as_of: str | None = None) -> DeltaTable:
     names = pa.schema(table.schema().to_arrow()).names
     missing = [name for name in ("object_id", *tree.columns) if name not in names]
     if missing:
-        raise InputError(f"{uri} lacks {len(missing)} columns of tree {tree.name!r}, first {missing[0]!r}")
+        raise InputError(
+            f"{uri} lacks {len(missing)} columns of tree {tree.name!r}, first {missing[0]!r}; name the tree "
+            "whose answers it holds as tree=FILE"
+        )
     return table
 
 

@@ -3,31 +3,40 @@ const card = find("#card");
 const cardBody = find("#card-body");
 let current = null;
 let opener = null;
+let openedWith = null;
 
-const starts = [];
-data.questions.reduce((start, question) => { starts.push(start); return start + question.answers.length; }, 0);
-const asked = (galaxy, q) =>
-  data.questions[q].answers.reduce((sum, _, j) => sum + galaxy.p[starts[q] + j], 0);
+const answerRow = (galaxy, q, j, onPath) => {
+  const question = data.questions[q];
+  const row = make("li", onPath ? "chosen" : "", make("span", "answer-text", question.answers[j]));
+  if (onPath) row.firstChild.append(make("span", "hidden", " (on the path)"));
+  const bars = make("span", "pair"), numbers = make("span", "number");
+  for (const [kind, p] of [["network", galaxy.p], ["votes", galaxy.votes]]) {
+    if (!p) continue;
+    const total = asked(p, q);
+    const share = total > 0 ? p[starts[q] + j] / total : 0;
+    const fill = make("i", kind);
+    fill.style.width = `${(100 * share).toFixed(1)}%`;
+    bars.append(make("span", "track", fill));
+    const most = kind === "votes" && mostProbable(p, q) === j;
+    numbers.append(make("span", most ? "most" : "", total > 0 ? percent(share) : "–"));
+    if (galaxy.votes) numbers.lastChild.prepend(make("span", "hidden", kind === "votes" ? "volunteers " : "network "));
+  }
+  row.append(bars, numbers);
+  return row;
+};
 
 const questionBlock = (galaxy, q, chosen) => {
-  const question = data.questions[q];
-  const total = asked(galaxy, q);
-  const block = make("section", "step", make("h4", "", question.text));
+  const total = asked(galaxy.p, q);
+  const block = make("section", "step", make("h4", "", data.questions[q].text));
   const agreement = galaxy.agreement[q];
   block.append(make("p", "step-facts",
     `asked with probability ${percent(Math.min(total, 1))}`,
+    galaxy.votes ? `, of ${percent(Math.min(asked(galaxy.votes, q), 1))} of the volunteers` : "",
     agreement === null || !(total > 0) ? "" : ` · agreement ${agreement.toFixed(2)}`));
-  if (!(total > 0)) return block;
+  if (galaxy.votes && disagree(galaxy, q)) block.append(make("p", "differs", "≠ Network and volunteers choose differently"));
+  if (!(total > 0) && !(galaxy.votes && asked(galaxy.votes, q) > 0)) return block;
   const list = make("ul", "answers");
-  question.answers.forEach((text, j) => {
-    const share = galaxy.p[starts[q] + j] / total;
-    const fill = make("i", "");
-    fill.style.width = `${(100 * share).toFixed(1)}%`;
-    const row = make("li", j === chosen ? "chosen" : "",
-      make("span", "answer-text", text), make("span", "track", fill), make("span", "number", percent(share)));
-    if (j === chosen) row.firstChild.append(make("span", "hidden", " (on the path)"));
-    list.append(row);
-  });
+  data.questions[q].answers.forEach((_, j) => list.append(answerRow(galaxy, q, j, j === chosen)));
   block.append(list);
   return block;
 };
@@ -49,10 +58,15 @@ const fillCard = (galaxy, i) => {
   if (galaxy.radius !== null) facts.append(...factRow("Radius", `${number(galaxy.radius, 1)} pixels`));
   if (galaxy.frame !== null) facts.append(...factRow("Frame", `${Math.round(galaxy.frame)} pixels wide`));
 
+  if (galaxy.votes) {
+    const word = make("span", "voted", badgeOf(galaxy.votesClass), classNameOf(galaxy.votesClass));
+    facts.append(...factRow("Volunteers’ class", word), ...factRow("RMSE over all answers", galaxy.rmse.toFixed(3)));
+  }
+
   const deciding = galaxy.path.slice(0, galaxy.deciding);
   const product = deciding.map((step) => step[2].toFixed(2)).join(" × ");
   const verdict = make("div", "verdict",
-    make("p", "verdict-class", badgeOf(galaxy), classNameOf(galaxy)),
+    make("p", "verdict-class", badgeOf(galaxy.class), classNameOf(galaxy.class)),
     make("p", "verdict-number", percent(galaxy.confidence), make("small", "", " confidence")));
   if (deciding.length > 1) verdict.append(make("p", "verdict-sum", `${product} = ${galaxy.confidence.toFixed(2)}`));
 
@@ -66,10 +80,14 @@ const fillCard = (galaxy, i) => {
     shown = make("div", "cutout missing", "no cutout");
   }
   const path = make("div", "path", make("h3", "", "Path through the questions"));
+  if (galaxy.votes) {
+    path.append(make("p", "whose",
+      make("span", "", make("i", "network"), "network"), make("span", "", make("i", "votes"), "volunteers")));
+  }
   galaxy.path.forEach(([q, j], n) => {
     path.append(questionBlock(galaxy, q, j));
-    if (n === galaxy.deciding - 1 && badges.size) {
-      path.append(make("p", "decides", "This decides the class: ", badgeOf(galaxy), make("b", "", classNameOf(galaxy))));
+    if (n === galaxy.deciding - 1) {
+      path.append(make("p", "decides", "This decides the class: ", badgeOf(galaxy.class), make("b", "", classNameOf(galaxy.class))));
     }
   });
   if (!galaxy.path.length) path.append(make("p", "note", "No answer has any probability."));
@@ -81,11 +99,11 @@ const fillCard = (galaxy, i) => {
 };
 
 const markCurrent = () => {
-  for (const item of [...tiles, ...rings]) item.classList.toggle("current", Number(item.dataset.i) === current);
+  for (const item of [...tiles, ...rings]) item.classList.toggle("current", indexOf(item) === current);
 };
 
 const openCard = (i, from) => {
-  if (card.hidden) opener = from ?? document.activeElement;
+  if (card.hidden) { opener = from ?? document.activeElement; openedWith = i; }
   current = i;
   fillCard(data.galaxies[i], i);
   const place = visible.indexOf(i);
@@ -107,8 +125,9 @@ const closeCard = () => {
   current = null;
   markCurrent();
   try { history.replaceState(null, "", location.pathname + location.search); } catch { /* local files */ }
-  const target = opener?.isConnected && opener !== document.body ? opener : find(`#galaxy-${last} button`);
-  target?.focus({ preventScroll: true });
+  // Where it was opened; once the arrows have gone on, the tile of the galaxy seen last.
+  const back = last === openedWith && opener?.isConnected && opener !== document.body ? opener : tileButton(last);
+  back?.focus({ preventScroll: true });
 };
 
 const move = (step) => {
@@ -121,7 +140,7 @@ const move = (step) => {
 
 grid.addEventListener("click", (event) => {
   const tile = event.target.closest(".tile");
-  if (tile) openCard(Number(tile.dataset.i), find("button", tile));
+  if (tile) openCard(indexOf(tile), find("button", tile));
 });
 find("#close").addEventListener("click", closeCard);
 find("#previous").addEventListener("click", () => move(-1));

@@ -3,10 +3,10 @@ const tip = find("#tip");
 const stage = find(".field-stage");
 
 const showTip = (ring) => {
-  const galaxy = data.galaxies[Number(ring.dataset.i)];
+  const galaxy = data.galaxies[indexOf(ring)];
   const picture = find(`#galaxy-${ring.dataset.i} img`);
   const words = make("div", "", make("b", "", galaxy.id),
-    make("p", "", badgeOf(galaxy), classNameOf(galaxy)), make("p", "", `${percent(galaxy.confidence)} confidence`));
+    make("p", "", badgeOf(galaxy.class), classNameOf(galaxy.class)), make("p", "", `${percent(galaxy.confidence)} confidence`));
   if (picture) {
     const image = make("img");
     image.src = picture.src;
@@ -34,11 +34,11 @@ const focusRing = (ring) => {
 };
 const directions = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const nearest = (from, [dx, dy]) => {
-  const here = data.galaxies[Number(from.dataset.i)];
+  const here = data.galaxies[indexOf(from)];
   let best = null, bestCost = Infinity;
   for (const ring of rings) {
     if (ring === from || ring.classList.contains("off")) continue;
-    const there = data.galaxies[Number(ring.dataset.i)];
+    const there = data.galaxies[indexOf(ring)];
     const along = (there.x - here.x) * dx + (there.y - here.y) * dy;
     const across = Math.abs((there.x - here.x) * dy) + Math.abs((there.y - here.y) * dx);
     if (along <= 0) continue;
@@ -49,18 +49,18 @@ const nearest = (from, [dx, dy]) => {
 };
 
 if (stage && rings.length) {
-  rings.reduce((a, b) => (Number(b.dataset.i) < Number(a.dataset.i) ? b : a)).tabIndex = 0;
+  rings.reduce((a, b) => (indexOf(b) < indexOf(a) ? b : a)).tabIndex = 0;
   for (const ring of rings) {
     ring.addEventListener("pointerenter", () => showTip(ring));
     ring.addEventListener("pointerleave", hideTip);
     ring.addEventListener("focus", () => showTip(ring));
     ring.addEventListener("blur", hideTip);
-    ring.addEventListener("click", () => { hideTip(); openCard(Number(ring.dataset.i), ring); });
+    ring.addEventListener("click", () => { hideTip(); openCard(indexOf(ring), ring); });
     ring.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") {
         event.preventDefault();
         hideTip();
-        openCard(Number(ring.dataset.i), ring);
+        openCard(indexOf(ring), ring);
       } else if (card.hidden && directions[event.key]) {
         event.preventDefault();
         const target = nearest(ring, directions[event.key]);
@@ -89,4 +89,3 @@ if (stage) {
     });
   }
 }
-document.documentElement.classList.add("ready");

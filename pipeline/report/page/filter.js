@@ -1,62 +1,31 @@
-// The galaxies, the theme, and which galaxies are visible: one filter for the field and the gallery.
-const data = JSON.parse(document.getElementById("data").textContent);
-const find = (selector, root = document) => root.querySelector(selector);
-const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-const percent = (share) => {
-  if (share > 0 && share < 0.001) return "<0.1%";
-  const value = Math.round(1e5 * share) / 1e3;
-  if (value > 99.9 && value < 100) return ">99.9%";
-  return value.toFixed((value > 0 && value < 10) || (value > 99 && value < 100) ? 1 : 0) + "%";
-};
-const make = (tag, className, ...children) => {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...children);
-  return element;
-};
-
-const themes = ["system", "light", "dark"];
-const themeButton = find("#theme");
-const setTheme = (name) => {
-  document.documentElement.dataset.theme = name;
-  find("#theme-name").textContent = name;
-  themeButton.setAttribute("aria-label", `Theme: ${name}`);
-  try { localStorage.setItem("tuningfork-theme", name); } catch { /* storage may be off for local files */ }
-};
-let stored = null;
-try { stored = localStorage.getItem("tuningfork-theme"); } catch { /* as above */ }
-setTheme(themes.includes(stored) ? stored : "system");
-themeButton.hidden = false;
-themeButton.addEventListener("click", () => {
-  setTheme(themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length]);
-});
-
-const grid = find("#grid");
-const groups = all(".group", grid);
-const tiles = all(".tile", grid);
+// Which galaxies are visible and in what order: one filter for the gallery and, where there is one, the field.
 const rings = all(".ring");
 const chips = all(".chip");
 const search = find("#search"), sort = find("#sort"), least = find("#least");
-const badges = new Map(groups.map((group) => [Number(group.dataset.class), {
-  badge: find(".badge", group), name: find("h3", group).textContent,
-}]));
-const badgeOf = (galaxy) => badges.get(galaxy.class).badge.cloneNode(true);
-const classNameOf = (galaxy) => badges.get(galaxy.class).name;
-
+const question = find("#question"), answer = find("#answer"), differ = find("#differ");
 const chosenClasses = new Set();
-let visible = tiles.map((tile) => Number(tile.dataset.i));
+const chosenQuestion = () => (question.value === "" ? null : Number(question.value));
+const chosenAnswer = () => (answer.value === "" ? null : Number(answer.value));
 
+// In a question: the agreement that the network expects of the volunteers; those who aren't asked come last.
+const sureOf = (galaxy) => {
+  const q = chosenQuestion();
+  return q === null || !usuallyAsked(galaxy.p, q) ? -1 : galaxy.agreement[q] ?? -1;
+};
 const compare = {
   sure: (a, b) => b.confidence - a.confidence,
   unsure: (a, b) => a.confidence - b.confidence,
+  answer: (a, b) => sureOf(b) - sureOf(a),
   id: (a, b) => a.id.localeCompare(b.id, undefined, { numeric: true }),
+  worst: (a, b) => b.rmse - a.rmse,
+  best: (a, b) => a.rmse - b.rmse,
 };
 
 const order = () => {
   const byClass = sort.value === "class";
   grid.classList.toggle("flat", !byClass);
-  const tileOf = new Map(tiles.map((tile) => [Number(tile.dataset.i), tile]));
-  const sorted = tiles.map((tile) => Number(tile.dataset.i)).sort((a, b) => {
+  const tileOf = new Map(tiles.map((tile) => [indexOf(tile), tile]));
+  const sorted = tiles.map(indexOf).sort((a, b) => {
     const first = data.galaxies[a], second = data.galaxies[b];
     return byClass ? first.class - second.class || compare.sure(first, second) : compare[sort.value](first, second);
   });
@@ -73,24 +42,41 @@ const order = () => {
   grid.replaceChildren(...(byClass ? [] : groups), ...rows);
 };
 
+// What a tile says about the chosen question.
+const tellAnswer = (tile, q) => {
+  const button = find("button", tile), line = find(".tile-answer", tile), { p } = data.galaxies[indexOf(tile)];
+  button.dataset.label ??= button.getAttribute("aria-label");
+  const j = q === null ? -1 : mostProbable(p, q);
+  const words = j < 0 ? "" : `${data.questions[q].answers[j]} ${percent(p[starts[q] + j] / asked(p, q))}`;
+  line.hidden = q === null;
+  line.textContent = words || "not asked";
+  button.setAttribute("aria-label", words ? `${button.dataset.label}; ${words}` : button.dataset.label);
+};
+
 const applyFilter = () => {
   const text = search.value.trim().toLowerCase();
   const floor = Number(least.value) / 100;
+  const q = chosenQuestion(), j = chosenAnswer();
+  const answers = (galaxy) =>
+    q === null || (usuallyAsked(galaxy.p, q) && (j === null || mostProbable(galaxy.p, q) === j));
   const matches = (galaxy) =>
     (!chosenClasses.size || chosenClasses.has(galaxy.class)) &&
     galaxy.confidence >= floor &&
+    answers(galaxy) &&
+    (!differ?.checked || disagree(galaxy, q)) &&
     (!text || galaxy.id.toLowerCase().includes(text));
   const keep = data.galaxies.map(matches);
   const classesLeft = new Set();
   visible = [];
   for (const row of grid.children) {
     if (!row.classList.contains("tile")) continue;
-    const i = Number(row.dataset.i);
+    const i = indexOf(row);
     row.hidden = !keep[i];
+    tellAnswer(row, q);
     if (keep[i]) { visible.push(i); classesLeft.add(data.galaxies[i].class); }
   }
   for (const group of groups) group.hidden = !classesLeft.has(Number(group.dataset.class));
-  for (const ring of rings) ring.classList.toggle("off", !keep[Number(ring.dataset.i)]);
+  for (const ring of rings) ring.classList.toggle("off", !keep[indexOf(ring)]);
   for (const chip of chips) {
     const on = chip.dataset.class === "all" ? !chosenClasses.size : chosenClasses.has(Number(chip.dataset.class));
     chip.setAttribute("aria-pressed", String(on));
@@ -99,6 +85,17 @@ const applyFilter = () => {
   find("#matches").textContent = visible.length === data.galaxies.length
     ? `${visible.length} ${visible.length === 1 ? "galaxy" : "galaxies"}` : `${visible.length} of ${data.galaxies.length}`;
   if (data.galaxies.length) find("#empty").hidden = visible.length > 0;
+  keepTabStop();
+};
+
+const offerAnswers = () => {
+  const q = chosenQuestion();
+  const texts = q === null ? [] : data.questions[q].answers;
+  answer.replaceChildren(new Option("any answer", ""), ...texts.map((text, j) => new Option(text, String(j))));
+  answer.disabled = q === null;
+  const bySureness = find('option[value="answer"]', sort);
+  bySureness.disabled = q === null;
+  if (q === null && sort.value === "answer") sort.value = "class";
 };
 
 for (const chip of chips) {
@@ -111,15 +108,21 @@ for (const chip of chips) {
 }
 search.addEventListener("input", applyFilter);
 least.addEventListener("input", applyFilter);
+answer.addEventListener("change", applyFilter);
+differ?.addEventListener("change", applyFilter);
 sort.addEventListener("change", () => { order(); applyFilter(); });
+question.addEventListener("change", () => { offerAnswers(); order(); applyFilter(); });
 find("#reset").addEventListener("click", () => {
   chosenClasses.clear();
-  search.value = "";
+  search.value = question.value = "";
   least.value = "0";
   sort.value = "class";
+  if (differ) differ.checked = false;
+  offerAnswers();
   order();
   applyFilter();
 });
-// A browser may bring back what was typed before the page was loaded again.
+// A browser may bring back what was typed before the page was loaded again; the answers it can't know.
+offerAnswers();
 order();
 applyFilter();

@@ -1,0 +1,34 @@
+"""The gallery of an evaluation: chooses its galaxies and has their cutouts read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+
+from jobs.labelled import Labelled
+from pipeline.errors import InputError, StorageTrouble
+from pipeline.report.document import Raw
+from pipeline.report.judged import judged_gallery, spread_by_error
+from pipeline.survey import CUTOUT_SCHEMA
+
+
+def gallery_of(labelled: Labelled, read: Callable[[Sequence[str]], pa.Table], most: int = 400) -> Raw:
+    """Galaxies with their votes and answers, for the reader of the page to choose among.
+
+    Where a cutout can't be read, or the catalogue doesn't tell from where, its galaxy has no picture.
+
+    Parameters
+    ----------
+    read
+        Reads the cutouts at some places, as the catalogue's column ``input`` names them.
+    most
+        Most galaxies shown.
+    """
+    shown = spread_by_error(labelled.predicted, labelled.votes, most)
+    places = [place for row in shown if (place := labelled.inputs[row])]
+    try:
+        cutouts = read(places)
+    except (InputError, StorageTrouble):
+        cutouts = CUTOUT_SCHEMA.empty_table()
+    return judged_gallery(labelled.tree, labelled.ids, labelled.predicted, labelled.votes, shown, cutouts)

@@ -1,0 +1,147 @@
+"""A catalogue beside the votes of volunteers: the rows of the galaxies that were voted on, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.catalogue.export import open_snapshot
+from pipeline.catalogue.export.snapshot import silent
+from pipeline.errors import InputError
+from pipeline.evaluation import VoteTable, read_votes
+from pipeline.tree import DecisionTree
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Galaxies of which both answers and votes are known, in the order of the label table.
+
+    Attributes
+    ----------
+    ids
+        Their identifiers.
+    predicted : ndarray, shape (n, answers), float64
+        The catalogue's cumulative probabilities in the order of the tree.
+    votes : ndarray, shape (n, answers), float64
+        Cumulative vote fractions; NaN where a vote is missing.
+    inputs
+        Where each one's cutout was read, ``<shard>#<row>``; None where the catalogue doesn't tell.
+    unlabelled
+        Rows of the catalogue without votes, which are left out.
+    unmatched
+        Rows of the label table that the catalogue doesn't hold.
+    """
+
+    tree: DecisionTree
+    ids: tuple[str, ...]
+    predicted: NDArray[np.float64]
+    votes: NDArray[np.float64]
+    inputs: tuple[str | None, ...]
+    unlabelled: int
+    unmatched: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Labelled:
+        """Some of the galaxies."""
+        chosen = np.arange(len(self))[rows]
+        return Labelled(
+            self.tree,
+            tuple(self.ids[i] for i in chosen),
+            self.predicted[chosen],
+            self.votes[chosen],
+            tuple(self.inputs[i] for i in chosen),
+            self.unlabelled,
+            self.unmatched,
+        )
+
+
+def read_labelled(
+    catalogue: str,
+    labels: str | VoteTable,
+    tree: DecisionTree,
+    progress: Callable[[int], None] = silent,
+    as_of: str | None = None,
+) -> Labelled:
+    """Read the rows of a catalogue whose galaxies a label table holds; ids are compared exactly.
+
+    The catalogue goes by a batch at a time, so that memory grows with the labels only. Rows that are marked
+    stale count like others: their answers stand.
+
+    Parameters
+    ----------
+    catalogue
+        The folder of a catalogue (any fsspec URI).
+    labels
+        URI of a CSV such as `pipeline.evaluation.read_votes` takes, or the table once read.
+    progress
+        Called with the number of rows just passed.
+    as_of
+        An older snapshot; see `pipeline.catalogue.snapshot.open_version`.
+
+    Raises
+    ------
+    InputError
+        If there is no catalogue, it or the label table lacks a column of the tree, no galaxy is in both, a
+        galaxy is in the catalogue twice, an answer is no probability, or none of the galaxies has a vote.
+    """
+    snapshot = open_snapshot(catalogue, tree, as_of=as_of)
+    table = read_votes(labels, tree) if isinstance(labels, str) else labels
+    wanted = pa.array(table.ids, pa.string())
+    columns = ["object_id", *tree.columns, *(["input"] if "input" in snapshot.schema.names else [])]
+    kept, example, rows = [], None, 0
+    for batch in snapshot.batches(columns, progress):
+        ids = batch["object_id"].cast(pa.string())
+        rows += len(batch)
+        example = ids[0].as_py() if example is None else example
+        kept.append(batch.set_column(0, "object_id", ids).filter(pc.is_in(ids, wanted)))
+    found = pa.Table.from_batches(kept) if kept else None
+    if found is None or not len(found):
+        raise InputError(
+            f"{table.uri} has votes for none of the {rows:,} galaxies of {catalogue}: ids there are like "
+            f"{table.ids[0]!r}, and {'none' if example is None else repr(example)} here; expected the same"
+        )
+    return _joined(catalogue, table, tree, found, rows)
+
+
+def _joined(catalogue: str, table: VoteTable, tree: DecisionTree, found: pa.Table, rows: int) -> Labelled:
+    places = {name: row for row, name in enumerate(table.ids)}
+    where = np.array([places[name] for name in found["object_id"].to_pylist()], np.int64)
+    order = np.argsort(where, kind="stable")
+    where = where[order]
+    ids = tuple(table.ids[i] for i in where)
+    twice = np.flatnonzero(np.diff(where) == 0)
+    if len(twice):
+        raise InputError(
+            f"{catalogue} holds galaxy {ids[twice[0]]} more than once; expected one row for each"
+        )
+    predicted = np.column_stack([found[c].to_numpy().astype(np.float64) for c in tree.columns])[order]
+    bad = np.argwhere(~((predicted >= -1e-4) & (predicted <= 1.0001)))
+    if len(bad):
+        row, column = bad[0]
+        raise InputError(
+            f"{catalogue}: {tree.columns[column]} of galaxy {ids[row]} is {predicted[row, column]:g}; "
+            "expected a probability; classify it anew"
+        )
+    votes = table.votes[where].astype(np.float64)
+    if np.isnan(votes).all():
+        raise InputError(
+            f"{table.uri} has no vote for any of the {len(ids):,} galaxies that {catalogue} holds, all are "
+            "empty; expected vote fractions"
+        )
+    inputs = found["input"].to_pylist() if "input" in found.column_names else [None] * len(found)
+    return Labelled(
+        tree,
+        ids,
+        predicted,
+        votes,
+        tuple(inputs[i] for i in order),
+        rows - len(ids),
+        len(table.ids) - len(ids),
+    )

@@ -1,0 +1,2 @@
+// Shows what waits for the scripts.
+document.documentElement.classList.add("ready");
