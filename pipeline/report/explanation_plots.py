@@ -39,7 +39,7 @@ def activation_maps(viewpoint: NDArray[np.float32] | None, maps: NDArray[np.floa
     with plot_style():
         side = 1.5 if viewpoint is not None else 0.0
         figure = Figure(figsize=(_WIDTH, (_WIDTH - side - 0.6) * rows + 0.1))
-        widths = [side, _WIDTH - side] if side else [1.0]
+        widths = [side, _WIDTH - side - 0.6] if side else [1.0]
         panels = list(np.ravel(figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)))
         if viewpoint is not None:
             panels[0].imshow(np.moveaxis(viewpoint, 0, -1).clip(0, 1), interpolation="nearest")
@@ -54,7 +54,7 @@ def activation_maps(viewpoint: NDArray[np.float32] | None, maps: NDArray[np.floa
 def mosaic(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     """Maps (n, size, size) as tiles of one picture, NaN between them."""
     count, size = maps.shape[:2]
-    columns = min(count, 16 if count > 16 else 8)
+    columns = min(count, 16 if count > 32 else 8)
     rows, step = math.ceil(count / columns), size + max(1, size // 10)
     picture = np.full((rows * step - (step - size), columns * step - (step - size)), np.nan, np.float32)
     for place, tile in enumerate(maps):
