@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Collection, Iterable, Sequence
@@ -190,7 +191,8 @@ def _look(
     chosen = _first_pass(config, list(plan.units()), settings, resources, network, votes)
     galaxy = named[config.galaxy] if config.galaxy else chosen.units[0].most[0]
     if config.occlude is None:
-        occluded = _different([unit.most[0] for unit in chosen.units])[:_OCCLUDED]
+        in_turn = itertools.zip_longest(*(unit.most for unit in chosen.units))
+        occluded = _different([place for places in in_turn for place in places if place])[:_OCCLUDED]
     else:
         occluded = _different([named[name] for name in config.occlude])
     portraits, layers = _closer_look(config, settings, resources, galaxy, occluded, chosen.places)

@@ -15,6 +15,8 @@ from pipeline.report.document import Figure, Gallery, Picture, Section, Table
 from pipeline.report.explanation_plots import activation_maps, dense_strips, filters_figure, occlusion_figure
 from pipeline.tree import DecisionTree
 
+_IN_A_ROW = 4
+
 
 @dataclass(frozen=True)
 class Portrait:
@@ -160,16 +162,27 @@ def _hard_and_easy(found: Explanation, hardest: Sequence[Place], easiest: Sequen
 def _occlusion(found: Explanation) -> Section:
     shown = [found.portraits[name] for name in found.occluded if name in found.portraits]
     answers = [found.tree.columns[portrait.answer] for portrait in shown]
+    named = [answer.removeprefix(f"{found.tree.questions[0].key}_").replace("_", " ") for answer in answers]
     caption = (
         "Above the galaxy; below, by how many percentage points the probability of its answer falls when a "
         "square there is covered with the background (white: nothing changes; orange: it falls; purple: it "
         "rises). The square in the corner is what is covered."
     )
-    figure = occlusion_figure(
-        [(p.object_id, p.picture, p.drop, float(p.probabilities[p.answer])) for p in shown],
-        answers,
-        found.patch / (2 * found.reach),
-    )
+    most = max([0.01, *(float(np.abs(p.drop).max()) for p in shown if p.drop is not None)])
+    figures = [
+        Figure(
+            f"occlusion_{start // _IN_A_ROW + 1}",
+            caption,
+            occlusion_figure(
+                [(p.object_id, p.picture, p.drop, float(p.probabilities[p.answer])) for p in some],
+                named[start : start + _IN_A_ROW],
+                found.patch / (2 * found.reach),
+                most,
+            ),
+        )
+        for start in range(0, len(shown), _IN_A_ROW)
+        for some in [shown[start : start + _IN_A_ROW]]
+    ]
     rows = [
         (p.object_id, answer, float(p.probabilities[p.answer]), float(p.drop.max()), float(p.drop.min()))
         for p, answer in zip(shown, answers, strict=True)
@@ -181,7 +194,7 @@ def _occlusion(found: Explanation) -> Section:
         "Where a galaxy's answer comes from: the most probable answer to the first question is asked for "
         "again with one part of the picture covered after the other.",
         [
-            Figure("occlusion", caption, figure),
+            *figures,
             Table("occlusion", "Probability of the answer, and by how much it changes.", columns, rows),
         ],
     )

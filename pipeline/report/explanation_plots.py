@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.report.palette import INK, SEQUENTIAL, plot_style
 
 _WIDTH = 7.2
+_IN_A_ROW = 4
 _DIVERGING = "PuOr_r"
 """From less over nothing to more, for colour-blind readers too (ColorBrewer)."""
 
@@ -90,8 +91,9 @@ def occlusion_figure(
     galaxies: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.float32] | None, float]],
     answers: Sequence[str],
     patch: float,
+    most: float,
 ) -> Figure:
-    """Galaxies above their occlusion maps, all on one scale.
+    """At most four galaxies above their occlusion maps.
 
     Parameters
     ----------
@@ -99,13 +101,12 @@ def occlusion_figure(
         Of each its id, picture, occlusion map and the answer's probability.
     patch
         Width of what is covered, as a part of the picture's.
+    most
+        Change of the probability at the ends of the colour scale.
     """
-    drops = [100 * drop for _, _, drop, _ in galaxies if drop is not None]
-    most = max([1.0, *(float(np.abs(drop).max()) for drop in drops)])
     with plot_style():
-        columns = max(len(galaxies), 4)
-        figure = Figure(figsize=(_WIDTH, 2 * _WIDTH / columns + 0.45))
-        panels = figure.subplots(2, columns, squeeze=False)
+        figure = Figure(figsize=(_WIDTH, 2 * (_WIDTH - 0.7) / _IN_A_ROW + 0.4))
+        panels = figure.subplots(2, _IN_A_ROW, squeeze=False)
         shown: Any = None
         for axes in np.ravel(panels):
             axes.axis("off")
@@ -114,11 +115,11 @@ def occlusion_figure(
         ):
             above, below = panels[:, column]
             above.imshow(picture)
-            above.set_title(f"{name}\n{answer.partition('_')[2] or answer} {probability:.0%}", fontsize=7)
+            above.set_title(f"{name}\n{answer}: {probability:.0%}", fontsize=7)
             if drop is None:
                 continue
             side = picture.shape[0]
-            norm = TwoSlopeNorm(0.0, -most, most)
+            norm = TwoSlopeNorm(0.0, -100 * most, 100 * most)
             # Places lie a sixteenth of the picture apart, the middle one in its middle.
             edge = side / 2 - len(drop) / 32 * side, side / 2 + len(drop) / 32 * side
             below.imshow(np.full_like(picture, 255))

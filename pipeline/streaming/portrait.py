@@ -71,8 +71,8 @@ class PortraitActor:
     def _portrait(self, batch: pa.Table, row: int, region: RegionBatch) -> dict[str, Any]:
         name = batch["object_id"][row].as_py()
         probabilities = self._loaded.look(region)[1][0]
-        first = self._loaded.network.tree.questions[0]
-        answer = int(np.argmax(probabilities[self._loaded.network.tree.slices[first.key]]))
+        first = self._loaded.network.tree.slices[self._loaded.network.tree.questions[0].key]
+        answer = first.start + int(np.argmax(probabilities[first]))
         drop = None
         if name in self._occlude:
             covered = np.concatenate(

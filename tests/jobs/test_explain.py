@@ -48,7 +48,7 @@ def test_explain_writes_its_page_with_figures_and_tables(hubble: Path, tree: Dec
     page = (hubble / "out" / "report.html").read_text()
     assert f"Of galaxy {ids[1]} from viewpoint 9" in page
     figures = {path.name for path in (hubble / "out" / "figures").iterdir()}
-    for name in ("filters", "convolution_1", "convolution_4", "dense_layers", "occlusion"):
+    for name in ("filters", "convolution_1", "convolution_4", "dense_layers", "occlusion_1"):
         assert {f"{name}.svg", f"{name}.png"} <= figures
     with (hubble / "out" / "tables" / "units.csv").open() as stream:
         rows = list(csv.DictReader(stream))
