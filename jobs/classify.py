@@ -48,47 +48,56 @@ from pipeline.survey import (
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 
-class StreamConfig(StrictModel):
-    """What `tuningfork classify` and `tuningfork refresh` take.
+class SurveyConfig(StrictModel):
+    """What every verb takes that looks at a whole survey.
 
     Attributes
     ----------
     input
         A cutout shard set, or with `survey` cutouts as a survey has them: folder, prefix or file (any fsspec
         URI).
+    output
+        Where the results go (any fsspec URI).
     survey
         A survey file, which says how the cutouts are kept (see ``configs/surveys``).
-    output
-        Where catalogue, report and run records go (any fsspec URI).
-    title
-        Heads the report.
     weights, tree
         A network's weight file or an ensemble (``NAME.ensemble.json``), and the decision tree it answers.
-    transforms
-        60 for the mean over sixty transforms, 1 for the view as it is.
     precision
-        Of the network; the mean is taken in float32 always. ``auto`` is bfloat16 where this machine computes
-        faster in it, which moves an answer by less than 0.002; float32 elsewhere.
+        Of the network. ``auto`` is bfloat16 where this machine computes faster in it, which moves an answer
+        by less than 0.002; float32 elsewhere.
     unit_rows
         Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies.
     decode_actors, model_actors, model_threads
         Derived from the cluster where not given.
-    report_galaxies
-        Most galaxies that the report shows one by one.
     """
 
     input: str
     output: str
     survey: str | None = None
-    title: str = "Galaxy morphology"
     weights: str = DEFAULT_WEIGHTS
     tree: str = str(GALAXY_ZOO_2)
-    transforms: Literal[60, 1] = 60
     precision: Literal["auto"] | Precision = "auto"
     unit_rows: int = Field(default=256, gt=0, le=4096)
     decode_actors: int | None = Field(default=None, gt=0)
     model_actors: int | None = Field(default=None, gt=0)
     model_threads: int | None = Field(default=None, gt=0)
+
+
+class StreamConfig(SurveyConfig):
+    """What `tuningfork classify` and `tuningfork refresh` take beside that.
+
+    Attributes
+    ----------
+    title
+        Heads the report.
+    transforms
+        60 for the mean over sixty transforms, which is taken in float32 always; 1 for the view as it is.
+    report_galaxies
+        Most galaxies that the report shows one by one.
+    """
+
+    title: str = "Galaxy morphology"
+    transforms: Literal[60, 1] = 60
     report_galaxies: int = Field(default=400, gt=0)
 
 
@@ -107,7 +116,7 @@ class ClassifyConfig(StreamConfig):
     rate: float | None = Field(default=None, gt=0)
 
 
-Config = TypeVar("Config", bound=StreamConfig)
+Config = TypeVar("Config", bound=SurveyConfig)
 
 
 def run(config: ClassifyConfig, dry_run: bool = False) -> None:
@@ -153,7 +162,7 @@ def settled(config: Config) -> Config:
     return config.model_copy(update=places | {"precision": precision})
 
 
-def source_of(config: StreamConfig) -> Source:
+def source_of(config: SurveyConfig) -> Source:
     """Where the cutouts come from."""
     if config.survey is None:
         return open_source()
@@ -163,7 +172,7 @@ def source_of(config: StreamConfig) -> Source:
     return open_source(recognise(survey, config.input))
 
 
-def plan_shards(config: StreamConfig, source: Source) -> list[PlannedShard]:
+def plan_shards(config: SurveyConfig, source: Source) -> list[PlannedShard]:
     """The input as it is now."""
     shards = source.list_shards(config.input)
     check_survey(source, shards)

@@ -95,6 +95,23 @@ def refresh(words: Words = None, config: ConfigFile = None, print_config: PrintC
 
 
 @app.command()
+def explain(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+    """Show what a network looks at, in one pass over a survey.
+
+    `tuningfork explain input=URI output=DIR [weights=FILE] [survey=FILE] [labels=CSV] [galaxy=ID]
+    [viewpoint=0] [units=[3,7]] [occlude=[ID,ID]]`
+
+    First-layer filters, the activations of every layer for one galaxy and viewpoint, the galaxies that excite
+    units of the last hidden layer most and least, occlusion maps, and with labels the hardest and the easiest
+    galaxies. Of an ensemble one network is looked at: its first, or `member=NAME`. Writes
+    `DIR/report.html`, with figures and tables beside it.
+    """
+    from jobs import explain as job
+
+    job.run(_configure(job.ExplainConfig, config, words, print_config))
+
+
+@app.command()
 def submit(
     verb: Annotated[str, typer.Argument(metavar="VERB", help="classify, refresh or train.")],
     address: Annotated[

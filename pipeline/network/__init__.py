@@ -17,8 +17,10 @@ from pipeline.network.ensemble import (
     by_recentring,
     check_model,
     load_networks,
+    member_weights,
     save_ensemble,
 )
+from pipeline.network.features import contrast_normalised, layer_activations
 from pipeline.network.layers import Dense
 from pipeline.network.output import TreeOutput
 from pipeline.network.sampling import RegionBatch, ViewpointSampler
@@ -40,9 +42,12 @@ __all__ = [
     "by_recentring",
     "check_model",
     "check_weights",
+    "contrast_normalised",
+    "layer_activations",
     "load_network",
     "load_network_spec",
     "load_networks",
+    "member_weights",
     "read_card",
     "read_weights",
     "save_ensemble",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pipeline import storage
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
-from pipeline.network.checkpoint import Card, check_weights, load_network, read_json
+from pipeline.network.checkpoint import Card, check_weights, load_network, read_card, read_json
 from pipeline.network.viewpoint_network import ViewpointNetwork
 from pipeline.tree import DecisionTree
 
@@ -98,6 +98,23 @@ def load_networks(weights: str, tree: DecisionTree) -> list[ViewpointNetwork]:
     """
     files = _members(weights, _read(weights)) if weights.endswith(ENSEMBLE_SUFFIX) else [weights]
     return [load_network(file, tree)[0] for file in files]
+
+
+def member_weights(weights: str, member: str | None = None) -> str:
+    """URI of one network's weights: the only one, or of an ensemble the first or the one so named.
+
+    Raises
+    ------
+    InputError
+        If there is no network of that name, or the ensemble can't be read.
+    """
+    files = _members(weights, _read(weights)) if weights.endswith(ENSEMBLE_SUFFIX) else [weights]
+    if member is None:
+        return files[0]
+    names = [read_card(file).network.name for file in files]
+    if member not in names:
+        raise InputError(f"{weights} holds no network {member!r}; expected one of {', '.join(names)}")
+    return files[names.index(member)]
 
 
 def by_recentring(networks: Sequence[ViewpointNetwork]) -> dict[float | None, list[ViewpointNetwork]]:

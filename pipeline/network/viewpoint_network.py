@@ -111,9 +111,21 @@ class ViewpointNetwork(nn.Module):
 
     def raw_after(self, x: Tensor, remaining: Sequence[Dense]) -> Tensor:
         """Map the input of the remaining dense layers to raw answers (…, answers)."""
+        return self.raw_of_hidden(self.hidden_after(x, remaining))
+
+    def hidden(self, features: Tensor) -> Tensor:
+        """Map features of all viewpoints (…, 16, features) to the last hidden layer (…, units)."""
+        return self.hidden_after(features.flatten(-2), self.dense_layers)
+
+    def hidden_after(self, x: Tensor, remaining: Sequence[Dense]) -> Tensor:
+        """Map the input of the remaining dense layers to what the last of them gives."""
         for layer in remaining:
             x = layer(x)
-        raw: Tensor = self.last(self.last_dropout(x).to(self.last.weight.dtype))
+        return x
+
+    def raw_of_hidden(self, hidden: Tensor) -> Tensor:
+        """Map the last hidden layer (…, units) to raw answers (…, answers)."""
+        raw: Tensor = self.last(self.last_dropout(hidden).to(self.last.weight.dtype))
         return raw
 
     def forward(self, viewpoints: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
         StreamError,
         StreamSettings,
         finished_units,
+        galaxy_stream,
+        stream_rows,
         stream_units,
         unit_stream,
     )
@@ -23,7 +25,9 @@ __all__ = [
     "StreamSettings",
     "connect",
     "finished_units",
+    "galaxy_stream",
     "plan_resources",
+    "stream_rows",
     "stream_units",
     "unit_stream",
 ]
@@ -36,6 +40,8 @@ _HOMES = {
     "StreamError": "stream",
     "StreamSettings": "stream",
     "finished_units": "stream",
+    "galaxy_stream": "stream",
+    "stream_rows": "stream",
     "stream_units": "stream",
     "unit_stream": "stream",
 }

@@ -67,11 +67,8 @@ class ModelActor:
         """Classify the good rows of one unit."""
         started = time.perf_counter()
         probabilities = np.zeros((len(batch), self._answers), np.float32)
-        sides = batch["side"].to_numpy()
-        good = np.flatnonzero(batch["reason"].is_null().to_numpy())
-        for side in np.unique(sides[good]):
-            rows = good[sides[good] == side]
-            probabilities[rows] = self._classify(batch, rows, int(side))
+        for rows, side in good_rows(batch):
+            probabilities[rows] = self._classify(batch, rows, side)
         seconds = pa.array(np.full(len(batch), time.perf_counter() - started))
         flat = pa.array(probabilities.reshape(-1))
         answered = batch.select(ANSWERED_COLUMNS)
@@ -81,25 +78,34 @@ class ModelActor:
     def _classify(self, batch: pa.Table, rows: NDArray[np.int64], side: int) -> NDArray[np.float32]:
         pixels = torch.from_numpy(images_of(batch["pixels"], rows, side))
         total = torch.zeros(len(rows), self._answers)
-        for frames, (count, predict) in zip(self._frames(batch, rows), self._groups.values(), strict=True):
+        thresholds = sorted(threshold for threshold in self._groups if threshold is not None)
+        for threshold, (count, predict) in self._groups.items():
+            frames = frames_of(batch, rows, None if threshold is None else thresholds.index(threshold))
             regions = RegionBatch(pixels, torch.from_numpy(frames[:, :2]), torch.from_numpy(frames[:, 2]))
             total += count / self._count * predict(regions).cpu()
         return total.numpy()
 
-    def _frames(self, batch: pa.Table, rows: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
-        """Centre and scale, (n, 3), of some rows for each group of networks."""
-        plain = np.stack([batch[name].to_numpy()[rows] for name in ("center_x", "center_y", "scale")], axis=1)
-        recentred = (
-            [batch["recentred"][int(row)].as_py() for row in rows]
-            if any(limit is not None for limit in self._groups)
-            else []
-        )
-        thresholds = sorted(threshold for threshold in self._groups if threshold is not None)
-        for threshold in self._groups:
-            if threshold is None:
-                yield plain
-            else:
-                yield np.array([frames[thresholds.index(threshold)] for frames in recentred])
+
+def good_rows(batch: pa.Table) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Rows of a batch of `DECODED_SCHEMA` with a galaxy: those of each width of region, and the width."""
+    sides = batch["side"].to_numpy()
+    good = np.flatnonzero(batch["reason"].is_null().to_numpy())
+    for side in np.unique(sides[good]):
+        yield good[sides[good] == side], int(side)
+
+
+def frames_of(batch: pa.Table, rows: NDArray[np.int64], recentring: int | None) -> NDArray[np.float64]:
+    """Centre and scale, (n, 3), of some rows: of their own frames, or of a recentring by its place."""
+    if recentring is None:
+        columns = ("center_x", "center_y", "scale")
+        return np.stack([batch[name].to_numpy()[rows] for name in columns], axis=1)
+    return np.array([batch["recentred"][int(row)].as_py()[recentring] for row in rows])
+
+
+def regions_of(batch: pa.Table, rows: NDArray[np.int64], side: int, recentring: int | None) -> RegionBatch:
+    """Regions of some rows, in their frames (see `frames_of`)."""
+    frames = torch.from_numpy(frames_of(batch, rows, recentring))
+    return RegionBatch(torch.from_numpy(images_of(batch["pixels"], rows, side)), frames[:, :2], frames[:, 2])
 
 
 def images_of(pixels: pa.ChunkedArray, rows: NDArray[np.int64], side: int) -> NDArray[np.uint8]:

@@ -30,6 +30,15 @@ _DECODE_RESTARTS = 50
 _SINK_RESTARTS = 10
 
 
+_WHOLE_UNITS: dict[str, Any] = {
+    "batch_size": None,
+    "batch_format": "pyarrow",
+    "max_task_retries": _TASK_RETRIES,
+}
+
+_CONTINUES = "what is finished is kept: run the same command again to continue"
+
+
 class StreamError(RunError):
     """The stream came to an end before its units did; run again, it continues."""
 
@@ -87,7 +96,7 @@ def unit_stream(
 ) -> Dataset:
     """Lay out the stream from units to rows of their ledger entries; nothing runs yet.
 
-    Every block is one whole unit. Actors are restarted so many times, never for ever.
+    See `galaxy_stream`.
 
     Parameters
     ----------
@@ -96,14 +105,45 @@ def unit_stream(
     model
         The model stage, called as `ModelActor` is.
     """
+    return galaxy_stream(
+        units, settings, resources, model, limits, transforms=settings.transforms
+    ).map_batches(
+        SinkActor,
+        compute=ActorPoolStrategy(size=min(resources.sink_actors, len(units))),
+        fn_constructor_kwargs={
+            "layout": layout,
+            "tree": settings.tree,
+            "weights_sha256": settings.weights_sha256,
+        },
+        num_cpus=resources.sink_cpus,
+        max_restarts=_SINK_RESTARTS,
+        **_WHOLE_UNITS,
+    )
+
+
+def galaxy_stream(
+    units: Sequence[WorkUnit],
+    settings: StreamSettings,
+    resources: StreamResources,
+    stage: type,
+    limits: DecodeLimits | None = None,
+    **given: Any,
+) -> Dataset:
+    """Lay out the stream from units, over their decoded galaxies, to what a stage makes of them.
+
+    Every block is one whole unit. Actors are restarted so many times, never for ever. Nothing runs yet.
+
+    Parameters
+    ----------
+    units
+        At least one.
+    stage
+        Made with ``weights, tree, precision, threads`` and what is `given`; called with the galaxies of one
+        unit (`DECODED_SCHEMA`).
+    """
     DataContext.get_current().execution_options.resource_limits = ExecutionResources(
         object_store_memory=resources.in_flight_bytes
     )
-    whole_units: dict[str, Any] = {
-        "batch_size": None,
-        "batch_format": "pyarrow",
-        "max_task_retries": _TASK_RETRIES,
-    }
     return (
         ray.data.from_items([asdict(unit) for unit in units], override_num_blocks=len(units))
         .map_batches(
@@ -117,40 +157,45 @@ def unit_stream(
             },
             num_cpus=resources.decode_cpus,
             max_restarts=_DECODE_RESTARTS,
-            **whole_units,
+            **_WHOLE_UNITS,
         )
         .map_batches(
-            model,
+            stage,
             compute=ActorPoolStrategy(size=min(resources.model_actors, len(units))),
             fn_constructor_kwargs={
                 "weights": settings.weights,
                 "tree": settings.tree,
-                "transforms": settings.transforms,
                 "precision": settings.precision,
                 "threads": resources.model_threads,
+                **given,
             },
             num_cpus=resources.model_cpus,
             num_gpus=resources.model_gpus or None,
             max_restarts=_MODEL_RESTARTS,
-            **whole_units,
-        )
-        .map_batches(
-            SinkActor,
-            compute=ActorPoolStrategy(size=min(resources.sink_actors, len(units))),
-            fn_constructor_kwargs={
-                "layout": layout,
-                "tree": settings.tree,
-                "weights_sha256": settings.weights_sha256,
-            },
-            num_cpus=resources.sink_cpus,
-            max_restarts=_SINK_RESTARTS,
-            **whole_units,
+            **_WHOLE_UNITS,
         )
     )
 
 
 def finished_units(stream: Dataset) -> Iterator[LedgerEntry]:
     """Run a stream of units, yielding the ledger's entry of each as it is done; not in order.
+
+    Raises
+    ------
+    StreamError, InputError, RunError
+        As `stream_rows`.
+    """
+    for row in stream_rows(stream):
+        yield LedgerEntry.model_validate_json(row["entry"])
+
+
+def stream_rows(stream: Dataset, again: str = _CONTINUES) -> Iterator[dict[str, Any]]:
+    """Run a stream, yielding its rows as they come; not in order.
+
+    Parameters
+    ----------
+    again
+        What the same command does after a failure.
 
     Raises
     ------
@@ -162,13 +207,12 @@ def finished_units(stream: Dataset) -> Iterator[LedgerEntry]:
         If a store keeps failing.
     """
     try:
-        for row in stream.iter_rows():
-            yield LedgerEntry.model_validate_json(row["entry"])
+        yield from stream.iter_rows()
     except ExecutionTimeoutError as error:
         seconds = DataContext.get_current().execution_no_progress_timeout_s
         raise StreamError(
-            f"nothing moved for {seconds:g} s, so the run was stopped; what is finished is kept: "
-            "run the same command again to continue, and look at the cluster if it stops again"
+            f"nothing moved for {seconds:g} s, so the run was stopped; {again}, "
+            "and look at the cluster if it stops again"
         ) from error
     except RayTaskError as error:
         for kind in (InputError, RunError):
@@ -178,6 +222,6 @@ def finished_units(stream: Dataset) -> Iterator[LedgerEntry]:
     except (RayActorError, WorkerCrashedError, OutOfMemoryError) as error:
         reason = " ".join(str(error).split())[:300]
         raise StreamError(
-            f"the processes of a stage kept dying ({reason}); what is finished is kept: run the same command "
-            "again to continue, with fewer actors or a smaller unit_rows if memory is short"
+            f"the processes of a stage kept dying ({reason}); {again}, "
+            "with fewer actors or a smaller unit_rows if memory is short"
         ) from error

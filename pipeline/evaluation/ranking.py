@@ -1,0 +1,152 @@
+"""The galaxies with the largest values, of any number of galaxies, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Objects = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The galaxies with the largest values of some quantities, the largest first, ties by object_id.
+
+    Merging is associative and commutative, so that rankings of parts give the same in whatever order they
+    come.
+
+    Attributes
+    ----------
+    values : ndarray, shape (quantities, size), float64
+        −∞ where there are fewer galaxies.
+    ids, shards : ndarray, shape (quantities, size), object
+        Each galaxy's object_id, and the shard that it is in; empty where there is none.
+    rows : ndarray, shape (quantities, size), int64
+        Its row there.
+    """
+
+    values: NDArray[np.float64]
+    ids: Objects
+    shards: Objects
+    rows: NDArray[np.int64]
+
+    def merged(self, other: Ranking) -> Ranking:
+        """The ranking of the galaxies of both; no galaxy may be in both."""
+        size = self.values.shape[1]
+        # Of millions, few pass what stands already: only their quantities are sorted again.
+        moved = np.flatnonzero((other.values[:, 0] >= self.values[:, -1]) & np.isfinite(other.values[:, 0]))
+        if not len(moved):
+            return self
+        both = _joined(self[moved], other[moved])
+        best = _best(both, size)
+        whole = replace(self, **{name: getattr(self, name).copy() for name in _PARTS})
+        for name in _PARTS:
+            getattr(whole, name)[moved] = getattr(best, name)
+        return whole
+
+    def __getitem__(self, quantities: NDArray[np.int64]) -> Ranking:
+        """Some of the quantities."""
+        return Ranking(*(getattr(self, name)[quantities] for name in _PARTS))
+
+    def first(self, quantity: int, count: int) -> list[Place]:
+        """The first galaxies of a quantity; fewer where there are fewer."""
+        known = np.isfinite(self.values[quantity])
+        return [
+            Place(str(name), str(shard), int(row), float(value))
+            for value, name, shard, row in zip(
+                *(getattr(self, part)[quantity][known][:count] for part in _PARTS), strict=True
+            )
+        ]
+
+
+_PARTS = ("values", "ids", "shards", "rows")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A galaxy, where it is, and the value that it has."""
+
+    object_id: str
+    shard: str
+    row: int
+    value: float
+
+
+def no_ranking(quantities: int, size: int) -> Ranking:
+    """Of no galaxies."""
+    shape = (quantities, size)
+    blank = np.full(shape, "", object)
+    return Ranking(np.full(shape, -np.inf), blank, blank.copy(), np.full(shape, -1))
+
+
+def rank(values: NDArray[Any], ids: Sequence[str], shard: str, rows: NDArray[np.int64], size: int) -> Ranking:
+    """The galaxies of one part of a survey with the largest values.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, quantities)
+        What isn't finite doesn't count.
+    """
+    if not len(values):
+        return no_ranking(values.shape[1], size)
+    by_id = np.argsort(np.array(ids, object), kind="stable")
+    across = np.ascontiguousarray(np.where(np.isfinite(values), values, -np.inf)[by_id].T, np.float64)
+    order = np.argsort(-across, axis=1, kind="stable")[:, :size]
+    best, chosen = np.take_along_axis(across, order, axis=1), by_id[order]
+    empty = no_ranking(values.shape[1], size)
+    found = best > -np.inf
+    count = best.shape[1]
+    empty.values[:, :count] = best
+    empty.ids[:, :count] = np.where(found, np.array(ids, object)[chosen], "")
+    empty.shards[:, :count] = np.where(found, shard, "")
+    empty.rows[:, :count] = np.where(found, rows[chosen], -1)
+    return empty
+
+
+def _joined(one: Ranking, other: Ranking) -> Ranking:
+    return Ranking(*(np.concatenate([getattr(one, n), getattr(other, n)], axis=1) for n in _PARTS))
+
+
+def _best(ranking: Ranking, size: int) -> Ranking:
+    by_id = np.unique(ranking.ids, return_inverse=True)[1].reshape(ranking.ids.shape)
+    order = np.lexsort((by_id, -ranking.values), axis=1)[:, :size]
+    return Ranking(*(np.take_along_axis(getattr(ranking, name), order, axis=1) for name in _PARTS))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Number, mean and sum of squared deviations of some quantities, each of shape (quantities,)."""
+
+    count: int
+    mean: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        """Of the population."""
+        return self.squares / max(self.count, 1)
+
+    def merged(self, other: Moments) -> Moments:
+        """Of both parts (Chan, Golub & LeVeque 1983)."""
+        count = self.count + other.count
+        if not count:
+            return self
+        apart = other.mean - self.mean
+        return Moments(
+            count,
+            self.mean + apart * other.count / count,
+            self.squares + other.squares + apart**2 * self.count * other.count / count,
+        )
+
+
+def moments(values: NDArray[Any]) -> Moments:
+    """Of values (n, quantities)."""
+    own = np.asarray(values, np.float64)
+    if not len(own):
+        return Moments(0, np.zeros(own.shape[1]), np.zeros(own.shape[1]))
+    mean = own.mean(axis=0)
+    return Moments(len(own), mean, np.square(own - mean).sum(axis=0))

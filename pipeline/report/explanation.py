@@ -1,0 +1,219 @@
+"""The page that shows what a network looks at."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.evaluation.ranking import Place
+from pipeline.report.document import Figure, Gallery, Picture, Section, Table
+from pipeline.report.explanation_plots import activation_maps, dense_strips, filters_figure, occlusion_figure
+from pipeline.tree import DecisionTree
+
+_IN_A_ROW = 4
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A galaxy as the network sees it.
+
+    Attributes
+    ----------
+    picture : ndarray, shape (side, side, 3), uint8
+    probabilities : ndarray, shape (answers,)
+    answer
+        The most probable one of the first question.
+    drop : ndarray, shape (places, places), or None
+        By how much its probability falls where the picture is covered.
+    """
+
+    object_id: str
+    picture: NDArray[np.uint8]
+    probabilities: NDArray[np.float32]
+    answer: int
+    drop: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class UnitGalaxies:
+    """The galaxies that excite a unit of the last hidden layer most and least, the extreme ones first."""
+
+    unit: int
+    variance: float
+    most: Sequence[Place]
+    least: Sequence[Place]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All that the page shows.
+
+    Attributes
+    ----------
+    filters : ndarray, shape (filters, kernel, kernel, 3)
+        In [0, 1].
+    layers
+        Of `galaxy` from `viewpoint`, by name: ``viewpoint`` (3, 45, 45), maps (filters, size, size) and
+        vectors.
+    hardest, easiest
+        By RMSE; None without labels.
+    patch, reach
+        Width of what is covered, and half of a picture's; in frame pixels.
+    """
+
+    tree: DecisionTree
+    network: str
+    filters: NDArray[np.float32]
+    galaxy: str
+    viewpoint: int
+    layers: Mapping[str, NDArray[np.float32]]
+    units: Sequence[UnitGalaxies]
+    hardest: Sequence[Place] | None
+    easiest: Sequence[Place] | None
+    portraits: Mapping[str, Portrait]
+    occluded: Sequence[str]
+    patch: float
+    reach: float
+
+
+def explanation_sections(found: Explanation) -> list[Section]:
+    """The page's sections, in the order of the paper's figures."""
+    sections = [_filters(found), _activations(found), _units(found)]
+    if found.hardest is not None and found.easiest is not None:
+        sections.append(_hard_and_easy(found, found.hardest, found.easiest))
+    return [*sections, _occlusion(found)]
+
+
+def _filters(found: Explanation) -> Section:
+    count, kernel = found.filters.shape[:2]
+    caption = f"The {count} filters of the first layer, {kernel} × {kernel} pixels, each stretched by itself."
+    return Section(
+        "First-layer filters",
+        "What the first convolution answers to: edges, spots, and differences of colour. The contrast of "
+        "each filter is normalised, so that its pattern shows and its strength doesn't.",
+        [Figure("filters", caption, filters_figure(found.filters))],
+    )
+
+
+def _activations(found: Explanation) -> Section:
+    maps = {name: values for name, values in found.layers.items() if values.ndim == 3 and name != "viewpoint"}
+    vectors = {name: values for name, values in found.layers.items() if values.ndim == 1}
+    parts: list[Figure | Table | Gallery] = [
+        Figure(
+            name,
+            f"{_title(name)}: {len(values)} maps of {values.shape[1]} × {values.shape[2]}, after ReLU and "
+            "pooling, on one scale.",
+            activation_maps(found.layers["viewpoint"] if i == 0 else None, values),
+        )
+        for i, (name, values) in enumerate(maps.items())
+    ]
+    caption = "The dense layers, which see all sixteen viewpoints, and the answers: one cell a unit."
+    parts.append(Figure("dense_layers", caption, dense_strips({_title(n): v for n, v in vectors.items()})))
+    whose = f"Of galaxy {found.galaxy} from viewpoint {found.viewpoint} of 0 to 15"
+    return Section("Activations", f"{whose}, layer by layer. The viewpoint itself stands on the left.", parts)
+
+
+def _units(found: Explanation) -> Section:
+    parts: list[Figure | Table | Gallery] = []
+    for galaxies in found.units:
+        for what, places in (("most", galaxies.most), ("least", galaxies.least)):
+            caption = f"Unit {galaxies.unit}: the galaxies that excite it {what}, with its activation."
+            parts.append(Gallery(caption, _pictures(found, places, "{:.3g}")))
+    rows = [
+        (galaxies.unit, kind, number, place.object_id, place.value, place.shard, place.row)
+        for galaxies in found.units
+        for kind, places in (("most", galaxies.most), ("least", galaxies.least))
+        for number, place in enumerate(places, 1)
+    ]
+    columns = ("unit", "excited", "rank", "object_id", "activation", "shard", "row")
+    parts.append(Table("units", "The same as a table.", columns, rows))
+    return Section(
+        "Galaxies that excite units",
+        "Of all galaxies of the survey, those that give the largest and the smallest activation of a unit of "
+        "the last hidden layer, seen as they are. Ties go by object_id.",
+        parts,
+    )
+
+
+def _hard_and_easy(found: Explanation, hardest: Sequence[Place], easiest: Sequence[Place]) -> Section:
+    rows = [
+        (kind, number, place.object_id, place.value, place.shard, place.row)
+        for kind, places in (("hardest", hardest), ("easiest", easiest))
+        for number, place in enumerate(places, 1)
+    ]
+    columns = ("kind", "rank", "object_id", "rmse", "shard", "row")
+    return Section(
+        "Hardest and easiest galaxies",
+        "Those whose answers are farthest from the volunteers' votes and nearest to them: the root mean "
+        "squared error over the answers of one galaxy, from a single view.",
+        [
+            Gallery("Hardest, with their RMSE.", _pictures(found, hardest, "{:.3f}")),
+            Gallery("Easiest, with their RMSE.", _pictures(found, easiest, "{:.3f}")),
+            Table("errors", "The same as a table.", columns, rows),
+        ],
+    )
+
+
+def _occlusion(found: Explanation) -> Section:
+    shown = [found.portraits[name] for name in found.occluded if name in found.portraits]
+    answers = [found.tree.columns[portrait.answer] for portrait in shown]
+    named = [answer.removeprefix(f"{found.tree.questions[0].key}_").replace("_", " ") for answer in answers]
+    caption = (
+        "Above the galaxy; below, by how many percentage points the probability of its answer falls when a "
+        "square there is covered with the background (white: nothing changes; orange: it falls; purple: it "
+        "rises). The square in the corner is what is covered."
+    )
+    most = max([0.01, *(float(np.abs(p.drop).max()) for p in shown if p.drop is not None)])
+    figures = [
+        Figure(
+            f"occlusion_{start // _IN_A_ROW + 1}",
+            caption,
+            occlusion_figure(
+                [(p.object_id, p.picture, p.drop, float(p.probabilities[p.answer])) for p in some],
+                named[start : start + _IN_A_ROW],
+                found.patch / (2 * found.reach),
+                most,
+            ),
+        )
+        for start in range(0, len(shown), _IN_A_ROW)
+        for some in [shown[start : start + _IN_A_ROW]]
+    ]
+    rows = [
+        (p.object_id, answer, float(p.probabilities[p.answer]), float(p.drop.max()), float(p.drop.min()))
+        for p, answer in zip(shown, answers, strict=True)
+        if p.drop is not None
+    ]
+    columns = ("object_id", "answer", "probability", "largest_fall", "largest_rise")
+    return Section(
+        "Occlusion",
+        "Where a galaxy's answer comes from: the most probable answer to the first question is asked for "
+        "again with one part of the picture covered after the other.",
+        [
+            *figures,
+            Table("occlusion", "Probability of the answer, and by how much it changes.", columns, rows),
+        ],
+    )
+
+
+def _pictures(found: Explanation, places: Sequence[Place], form: str) -> list[Picture]:
+    return [
+        Picture(place.object_id, webp(found.portraits[place.object_id].picture), form.format(place.value))
+        for place in places
+        if place.object_id in found.portraits
+    ]
+
+
+def webp(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (side, side, 3) as WebP."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", quality=84)
+    return buffer.getvalue()
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
