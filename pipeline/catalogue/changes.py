@@ -35,7 +35,7 @@ BACK, NOW_GONE, NOW_UNREADABLE, STILL_STALE, ABSENT = (
 FATES = (NEW, CHANGED, ANEW, KEPT, BACK, NOW_GONE, NOW_UNREADABLE, STILL_STALE, ABSENT)
 """What can have become of a galaxy; each has one fate."""
 
-_BUCKET_ROWS = 200_000
+_BUCKET_ROWS = 100_000
 """Rows of a snapshot that are joined at a time, about."""
 
 

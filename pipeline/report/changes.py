@@ -13,6 +13,7 @@ from matplotlib.figure import Figure as Plot
 from numpy.typing import NDArray
 
 from pipeline.catalogue.changes import FATES, Pairs
+from pipeline.errors import InputError
 from pipeline.evaluation.drift import COARSE, Drift, Shift, probability_moved
 from pipeline.report.document import Figure, Gallery, Picture, Section, Table
 from pipeline.report.palette import BLUE, VERMILION, plot_style
@@ -24,6 +25,7 @@ from pipeline.tree import DecisionTree
 MOVED_COLUMNS = ("object_id", "input", "moved", "class_before", "class_after", "sure_before", "sure_after")
 _PANELS = 6
 _SIDE = 128
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,13 @@ class Changes:
 
 
 def gather_changes(tree: DecisionTree, pieces: Iterable[Pairs], most: int) -> Changes:
-    """Go over two catalogues side by side once; at most `most` galaxies of those that changed are kept."""
+    """Go over two catalogues side by side once; at most `most` galaxies of those that changed are kept.
+
+    Raises
+    ------
+    InputError
+        If an answer is no probability.
+    """
     fates, drift, moved = Counter(dict.fromkeys(FATES, 0)), Drift(tree), _moved_rows(0)
     for pairs in pieces:
         fates.update(pairs.fates())
@@ -95,22 +103,24 @@ def change_sections(tree: DecisionTree, changes: Changes, cutouts: pa.Table) -> 
     ]
     if not drift.galaxies:
         return sections
-    sections += [
+    sections.append(
         Section(
             "Classes",
             f"{drift.changed_class:,} of {drift.galaxies:,} galaxies are of another class now.",
             [_class_table(tree, drift)],
-        ),
+        )
+    )
+    if len(changes.moved):
+        sections.append(_gallery(tree, changes, cutouts))
+    sections.append(
         Section(
             "Answers",
             "The Kolmogorov–Smirnov distance (Massey 1951) is the most by which the shares of galaxies below "
             "any probability differ; the Jensen–Shannon distance (Lin 1991; Endres & Schindelin 2003) is "
             f"taken over {COARSE} equal bins. Both are 0 where nothing moved and 1 where all did.",
-            [_distributions(tree, drift, shifts), _shift_table(shifts)],
-        ),
-    ]
-    if len(changes.moved):
-        sections.append(_gallery(tree, changes, cutouts))
+            [_distributions(drift, shifts), _shift_table(shifts)],
+        )
+    )
     return sections
 
 
@@ -136,7 +146,7 @@ def _shift_table(shifts: list[Shift]) -> Table:
     )
 
 
-def _distributions(tree: DecisionTree, drift: Drift, shifts: list[Shift]) -> Figure:
+def _distributions(drift: Drift, shifts: list[Shift]) -> Figure:
     most = sorted(shifts, key=lambda shift: -shift.kolmogorov_smirnov)[:_PANELS]
     edges = np.linspace(0, 1, COARSE + 1)
     with plot_style():
@@ -183,7 +193,15 @@ def _picture(cutout: Mapping[str, object] | None) -> bytes | None:
 
 
 def _matrix(tree: DecisionTree, rows: pa.Table) -> NDArray[np.float64]:
-    return np.column_stack([rows[column].to_numpy().astype(np.float64) for column in tree.columns])
+    p = np.column_stack([rows[column].to_numpy().astype(np.float64) for column in tree.columns])
+    bad = np.argwhere(~((p >= -_ROUNDING) & (p <= 1 + _ROUNDING)))
+    if len(bad):
+        row, column = bad[0]
+        raise InputError(
+            f"a catalogue has {p[row, column]:g} as {tree.columns[column]} of galaxy "
+            f"{rows['object_id'][int(row)]}; expected a probability; classify it anew"
+        )
+    return p
 
 
 def _moved_rows(count: int) -> pa.Table:

@@ -101,10 +101,9 @@ def test_a_survey_is_kept_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixtu
     oldest = rows()
     assert (version(), len(oldest)) == (0, 3975)
 
-    said, seconds = refresh()
+    said, idle = refresh()
     assert "Nothing changed" in said
     assert version() == 0
-    assert seconds < SECONDS
 
     second = {name: row for name, row in every.items() if name not in set(gone)}
     for number, name in enumerate(changed):
@@ -136,3 +135,4 @@ def test_a_survey_is_kept_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert found.select(names).equals(expected.select(names))
     done = tuningfork("verify", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert idle < SECONDS, "that nothing changed took too long to say; other work on this machine counts"

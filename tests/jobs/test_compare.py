@@ -82,7 +82,11 @@ def test_what_cannot_be_compared_is_refused_in_a_line(
     twice = catalogue(random_probabilities(3), ["x", "x", "z"])
     write_deltalake(str(tmp_path / "twice"), twice)
     write_deltalake(str(tmp_path / "bare"), twice.drop_columns(["content"]))
+    answers = random_probabilities(30)
+    answers[7, 2] = np.nan
+    write_deltalake(str(tmp_path / "holes"), catalogue(answers, IDS))
     for words, expected in (
+        ((where, f"{tmp_path}/holes"), "smooth_or_featured_artifact of galaxy g07"),
         ((where, where), "is compared with itself"),
         ((where, f"{tmp_path}/strangers"), "no galaxy of"),
         ((where, f"{tmp_path}/twice"), "holds galaxy x more than once"),
