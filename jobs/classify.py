@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Literal, TypeVar
 
 from pydantic import Field
@@ -195,7 +196,13 @@ def settings_of(config: StreamConfig, tree: DecisionTree, model: Model, source: 
 
 
 def carry_out(
-    config: StreamConfig, tree: DecisionTree, model: Model, plan: Plan, lease: Lease, source: Source
+    config: StreamConfig,
+    tree: DecisionTree,
+    model: Model,
+    plan: Plan,
+    lease: Lease,
+    source: Source,
+    report_changes: Callable[[Plan], None] | None = None,
 ) -> RunSummary:
     """Do what is planned, from its first pending unit to the summary; to be called under the lease."""
     layout = RunLayout(config.output, plan.run)
@@ -205,6 +212,9 @@ def carry_out(
     summary = _classify(config, tree, model, plan, layout, lease, source)
     lease.confirm()
     _report(config, tree, model, summary, source)
+    crash_point("after_report")
+    if report_changes is not None:
+        report_changes(plan)
     storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
     say(f"Run {plan.run}: {_counts(summary)} in {summary.seconds:,.0f} s")
     return summary

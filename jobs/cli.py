@@ -217,6 +217,31 @@ def export(
     job.run(load_config(job.ExportConfig, None, words or (), given))
 
 
+@app.command()
+def compare(
+    catalogue: Annotated[
+        str, typer.Argument(metavar="CATALOGUE", help="Folder `catalogue` of an output: the one before.")
+    ],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="The one after; may be the same folder.")],
+    words: Words = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="WHEN", help="Of CATALOGUE: version, or date and time.")
+    ] = None,
+) -> None:
+    """Tell what differs between two catalogues of the same galaxies: answers, classes, and who changed most.
+
+    `tuningfork compare before/catalogue after/catalogue output=DIR [galaxies=48] [other_as_of=WHEN]`
+
+    `tuningfork compare out/catalogue out/catalogue --as-of 0 output=DIR`
+
+    Writes `report.html`, and its tables and figures beside it.
+    """
+    from jobs import compare as job
+
+    given = {"catalogue": catalogue, "other": other} | ({"as_of": as_of} if as_of else {})
+    job.run(load_config(job.CompareConfig, None, words or (), given))
+
+
 Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` wrote to (any fsspec URI).")]
 
 

@@ -17,6 +17,7 @@ from jobs.console import say
 from pipeline.catalogue import (
     Known,
     Plan,
+    RunLayout,
     adopt_plan,
     catalogue_dataset,
     catalogue_uri,
@@ -29,6 +30,8 @@ from pipeline.catalogue import (
     same_source,
     select_rows,
 )
+from pipeline.catalogue.changes import is_readable, version_of
+from pipeline.catalogue.export import open_snapshot
 from pipeline.network import Model, check_model
 from pipeline.survey import Source, read_contents
 from pipeline.tree import DecisionTree, load_tree
@@ -56,9 +59,36 @@ def run(config: StreamConfig) -> None:
             config.output, plan, new_run=True, is_finished=lambda earlier: is_finished(config.output, earlier)
         )
         lease.confirm()
-        carry_out(config, tree, model, plan, lease, source)
+        carry_out(
+            config, tree, model, plan, lease, source, lambda plan: report_changes(config, tree, plan, source)
+        )
     say(f"Catalogue: {catalogue_uri(config.output)}")
     say(f"Report:    {report_uri(config.output)}")
+
+
+def report_changes(config: StreamConfig, tree: DecisionTree, plan: Plan, source: Source) -> None:
+    """Tell what a committed run made of the snapshot before it, where there is one."""
+    # What draws takes seconds to load: only a run that committed pays for it.
+    from jobs.compare import told, write_changes
+
+    uri, version = catalogue_uri(config.output), version_of(config.output, plan)
+    if plan.base is None or not version:
+        return
+    before = open_snapshot(uri, tree, as_of=str(version - 1))
+    if not is_readable(before):
+        say(f"Version {version - 1} of {uri} was vacuumed: no report of what run {plan.run} changed")
+        return
+    after = open_snapshot(uri, tree, as_of=str(version))
+    changes, page = write_changes(
+        RunLayout(config.output, plan.run).changes,
+        f"{config.title}: what run {plan.run} changed",
+        tree,
+        before,
+        after,
+        lambda shard: source,
+        config.report_galaxies,
+    )
+    say(f"Changes:   {told(changes)}; {page}")
 
 
 def plan_refresh(config: StreamConfig, tree: DecisionTree, model: Model, source: Source) -> Plan | None:

@@ -64,6 +64,11 @@ class RunLayout:
         return storage.join(self.folder, "quarantine.parquet")
 
     @property
+    def changes(self) -> str:
+        """Folder of the page that tells what a refresh changed, with its tables and figures."""
+        return storage.join(self.folder, "changes")
+
+    @property
     def summary(self) -> str:
         """What the run did, written last: a run that has it is committed and has its report."""
         return storage.join(self.folder, "summary.json")

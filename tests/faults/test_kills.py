@@ -105,7 +105,11 @@ def test_a_killed_driver_is_continued(undisturbed: Undisturbed, units: int) -> N
 
 
 @pytest.mark.parametrize(
-    "point", [p if p != "after_ledger" else pytest.param(p, marks=pytest.mark.long) for p in POINTS]
+    "point",
+    [
+        p if p not in ("after_ledger", "after_report") else pytest.param(p, marks=pytest.mark.long)
+        for p in POINTS
+    ],
 )
 def test_a_crash_at_the_worst_moment_is_continued(undisturbed: Undisturbed, point: str) -> None:
     """The driver dies at the point, and all that it had started right after it, as when the power fails."""

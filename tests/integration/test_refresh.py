@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ IMAGES = {f"g{index:02d}": png(galaxy(index, 120)) for index in range(44)}
 BROKEN = b"no picture"
 MARKS = {"g11": "gone", "g33": "quarantined", "g38": "gone"}
 """Of what `second` lacks."""
+
+CHANGED = "3 new, 2 changed, 35 kept, 2 gone, 1 quarantined; of 37 compared"
+"""What a refresh tells of its changes."""
 
 
 def write(folder: Path, shards: Mapping[str, Mapping[str, bytes]]) -> None:
@@ -109,6 +113,10 @@ class Output:
         return {name: (mark, row.tolist()) for name, mark, row in rows}
 
     @property
+    def pages_of_changes(self) -> list[Path]:
+        return sorted((self.folder / self.name).glob("runs/*/changes/report.html"))
+
+    @property
     def marks(self) -> dict[str, str]:
         return {name: mark for name, (mark, _) in self.facts.items() if mark is not None}
 
@@ -139,6 +147,7 @@ def refreshed(outdated: Output) -> Output:
     text = output.refresh()
     assert "6 of 42 galaxies are new or have changed, 2 are gone" in text
     assert "5 galaxies classified, 1 quarantined (1 not_an_image)" in text
+    assert f"Changes:   {CHANGED}" in text
     return output
 
 
@@ -170,6 +179,14 @@ def test_it_is_verified_and_reported_as_a_whole(refreshed: Output) -> None:
     assert "3 stale beside them" in said
     page = (refreshed.folder / refreshed.name / "report.html").read_text()
     assert "40 galaxies have a predicted morphology" in page
+
+
+def test_it_tells_what_changed(refreshed: Output, outdated: Output) -> None:
+    assert not outdated.pages_of_changes
+    (page,) = refreshed.pages_of_changes
+    assert CHANGED in page.read_text()
+    rows = list(csv.reader((page.parent / "tables" / "galaxies.csv").open()))
+    assert rows[1:5] == [["new", "3"], ["changed", "2"], ["classified anew", "0"], ["kept", "35"]]
 
 
 def test_the_older_catalogue_is_still_there(refreshed: Output) -> None:
@@ -204,13 +221,18 @@ def test_other_settings_classify_everything(refreshed: Output) -> None:
 
 @pytest.mark.parametrize(
     "point",
-    [point if point == "in_compaction" else pytest.param(point, marks=pytest.mark.long) for point in POINTS],
+    [
+        point if point in ("in_compaction", "after_report") else pytest.param(point, marks=pytest.mark.long)
+        for point in POINTS
+    ],
 )
 def test_killed_at_any_step_it_is_continued(refreshed: Output, outdated: Output, point: str) -> None:
     output = outdated.copy(f"killed_{point}")
     with running(output.words, output.folder, {CRASH_AT: point}) as run:
         assert run.process.wait(300) == -9, run.text()
-    output.refresh()
+    assert not output.pages_of_changes
+    assert CHANGED in output.refresh()
+    assert len(output.pages_of_changes) == 1
     assert_same(output.facts, refreshed.facts)
     assert output.versions == 2
     output.verified()
