@@ -6,6 +6,7 @@ import base64
 import io
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from PIL import Image
 
@@ -17,6 +18,8 @@ FIELD_SIDE = 2000
 
 FIELD_BYTES = 600_000
 """A field of more bytes is encoded again as JPEG."""
+
+_QUALITY = {"WEBP": 84, "JPEG": 92}
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,18 @@ def thumbnail_side(count: int) -> int:
 def thumbnail(
     data: bytes, frame_pixels: float | None, center: tuple[float, float] | None, side: int
 ) -> str | None:
+    """The galaxy's frame as a WebP data URI; see `thumbnail_bytes`."""
+    picture = thumbnail_bytes(data, frame_pixels, center, side)
+    return None if picture is None else _data_uri(picture, "image/webp")
+
+
+def thumbnail_bytes(
+    data: bytes,
+    frame_pixels: float | None,
+    center: tuple[float, float] | None,
+    side: int,
+    form: Literal["WEBP", "JPEG"] = "WEBP",
+) -> bytes | None:
     """The galaxy's frame, resampled once to a square.
 
     Parameters
@@ -48,11 +63,13 @@ def thumbnail(
         (x, y) of the galaxy in the image, the first pixel's centre being (0, 0); the middle if None.
     side
         Width of the result in pixels.
+    form
+        JPEG where others than browsers look at it.
 
     Returns
     -------
-    str or None
-        A WebP data URI, black where the frame passes the image's border; None if the image can't be decoded
+    bytes or None
+        An image of that form, black where the frame passes the image's border; None if it can't be decoded
         or the frame lies outside it.
     """
     try:
@@ -79,7 +96,7 @@ def thumbnail(
         canvas = Image.new("RGB", (side, side))
         canvas.paste(seen, (round((box[0] - left) * scale), round((box[1] - top) * scale)))
         seen = canvas
-    return _encoded(seen, "WEBP", "image/webp", 84)
+    return _encoded(seen, form, _QUALITY[form])
 
 
 def field_image(data: bytes) -> FieldImage:
@@ -99,13 +116,13 @@ def field_image(data: bytes) -> FieldImage:
         kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
         return FieldImage(_data_uri(data, kind), width, height)
     image.thumbnail((FIELD_SIDE, FIELD_SIDE), Image.Resampling.LANCZOS)
-    return FieldImage(_encoded(image, "JPEG", "image/jpeg", 88), width, height)
+    return FieldImage(_data_uri(_encoded(image, "JPEG", 88), "image/jpeg"), width, height)
 
 
-def _encoded(image: Image.Image, form: str, kind: str, quality: int) -> str:
+def _encoded(image: Image.Image, form: str, quality: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, quality=quality)
-    return _data_uri(buffer.getvalue(), kind)
+    return buffer.getvalue()
 
 
 def _data_uri(data: bytes, kind: str) -> str:
