@@ -242,6 +242,28 @@ def compare(
     job.run(load_config(job.CompareConfig, None, words or (), given))
 
 
+@app.command()
+def triage(
+    catalogue: Annotated[
+        str, typer.Argument(metavar="CATALOGUE", help="The folder `catalogue` of an output.")
+    ],
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Split a catalogue: answers that can stand as they are, and galaxies that people should look at.
+
+    `tuningfork triage CATALOGUE labels=CSV output=DIR [target=0.95] [questions=[bar,odd]]`
+
+    The votes in CSV teach from which confidence on answers are right as often as the target asks. Writes
+    `settled.parquet`, `worklist.parquet`, a report, and the least confident galaxies as a subject set for the
+    Zooniverse (`subjects/manifest.csv` and pictures).
+    """
+    from jobs import triage as job
+
+    job.run(_configure(job.TriageConfig, config, words, print_config, catalogue=catalogue))
+
+
 Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` wrote to (any fsspec URI).")]
 
 

@@ -1,0 +1,94 @@
+"""Thresholds that keep their promise on galaxies that they weren't learnt from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from pipeline.evaluation.triage import (
+    NOT_ASKED,
+    SETTLED,
+    TO_PEOPLE,
+    Threshold,
+    interval,
+    learn_threshold,
+    split,
+)
+from pipeline.tree import DecisionTree
+from tests.votes import sample
+
+
+@given(st.integers(0, 60), st.integers(1, 60), st.floats(0.01, 0.2))
+def test_the_interval_is_scipys_exact_one(right: int, more: int, alpha: float) -> None:
+    found = binomtest(right, right + more).proportion_ci(1 - alpha, "exact")
+    np.testing.assert_allclose(interval(right, right + more, alpha), (found.low, found.high), atol=1e-9)
+
+
+def test_what_is_promised_holds_on_unseen_galaxies_as_often_as_said(tree: DecisionTree) -> None:
+    rng = np.random.default_rng(1)
+    question = tree.questions[0]
+    unseen, truth = sample(tree, 100_000, rng)
+    right = unseen.argmax(axis=1) == truth.argmax(axis=1)
+    broken = settled = 0
+    for _ in range(200):
+        threshold = learn_threshold(tree, question, *sample(tree, 300, rng), target=0.9, risk=0.1)
+        if threshold.confidence is not None:
+            states, _ = split(tree, [threshold], unseen)
+            settled += 1
+            broken += right[states[:, 0] == SETTLED].mean() < 0.9
+    assert settled >= 150  # the test would say nothing if all were left to people
+    assert binomtest(int(broken), 200, 0.1, alternative="greater").pvalue > 0.01
+
+
+def test_more_labels_settle_more(tree: DecisionTree) -> None:
+    rng = np.random.default_rng(2)
+    predicted, votes = sample(tree, 20_000, rng)
+    few, many = (
+        learn_threshold(tree, tree.questions[0], predicted[:n], votes[:n], 0.9) for n in (300, 20_000)
+    )
+    assert few.confidence is not None
+    assert many.confidence is not None
+    assert many.settled / many.galaxies > few.settled / few.galaxies
+    assert many.low <= many.accuracy <= many.high
+
+
+def test_answers_that_know_nothing_all_go_to_people(tree: DecisionTree) -> None:
+    threshold = learn_threshold(
+        tree, tree.questions[0], *sample(tree, 500, np.random.default_rng(3), honest=False), target=0.9
+    )
+    assert threshold.confidence is None
+    assert threshold.settled == 0
+    states, _ = split(tree, [threshold], sample(tree, 50, np.random.default_rng(4))[0])
+    assert (states == TO_PEOPLE).all()
+
+
+@pytest.mark.parametrize("missing", [np.nan, 0.0])
+def test_galaxies_that_nobody_was_asked_about_teach_nothing(tree: DecisionTree, missing: float) -> None:
+    predicted, votes = sample(tree, 400, np.random.default_rng(5))
+    votes[200:] = missing
+    whole, half = (
+        learn_threshold(tree, tree.questions[0], predicted[:n], votes[:n], 0.8) for n in (400, 200)
+    )
+    assert whole == half
+    nobody = learn_threshold(tree, tree.questions[0], predicted[200:], votes[200:], 0.8)
+    assert (nobody.galaxies, nobody.confidence) == (0, None)
+
+
+@settings(max_examples=30)
+@given(st.floats(0, 1), st.integers(0, 2**32 - 1))
+def test_a_galaxy_is_settled_at_the_threshold_and_above_where_it_is_asked(
+    tree: DecisionTree, least: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    predicted = np.zeros((20, tree.answer_count))
+    question = next(q for q in tree.questions if q.key in tree.gates)
+    where = tree.slices[question.key]
+    predicted[:, where] = rng.dirichlet(np.ones(where.stop - where.start), 20) * rng.random((20, 1))
+    threshold = Threshold(question.key, 0.9, least, 1, 1, 1.0, 0.0, 1.0)
+    states, confidence = split(tree, [threshold], predicted)
+    asked = predicted[:, where].sum(axis=1) >= 0.5
+    assert ((states[:, 0] == NOT_ASKED) == ~asked).all()
+    assert ((states[:, 0] == SETTLED) == (asked & (confidence[:, 0] >= least))).all()

@@ -1,0 +1,92 @@
+"""Triage of a small catalogue, as its user runs it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import write_deltalake
+from PIL import Image
+
+from jobs.cli import main
+from pipeline.catalogue import catalogue_rows
+from pipeline.tree import DecisionTree
+from tests.galaxies import galaxy, png
+from tests.votes import sample
+
+COUNT, PICTURED = 400, 40
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory: pytest.TempPathFactory, tree: DecisionTree) -> Path:
+    """A catalogue of 400 galaxies and their votes; 40 have a cutout."""
+    folder = tmp_path_factory.mktemp("triage")
+    ids = [f"g/{row:03d}" for row in range(COUNT)]
+    images = [png(galaxy(row, 64)) for row in range(PICTURED)]
+    pq.write_table(pa.table({"object_id": ids[:PICTURED], "image": images}), folder / "shard.parquet")
+    predicted, votes = sample(tree, COUNT, np.random.default_rng(7))
+    known = pa.table({"object_id": ids, "ra": np.arange(COUNT) / 4, "dec": np.zeros(COUNT), "content": ids})
+    inputs = [
+        f"{folder}/shard.parquet#{row}" if row < PICTURED else f"{folder}/shard.parquet#{row % PICTURED}"
+        for row in range(COUNT)
+    ]
+    rows = catalogue_rows(tree, known, predicted.astype(np.float32), "run", "w" * 64, inputs)
+    write_deltalake(str(folder / "catalogue"), rows)
+    frame = pd.DataFrame(votes, columns=list(tree.columns))
+    frame.insert(0, "object_id", ids)
+    frame.to_csv(folder / "votes.csv", index=False)
+    return folder
+
+
+def run(survey: Path, *words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["triage", str(survey / "catalogue"), f"output={survey}/out", *words])
+    return int(ended.value.code or 0)
+
+
+def test_every_galaxy_is_settled_or_for_people_and_people_get_pictures(
+    survey: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(survey, f"labels={survey}/votes.csv", "target=0.85", "subjects=300") == 0
+    said = capsys.readouterr().out
+    assert "smooth_or_featured: settled from confidence" in said
+    assert "which saves" in said
+    settled, work = (pq.read_table(survey / "out" / f"{name}.parquet") for name in ("settled", "worklist"))
+    assert len(settled) > 100
+    assert sorted(settled["object_id"].to_pylist() + work["object_id"].to_pylist()) == [
+        f"g/{row:03d}" for row in range(COUNT)
+    ]
+    assert settled["smooth_or_featured_answer"].null_count == 0
+    assert "smooth_or_featured" in work["questions"][0].as_py()
+    text = (survey / "out" / "subjects" / "manifest.csv").read_text()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert rows
+    assert [float(row["#confidence"]) for row in rows] == sorted(float(row["#confidence"]) for row in rows)
+    assert {row["#object_id"] for row in rows} <= set(work["object_id"].to_pylist())
+    for row in rows:
+        with Image.open(survey / "out" / "subjects" / row["image"]) as picture:
+            assert (picture.format, picture.size) == ("JPEG", (424, 424))
+    assert "have no cutout to show" in said  # those whose shard holds other galaxies in their place
+    assert "Thresholds" in (survey / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["questions=[colour]"], "questions='colour' is none of tree"),
+        (["target=1.5"], "target=1.5"),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_a_line(
+    survey: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(survey, f"labels={survey}/votes.csv", *words) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
