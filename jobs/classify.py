@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal, TypeVar
 
 from pydantic import Field
@@ -38,6 +39,7 @@ from pipeline.config import StrictModel, dump_config
 from pipeline.faults import crash_point
 from pipeline.network import DEFAULT_WEIGHTS, Model, check_model
 from pipeline.survey import (
+    ShardInfo,
     Source,
     check_survey,
     duplicate_rows,
@@ -167,7 +169,12 @@ def plan_shards(config: StreamConfig, source: Source) -> list[PlannedShard]:
     """The input as it is now."""
     shards = source.list_shards(config.input)
     check_survey(source, shards)
-    duplicates = duplicate_rows(list(storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards)))
+    return repetitions(source, shards)
+
+
+def repetitions(source: Source, shards: Sequence[ShardInfo]) -> list[PlannedShard]:
+    """Shards with their rows that repeat an earlier one."""
+    duplicates = duplicate_rows(storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards))
     return [
         PlannedShard(uri=shard.uri, size=shard.size, etag=shard.etag, rows=shard.rows, duplicates=rows)
         for shard, rows in zip(shards, duplicates, strict=True)
