@@ -75,6 +75,11 @@ class StreamConfig(StrictModel):
         Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies.
     decode_actors, model_actors, model_threads
         Derived from the cluster where not given.
+    device
+        ``auto`` takes GPUs where the cluster has any or can add some; ``gpu`` demands them, ``cpu`` leaves
+        them alone.
+    node_wait
+        Seconds that a run waits for nodes where the cluster's autoscaler has none up.
     report_galaxies
         Most galaxies that the report shows one by one.
     """
@@ -91,6 +96,8 @@ class StreamConfig(StrictModel):
     decode_actors: int | None = Field(default=None, gt=0)
     model_actors: int | None = Field(default=None, gt=0)
     model_threads: int | None = Field(default=None, gt=0)
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    node_wait: float = Field(default=900, ge=0)
     report_galaxies: int = Field(default=400, gt=0)
 
 
@@ -274,12 +281,20 @@ def _stream(
     source: Source,
 ) -> None:
     # Ray takes seconds to load: only a run that has work pays for it.
-    from pipeline.streaming import RunMetrics, StreamSettings, connect, plan_resources, stream_units
+    from pipeline.streaming import (
+        RunMetrics,
+        StreamSettings,
+        connect,
+        plan_resources,
+        secure_nodes,
+        stream_units,
+    )
 
     rows = sum(unit.rows for unit in pending)
     say(f"Starting Ray for {rows:,} galaxies in {len(pending):,} units …")
     connect()
-    resources = plan_resources(config.decode_actors, config.model_actors, config.model_threads)
+    secure_nodes(config.device, config.model_actors, config.node_wait, say)
+    resources = plan_resources(config.decode_actors, config.model_actors, config.model_threads, config.device)
     settings = StreamSettings(
         config.weights,
         model.sha256,
@@ -291,7 +306,7 @@ def _stream(
         layout.index,
     )
     units = plan.unit_count
-    metrics = RunMetrics(plan.run, units, units - len(pending))
+    metrics = RunMetrics(plan.run, units, units - len(pending), resources)
     with progress("Classifying", plan.selected_rows, done=plan.selected_rows - rows) as advance:
         for entry in stream_units(pending, layout, settings, resources):
             lease.check()

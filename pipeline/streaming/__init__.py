@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.streaming.cluster import StreamResources, connect, plan_resources
     from pipeline.streaming.metrics import RunMetrics
+    from pipeline.streaming.scaling import secure_nodes
     from pipeline.streaming.stream import (
         StreamError,
         StreamSettings,
@@ -24,6 +25,7 @@ __all__ = [
     "connect",
     "finished_units",
     "plan_resources",
+    "secure_nodes",
     "stream_units",
     "unit_stream",
 ]
@@ -33,6 +35,7 @@ _HOMES = {
     "connect": "cluster",
     "plan_resources": "cluster",
     "RunMetrics": "metrics",
+    "secure_nodes": "scaling",
     "StreamError": "stream",
     "StreamSettings": "stream",
     "finished_units": "stream",

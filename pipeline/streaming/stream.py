@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,6 +29,11 @@ _DECODE_RESTARTS = 50
 """Inputs that kill a decode actor take one restart of it (see `DecodeActor`); the rest is for lost nodes."""
 
 _SINK_RESTARTS = 10
+
+_TOLD_AT_START = re.compile(
+    r"^(?:pipeline\.errors\.)(InputError|RunError|StorageTrouble): (.*)$", re.MULTILINE
+)
+"""What an actor couldn't start for: Ray gives it as text only."""
 
 
 class StreamError(RunError):
@@ -119,7 +125,8 @@ def unit_stream(
             max_restarts=_DECODE_RESTARTS,
             **whole_units,
         )
-        .map_batches(
+        # With GPUs `map_batches` wants a batch size, and makes batches of several units by it.
+        .map_batches_internal(
             model,
             compute=ActorPoolStrategy(size=min(resources.model_actors, len(units))),
             fn_constructor_kwargs={
@@ -128,6 +135,7 @@ def unit_stream(
                 "transforms": settings.transforms,
                 "precision": settings.precision,
                 "threads": resources.model_threads,
+                "device": "cuda" if resources.model_gpus else "cpu",
             },
             num_cpus=resources.model_cpus,
             num_gpus=resources.model_gpus or None,
@@ -176,6 +184,10 @@ def finished_units(stream: Dataset) -> Iterator[LedgerEntry]:
                 raise kind(str(error.cause).partition("\n")[0]) from error
         raise
     except (RayActorError, WorkerCrashedError, OutOfMemoryError) as error:
+        told = _TOLD_AT_START.search(str(error))
+        if told:
+            kind = InputError if told[1] == "InputError" else RunError
+            raise kind(told[2]) from error
         reason = " ".join(str(error).split())[:300]
         raise StreamError(
             f"the processes of a stage kept dying ({reason}); what is finished is kept: run the same command "
