@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Literal, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import Field
 
@@ -39,6 +39,7 @@ from pipeline.config import StrictModel, dump_config
 from pipeline.faults import crash_point
 from pipeline.network import DEFAULT_WEIGHTS, Model, check_model
 from pipeline.survey import (
+    ShardInfo,
     Source,
     check_survey,
     duplicate_rows,
@@ -47,6 +48,9 @@ from pipeline.survey import (
     recognise,
 )
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
+
+if TYPE_CHECKING:
+    from pipeline.streaming import StreamResources
 
 
 class SurveyConfig(StrictModel):
@@ -70,6 +74,11 @@ class SurveyConfig(StrictModel):
         Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies.
     decode_actors, model_actors, model_threads
         Derived from the cluster where not given.
+    device
+        ``auto`` takes GPUs where the cluster has any or can add some; ``gpu`` demands them, ``cpu`` leaves
+        them alone.
+    node_wait
+        Seconds that a run waits for nodes where the cluster's autoscaler has none up.
     """
 
     input: str
@@ -82,6 +91,8 @@ class SurveyConfig(StrictModel):
     decode_actors: int | None = Field(default=None, gt=0)
     model_actors: int | None = Field(default=None, gt=0)
     model_threads: int | None = Field(default=None, gt=0)
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    node_wait: float = Field(default=900, ge=0)
 
 
 class StreamConfig(SurveyConfig):
@@ -177,7 +188,12 @@ def plan_shards(config: SurveyConfig, source: Source) -> list[PlannedShard]:
     """The input as it is now."""
     shards = source.list_shards(config.input)
     check_survey(source, shards)
-    duplicates = duplicate_rows(list(storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards)))
+    return repetitions(source, shards)
+
+
+def repetitions(source: Source, shards: Sequence[ShardInfo]) -> list[PlannedShard]:
+    """Shards with their rows that repeat an earlier one."""
+    duplicates = duplicate_rows(storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards))
     return [
         PlannedShard(uri=shard.uri, size=shard.size, etag=shard.etag, rows=shard.rows, duplicates=rows)
         for shard, rows in zip(shards, duplicates, strict=True)
@@ -286,12 +302,11 @@ def _stream(
     source: Source,
 ) -> None:
     # Ray takes seconds to load: only a run that has work pays for it.
-    from pipeline.streaming import RunMetrics, StreamSettings, connect, plan_resources, stream_units
+    from pipeline.streaming import RunMetrics, StreamSettings, stream_units
 
     rows = sum(unit.rows for unit in pending)
     say(f"Starting Ray for {rows:,} galaxies in {len(pending):,} units …")
-    connect()
-    resources = plan_resources(config.decode_actors, config.model_actors, config.model_threads)
+    resources = start_ray(config)
     settings = StreamSettings(
         config.weights,
         model.sha256,
@@ -303,13 +318,22 @@ def _stream(
         layout.index,
     )
     units = plan.unit_count
-    metrics = RunMetrics(plan.run, units, units - len(pending))
+    metrics = RunMetrics(plan.run, units, units - len(pending), resources)
     with progress("Classifying", plan.selected_rows, done=plan.selected_rows - rows) as advance:
         for entry in stream_units(pending, layout, settings, resources):
             lease.check()
             metrics.add(entry, lease.age)
             log_event("unit", run=plan.run, **entry.model_dump(exclude={"part", "rejects"}))
             advance(entry.rows)
+
+
+def start_ray(config: SurveyConfig) -> StreamResources:
+    """Connect to Ray, wait for nodes where there are none, and divide what there is among the actors."""
+    from pipeline.streaming import connect, plan_resources, secure_nodes
+
+    connect()
+    secure_nodes(config.device, config.model_actors, config.node_wait, say)
+    return plan_resources(config.decode_actors, config.model_actors, config.model_threads, config.device)
 
 
 def _counts(summary: RunSummary) -> str:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
-from jobs.classify import SurveyConfig, plan_shards, settled, source_of
+from jobs.classify import SurveyConfig, plan_shards, settled, source_of, start_ray
 from jobs.console import progress, say
 from pipeline import storage
 from pipeline.catalogue import PlannedShard, WorkUnit, make_plan
@@ -168,7 +168,7 @@ def _look(
     named: dict[str, Place],
 ) -> tuple[Explanation, int]:
     # Ray takes seconds to load: only settings that are sound pay for it.
-    from pipeline.streaming import StreamSettings, connect, plan_resources
+    from pipeline.streaming import StreamSettings
     from pipeline.streaming.portrait import PATCH, PORTRAIT_REACH
 
     model = check_model(config.weights, tree)
@@ -176,8 +176,7 @@ def _look(
     source.save_index(index)
     plan = make_plan(shards, config.unit_rows, {})
     say(f"Starting Ray for {plan.rows:,} galaxies in {plan.unit_count:,} units …")
-    connect()
-    resources = plan_resources(config.decode_actors, config.model_actors, config.model_threads)
+    resources = start_ray(config)
     settings = StreamSettings(
         config.weights,
         model.sha256,

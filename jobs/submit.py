@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ PASSED_ON = (
 job's environment; the cluster has its own."""
 
 SETTINGS = "submitted.yaml"
+
+_NO_AGENT, _AGENT_SECONDS = "No available agent", 60
+"""What a dashboard answers while the head's agent isn't up, and how long that is waited for."""
 
 
 def config_model(verb: str) -> type[BaseModel]:
@@ -91,7 +95,8 @@ def run(verb: str, words: Sequence[str], file: Path | None, address: str, wait: 
     if job is None:
         job = _free_name(client, base)
         with _working_dir(values) as folder:
-            client.submit_job(
+            _submit(
+                client,
                 entrypoint=f"python -m jobs.cli {verb} --config {SETTINGS}",
                 submission_id=job,
                 runtime_env={
@@ -168,6 +173,22 @@ def _working_dir(values: dict[str, Any]) -> Iterator[Path]:
             shutil.copytree(ROOT / name, Path(folder, name), ignore=shutil.ignore_patterns("__pycache__"))
         Path(folder, SETTINGS).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
         yield Path(folder)
+
+
+def _submit(client: JobSubmissionClient, **job: Any) -> None:
+    """Give a job to the cluster, which takes none in its first seconds."""
+    until = time.monotonic() + _AGENT_SECONDS
+    while True:
+        try:
+            client.submit_job(**job)
+            return
+        except RuntimeError as error:
+            if _NO_AGENT not in str(error) or time.monotonic() > until:
+                reason = " ".join(str(error).split())[:300]
+                raise RunError(
+                    f"the cluster didn't take job {job['submission_id']}: {reason}; run the command again"
+                ) from error
+        time.sleep(2)
 
 
 async def _follow(client: JobSubmissionClient, job: str) -> None:

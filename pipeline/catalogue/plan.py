@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import itertools
 import json
@@ -99,16 +100,16 @@ class Plan(StrictModel):
     def units(self) -> Iterator[WorkUnit]:
         """The work units, in order: the windows that have a selected row."""
         for index, (shard, start, stop) in enumerate(self.windows()):
-            ranges = [
-                (max(first, start), min(last, stop))
-                for first, last in shard.ranges
-                if first < stop and last > start
-            ]
+            begin = bisect.bisect_right(shard.ranges, start, key=lambda bounds: bounds[1])
+            end = bisect.bisect_left(shard.ranges, stop, key=lambda bounds: bounds[0])
+            ranges = [(max(first, start), min(last, stop)) for first, last in shard.ranges[begin:end]]
             if ranges:
                 gaps = zip([last for _, last in ranges], [first for first, _ in ranges[1:]], strict=False)
                 skipped = tuple(row for gap in gaps for row in range(*gap))
                 first, last = ranges[0][0], ranges[-1][1]
-                inside = tuple(row for row in shard.duplicates if first <= row < last)
+                inside = shard.duplicates[
+                    bisect.bisect_left(shard.duplicates, first) : bisect.bisect_left(shard.duplicates, last)
+                ]
                 yield WorkUnit(index, shard.uri, first, last, inside, skipped)
 
 

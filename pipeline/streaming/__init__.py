@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.streaming.cluster import StreamResources, connect, plan_resources
     from pipeline.streaming.metrics import RunMetrics
+    from pipeline.streaming.scaling import secure_nodes
     from pipeline.streaming.stream import (
         StreamError,
         StreamSettings,
@@ -27,6 +28,7 @@ __all__ = [
     "finished_units",
     "galaxy_stream",
     "plan_resources",
+    "secure_nodes",
     "stream_rows",
     "stream_units",
     "unit_stream",
@@ -37,6 +39,7 @@ _HOMES = {
     "connect": "cluster",
     "plan_resources": "cluster",
     "RunMetrics": "metrics",
+    "secure_nodes": "scaling",
     "StreamError": "stream",
     "StreamSettings": "stream",
     "finished_units": "stream",

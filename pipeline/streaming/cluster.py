@@ -17,6 +17,7 @@ from ray.util.annotations import RayDeprecationWarning
 
 from pipeline.errors import InputError
 from pipeline.faults import DRIVER_PID
+from pipeline.streaming.scaling import Device
 
 _UNBOUNDED = 1 << 50
 _IN_FLIGHT = {"cpu": 704 << 20, "gpu": 4 << 30}
@@ -115,7 +116,10 @@ def _stderr_held_back() -> Iterator[None]:
 
 
 def plan_resources(
-    decode_actors: int | None = None, model_actors: int | None = None, model_threads: int | None = None
+    decode_actors: int | None = None,
+    model_actors: int | None = None,
+    model_threads: int | None = None,
+    device: Device = "auto",
 ) -> StreamResources:
     """Derive the number of actors from the cluster; every number given is kept.
 
@@ -128,17 +132,35 @@ def plan_resources(
     aren't shared: the actors of a lost one wait for a node in its place, and if none comes the run stops for
     want of progress, to be continued by the same command.
 
+    Parameters
+    ----------
+    device
+        What the models compute on (see `secure_nodes`).
+
     Raises
     ------
     InputError
-        If the cluster can't hold one actor of each kind.
+        If the cluster can't hold one actor of each kind, or has no GPU and `device` demands it.
     """
     cpus = float(ray.cluster_resources().get("CPU", 0))
-    gpus = int(ray.cluster_resources().get("GPU", 0))
+    gpus = 0 if device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
     nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
     workers = [int(count) for count in nodes if count >= 1]
-    if cpus < 2 and not workers:
-        raise InputError(f"the Ray cluster has {cpus:g} CPUs; at least 1 is needed")
+    if not workers:
+        raise InputError(
+            f"the Ray cluster has {cpus:g} CPUs, and no autoscaler that could add any; at least 1 is needed, "
+            "on one node, for one actor of each kind"
+        )
+    if device == "gpu" and not gpus:
+        raise InputError(
+            "the Ray cluster has no GPU, and no autoscaler that could add one; device=gpu demands one: say "
+            "device=auto to do without"
+        )
+    if gpus and (model_actors or 0) > gpus:
+        raise InputError(
+            f"model_actors={model_actors} asks for a GPU each, and the Ray cluster has {gpus}; give fewer, "
+            "or none to use them all"
+        )
     models = model_actors or gpus or len(workers)
     room = min(workers) if len(workers) > 1 else cpus
     if gpus:

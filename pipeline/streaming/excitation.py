@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from pipeline.evaluation import galaxy_rmse
 from pipeline.evaluation.ranking import Moments, Ranking, moments, no_ranking, rank
 from pipeline.geometry import IDENTITY
 from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, load_networks
-from pipeline.streaming.model import good_rows, regions_of
+from pipeline.streaming.model import good_rows, regions_of, set_up_torch
 from pipeline.tree import load_tree
 
 _GALAXIES_AT_ONCE = 16
@@ -31,11 +30,10 @@ RANKINGS = ("most", "least", "hardest", "easiest")
 class LoadedNetwork:
     """One network on the device that this process has, as it classifies with a single transform."""
 
-    def __init__(self, weights: str, tree: str, precision: str, threads: int) -> None:
-        torch.set_num_threads(threads)
-        # Ray's shared memory is read-only, and nothing here writes to it.
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(
+        self, weights: str, tree: str, precision: str, threads: int, device: str | None = None
+    ) -> None:
+        self.device = torch.device(set_up_torch(threads, device))
         (network,) = load_networks(weights, load_tree(tree))
         self.recentring = None if network.spec.recentring is None else 0
         self.network: ViewpointNetwork = network.to(self.device).lowered(getattr(torch, precision))
@@ -61,7 +59,7 @@ class ExcitationActor:
     ----------
     weights, tree
         URIs; of one network.
-    precision, threads
+    precision, threads, device
         As of `ModelActor`.
     size
         Galaxies to keep of each kind.
@@ -70,9 +68,16 @@ class ExcitationActor:
     """
 
     def __init__(
-        self, weights: str, tree: str, precision: str, threads: int, size: int, votes: Votes | None = None
+        self,
+        weights: str,
+        tree: str,
+        precision: str,
+        threads: int,
+        size: int,
+        votes: Votes | None = None,
+        device: str | None = None,
     ) -> None:
-        self._loaded, self._size = LoadedNetwork(weights, tree, precision, threads), size
+        self._loaded, self._size = LoadedNetwork(weights, tree, precision, threads, device), size
         self._votes = None if votes is None else votes[1]
         self._places = {} if votes is None else {name: row for row, name in enumerate(votes[0])}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ray.util.metrics import Counter, Gauge
 
 from pipeline.catalogue import LedgerEntry
+from pipeline.streaming.cluster import StreamResources
 
 
 class RunMetrics:
@@ -16,9 +17,11 @@ class RunMetrics:
         Tag of every number.
     units, done
         Planned, and done before.
+    resources
+        Its actors: by their number the galaxies are told for each GPU.
     """
 
-    def __init__(self, run: str, units: int, done: int) -> None:
+    def __init__(self, run: str, units: int, done: int, resources: StreamResources) -> None:
         tags = {"run": run}
         self._units, self._done = units, done
         self._galaxies = Counter("tuningfork_galaxies_total", "Galaxies classified", ("run",))
@@ -30,7 +33,12 @@ class RunMetrics:
         self._lease_age = Gauge(
             "tuningfork_lease_age_seconds", "Time since the output's lease was last renewed", ("run",)
         )
+        actors = Gauge(
+            "tuningfork_model_actors", "Model actors, each with its GPU or without", ("run", "device")
+        )
+        device = "gpu" if resources.model_gpus else "cpu"
         for metric in (
+            actors,
             self._galaxies,
             self._quarantined,
             self._units_done,
@@ -38,6 +46,7 @@ class RunMetrics:
             self._lease_age,
         ):
             metric.set_default_tags(tags)
+        actors.set(resources.model_actors, {"device": device})
         self._show()
 
     def add(self, entry: LedgerEntry, lease_age: float) -> None:

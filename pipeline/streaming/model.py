@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.averaging import SharedAverage, map_chunks, naive_average
+from pipeline.errors import InputError
 from pipeline.geometry import IDENTITY
 from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, by_recentring, load_networks
 from pipeline.tree import load_tree
@@ -36,6 +37,33 @@ ANSWERED_COLUMNS = (
 """Columns that pass through the model stage."""
 
 
+def set_up_torch(threads: int, device: str | None) -> str:
+    """Prepare this process for a network; the device that it's to use.
+
+    Parameters
+    ----------
+    threads
+        That torch may use.
+    device
+        ``cuda`` or ``cpu``; the GPU if there is one where not given.
+
+    Raises
+    ------
+    InputError
+        If torch can't use the GPU that it is to.
+    """
+    torch.set_num_threads(threads)
+    # Ray's shared memory is read-only, and nothing here writes to it.
+    warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "this node has a GPU that torch can't use: install its driver and a build of torch for it, "
+            "or say device=cpu"
+        )
+    return device
+
+
 class ModelActor:
     """Ray Data stage: `DECODED_SCHEMA` → its `ANSWERED_COLUMNS`, with ``probabilities`` and times.
 
@@ -47,15 +75,20 @@ class ModelActor:
         60, or 1 for the view as it is.
     precision
         ``float32`` or ``bfloat16``.
-    threads
-        That torch may use.
+    threads, device
+        See `set_up_torch`.
     """
 
-    def __init__(self, weights: str, tree: str, transforms: int, precision: str, threads: int) -> None:
-        torch.set_num_threads(threads)
-        # Ray's shared memory is read-only, and nothing here writes to it.
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+    def __init__(
+        self,
+        weights: str,
+        tree: str,
+        transforms: int,
+        precision: str,
+        threads: int,
+        device: str | None = None,
+    ) -> None:
+        self._device = set_up_torch(threads, device)
         networks = [network.to(self._device) for network in load_networks(weights, load_tree(tree))]
         self._answers, self._count = networks[0].tree.answer_count, len(networks)
         self._groups = {

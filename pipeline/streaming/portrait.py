@@ -38,7 +38,7 @@ class PortraitActor:
 
     Parameters
     ----------
-    weights, tree, precision, threads
+    weights, tree, precision, threads, device
         As of `ExcitationActor`.
     occlude
         Ids of the galaxies of which an occlusion map is made.
@@ -55,8 +55,9 @@ class PortraitActor:
         occlude: Collection[str],
         galaxy: str,
         viewpoint: int,
+        device: str | None = None,
     ) -> None:
-        self._loaded = LoadedNetwork(weights, tree, precision, threads)
+        self._loaded = LoadedNetwork(weights, tree, precision, threads, device)
         self._occlude, self._galaxy, self._viewpoint = frozenset(occlude), galaxy, viewpoint
 
     def __call__(self, batch: pa.Table) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,6 +29,11 @@ _DECODE_RESTARTS = 50
 """Inputs that kill a decode actor take one restart of it (see `DecodeActor`); the rest is for lost nodes."""
 
 _SINK_RESTARTS = 10
+
+_TOLD_AT_START = re.compile(
+    r"^(?:pipeline\.errors\.)(InputError|RunError|StorageTrouble): (.*)$", re.MULTILINE
+)
+"""What an actor couldn't start for: Ray gives it as text only."""
 
 
 _WHOLE_UNITS: dict[str, Any] = {
@@ -138,8 +144,8 @@ def galaxy_stream(
     units
         At least one.
     stage
-        Made with ``weights, tree, precision, threads`` and what is `given`; called with the galaxies of one
-        unit (`DECODED_SCHEMA`).
+        Made with ``weights, tree, precision, threads, device`` and what is `given`; called with the galaxies
+        of one unit (`DECODED_SCHEMA`).
     """
     DataContext.get_current().execution_options.resource_limits = ExecutionResources(
         object_store_memory=resources.in_flight_bytes
@@ -159,7 +165,8 @@ def galaxy_stream(
             max_restarts=_DECODE_RESTARTS,
             **_WHOLE_UNITS,
         )
-        .map_batches(
+        # With GPUs `map_batches` wants a batch size, and makes batches of several units by it.
+        .map_batches_internal(
             stage,
             compute=ActorPoolStrategy(size=min(resources.model_actors, len(units))),
             fn_constructor_kwargs={
@@ -167,6 +174,7 @@ def galaxy_stream(
                 "tree": settings.tree,
                 "precision": settings.precision,
                 "threads": resources.model_threads,
+                "device": "cuda" if resources.model_gpus else "cpu",
                 **given,
             },
             num_cpus=resources.model_cpus,
@@ -220,6 +228,10 @@ def stream_rows(stream: Dataset, again: str = _CONTINUES) -> Iterator[dict[str, 
                 raise kind(str(error.cause).partition("\n")[0]) from error
         raise
     except (RayActorError, WorkerCrashedError, OutOfMemoryError) as error:
+        told = _TOLD_AT_START.search(str(error))
+        if told:
+            kind = InputError if told[1] == "InputError" else RunError
+            raise kind(told[2]) from error
         reason = " ".join(str(error).split())[:300]
         raise StreamError(
             f"the processes of a stage kept dying ({reason}); {again}, "

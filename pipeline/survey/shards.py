@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -70,7 +71,7 @@ def list_shards(uri: str, layout: TableLayout = CUTOUTS) -> list[ShardInfo]:
     footers = list(storage.read_ahead(lambda file: _read_footer(file.uri, layout), files))
     _check_complete(uri, dict(zip(listed, footers, strict=True)))
     return [
-        ShardInfo(file.uri, file.size, file.etag, footer.num_rows)
+        ShardInfo(file.uri, file.size, file.etag, footer.rows)
         for file, footer in zip(files, footers, strict=True)
     ]
 
@@ -297,19 +298,26 @@ def read_schema(uri: str) -> pa.Schema:
         return file.schema_arrow
 
 
-def _read_footer(uri: str, layout: TableLayout) -> pq.FileMetaData:
+class _Footer(NamedTuple):
+    """What is kept of a footer: one as Arrow has it takes tens of kilobytes, and a survey has 20,000."""
+
+    rows: int
+    own: bool
+
+
+def _read_footer(uri: str, layout: TableLayout) -> _Footer:
     with _opened(uri) as file:
         check_columns(file.schema_arrow, uri, layout)
-        return file.metadata
+        return _Footer(file.metadata.num_rows, WRITTEN_BY in (file.metadata.metadata or {}))
 
 
-def _check_complete(uri: str, footers: dict[str, pq.FileMetaData]) -> None:
+def _check_complete(uri: str, footers: dict[str, _Footer]) -> None:
     """Check a set of `ShardWriter`'s against its ``survey.json``; a set from elsewhere needs none."""
     if list(footers) == [""]:  # the URI is that of one file
         return
     survey = read_survey(uri)
     if survey is None:
-        own = [name for name, footer in footers.items() if WRITTEN_BY in (footer.metadata or {})]
+        own = [name for name, footer in footers.items() if footer.own]
         if own:
             raise InputError(
                 f"{uri} has {own[0]} but no {MANIFEST}: its ingest was cut short, or the set lies in a "
@@ -317,7 +325,7 @@ def _check_complete(uri: str, footers: dict[str, pq.FileMetaData]) -> None:
             )
         return
     expected = {shard.name: shard.rows for shard in survey.shards}
-    found = {name: footer.num_rows for name, footer in footers.items()}
+    found = {name: footer.rows for name, footer in footers.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise InputError(

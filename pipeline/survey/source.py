@@ -197,7 +197,7 @@ def opened(uri: str, what: str, damage: tuple[type[Exception], ...], **options: 
     StorageTrouble
         If the store failed.
     InputError
-        If the file is gone.
+        If the file is gone, or may not be read.
     """
     fs, path = storage.filesystem(uri)
     watched = None
@@ -209,6 +209,8 @@ def opened(uri: str, what: str, damage: tuple[type[Exception], ...], **options: 
         raise InputError(f"cannot read {uri}: it doesn't exist") from error
     except (InputError, StorageTrouble):
         raise
+    except PermissionError as error:
+        raise InputError(f"cannot read {uri}: {storage.reason(error)}") from error
     except Exception as error:
         reason = storage.reason(error)
         if isinstance(error, MemoryError) and not isinstance(error, pa.ArrowException):

@@ -24,6 +24,7 @@ OWN = {
     "ray_tuningfork_units_done": {"run"},
     "ray_tuningfork_units_pending": {"run"},
     "ray_tuningfork_lease_age_seconds": {"run"},
+    "ray_tuningfork_model_actors": {"run", "device"},
 }
 """The pipeline's metrics and their labels; Ray puts `ray_` before the names."""
 

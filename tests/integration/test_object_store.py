@@ -20,6 +20,7 @@ from pipeline.errors import InputError, StorageTrouble
 from pipeline.storage import connection, s3
 from tests.command import tuningfork
 from tests.conftest import ObjectStore, no_other_keys
+from tests.faults.survey import write_survey
 from tests.galaxies import galaxy, png
 from tests.tables import snapshot
 
@@ -219,21 +220,43 @@ def test_an_absent_file_is_told(act: Callable[[str], object], bucket: str) -> No
     assert told(act, f"{bucket}/none").endswith("it doesn't exist")
 
 
-def test_what_a_policy_denies_is_told(in_store: ObjectStore, bucket: str) -> None:
-    if not in_store.checks_keys:
+def deny(store: ObjectStore, bucket: str, *actions: str) -> None:
+    """Take rights on the objects of a bucket away from everybody."""
+    if not store.checks_keys:
         pytest.skip("moto checks no permissions")
     name = bucket_name(bucket)
     statement = {
         "Effect": "Deny",
         "Principal": "*",
-        "Action": ["s3:GetObject", "s3:PutObject"],
-        "Resource": [f"arn:aws:s3:::{name}/*"],
+        "Action": [f"s3:{action}" for action in actions],
+        "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
     }
     policy = {"Version": "2012-10-17", "Statement": [statement]}
+    store.client().put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+
+
+def test_what_a_policy_denies_is_told(in_store: ObjectStore, bucket: str) -> None:
     storage.write_bytes(f"{bucket}/file", b"x")
-    in_store.client().put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+    deny(in_store, bucket, "GetObject", "PutObject")
     assert "permission denied" in told(storage.read_bytes, f"{bucket}/file")
     assert "permission denied" in told(ACTS["create"], f"{bucket}/file")
+
+
+@pytest.mark.parametrize("denied", ["ListBucket", "GetObject", "PutObject"])
+def test_a_run_without_permission_is_one_line_before_it_starts(
+    denied: str, in_store: ObjectStore, bucket: str, tmp_path: Path
+) -> None:
+    write_survey(tmp_path / "cutouts", 4, shards=1)
+    shard = tmp_path / "cutouts" / "shard-0.parquet"
+    storage.write_bytes(f"{bucket}/cutouts/{shard.name}", shard.read_bytes())
+    deny(in_store, bucket, denied)
+    words = ("classify", f"input={bucket}/cutouts", f"output={bucket}/out")
+    done = tuningfork(*words, cwd=tmp_path, environment=in_store.environment | no_other_keys())
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert not done.stdout
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert bucket in done.stderr
+    assert "permission denied; check what the credentials allow" in done.stderr
 
 
 @pytest.mark.parametrize("act", [storage.read_bytes, ACTS["create"], ACTS["open_new"]])

@@ -37,8 +37,9 @@ class RunningCluster:
     address: str
 
     @property
-    def session_logs(self) -> Path:
-        return Path(self.cluster.head_node.get_session_dir_path()) / "logs"
+    def session(self) -> Path:
+        """Logs of all nodes, and what jobs brought with them."""
+        return Path(self.cluster.head_node.get_session_dir_path())
 
 
 @pytest.fixture
@@ -62,6 +63,11 @@ def running_cluster(in_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.fixture
 def words(bucket: str) -> list[str]:
+    """As `survey_words`."""
+    return survey_words(bucket)
+
+
+def survey_words(bucket: str) -> list[str]:
     """A run over 120 galaxies in 20 units, in a bucket."""
     for number in range(3):
         sink = pa.BufferOutputStream()
@@ -106,8 +112,9 @@ def check_no_secrets(cluster: RunningCluster, bucket: str, store: ObjectStore, p
     assert len(json.loads(jobs)) >= 3
     places = {"what was printed": printed.encode(), "the jobs": jobs}
     places |= store.objects(bucket.removeprefix("s3://"))
-    places |= {str(path): path.read_bytes() for path in cluster.session_logs.rglob("*") if path.is_file()}
-    assert any("job-driver" in name for name in places)
+    places |= {str(path): path.read_bytes() for path in cluster.session.rglob("*") if path.is_file()}
+    for kind in ("logs/job-driver", "logs/worker-", "logs/raylet.out", "submitted.yaml"):
+        assert any(kind in name for name in places), kind
     for key in ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"):
         value = store.environment[key].encode()
         assert not [name for name, content in places.items() if value in content], key

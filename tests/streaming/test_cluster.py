@@ -54,5 +54,22 @@ def test_a_single_node_is_shared_out_as_a_whole(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_cluster_without_cpus_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster_of(monkeypatch, (0, 0))
-    with pytest.raises(InputError, match="at least 1 is needed"):
+    with pytest.raises(InputError, match=r"0 CPUs, .* at least 1 is needed"):
         plan_resources()
+
+
+def test_nodes_of_less_than_a_cpu_hold_no_actor_of_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster_of(monkeypatch, *[(0.5, 0)] * 4)
+    with pytest.raises(InputError, match=r"2 CPUs, .* at least 1 is needed, on one node"):
+        plan_resources()
+
+
+def test_a_gpu_that_is_demanded_is_taken_or_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster_of(monkeypatch, (8, 0))
+    with pytest.raises(InputError, match=r"has no GPU, .* device=gpu demands one"):
+        plan_resources(device="gpu")
+    cluster_of(monkeypatch, (8, 2))
+    assert plan_resources(device="gpu").model_gpus == 1
+    assert plan_resources(device="cpu").model_gpus == 0
+    with pytest.raises(InputError, match=r"model_actors=3 asks for a GPU each, .* has 2"):
+        plan_resources(model_actors=3)

@@ -1,0 +1,131 @@
+"""Nodes that a cluster has not got yet: what an autoscaler can add is asked for before a run is laid out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+import ray
+from ray.autoscaler._private.util import format_readonly_node_type
+from ray.autoscaler.v2.utils import is_autoscaler_v2
+from ray.core.generated import autoscaler_pb2
+from ray.experimental.internal_kv import _internal_kv_get, internal_kv_get_gcs_client
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+
+from pipeline.errors import RunError
+
+Device = Literal["auto", "cpu", "gpu"]
+"""What a run's networks compute on: GPUs where the cluster has or can get any, never, or nothing else."""
+
+_STATUS_V1 = b"__autoscaling_status"
+
+
+Outcome = Literal["there", "impossible"]
+
+
+class Demand(NamedTuple):
+    """Places for actors: what each needs, and whether each is to be on a node of its own."""
+
+    what: str
+    bundle: dict[str, float]
+    number: int
+    apart: bool
+
+
+def secure_nodes(
+    device: Device, model_actors: int | None, seconds: float, tell: Callable[[str], None]
+) -> None:
+    """Wait for an autoscaler's nodes where the cluster has none that a run could use, and it can add some.
+
+    Demanded are as many GPUs as model actors, or as many nodes without; one where no number is given. The
+    demand ends with its driver, so that nodes go when they are idle, whatever became of the run.
+
+    Parameters
+    ----------
+    device
+        With ``auto``, GPUs that an autoscaler could add are waited for too. Ray's older autoscaler doesn't
+        tell whether it could; with that one, ``auto`` takes the GPUs that are there.
+    seconds
+        Most to wait.
+    tell
+        Takes a message for the user.
+
+    Raises
+    ------
+    RunError
+        If none came in time.
+    """
+    wanted = model_actors or 1
+    has_gpus, has_cpus = ray.cluster_resources().get("GPU", 0) >= 1, _has_workers()
+    if device != "cpu" and not has_gpus and (device == "gpu" or _autoscaler() == "v2"):
+        demand = Demand(
+            "a GPU" if wanted == 1 else f"{wanted} GPUs", {"CPU": 1, "GPU": 1}, wanted, apart=False
+        )
+        outcome = _wait(demand, seconds, tell)
+        if outcome == "there" or device == "gpu":
+            return
+    if has_cpus or (has_gpus and device != "cpu"):
+        return
+    outcome = "impossible"
+    if wanted > 1:
+        outcome = _wait(Demand(f"{wanted} nodes", {"CPU": 1}, wanted, apart=True), seconds, tell)
+    if outcome == "impossible":
+        _wait(Demand("a node", {"CPU": 1}, 1, apart=False), seconds, tell)
+
+
+def _wait(demand: Demand, seconds: float, tell: Callable[[str], None]) -> Outcome:
+    """Demand places from the autoscaler until they are there."""
+    kind = _autoscaler()
+    if kind is None:
+        return "impossible"
+    tell(f"Asking the cluster's autoscaler for {demand.what}, for {seconds:g} s at most …")
+    until = time.monotonic() + seconds
+    with _demanded(demand) as places:
+        while not places.wait(1):
+            if kind == "v2" and _is_refused(places):
+                return "impossible"
+            if time.monotonic() > until:
+                raise RunError(
+                    f"{demand.what} didn't come within {seconds:g} s: look at the autoscaler's log and the "
+                    "cloud's quotas, then run the same command again; node_wait=SECONDS waits longer"
+                )
+    return "there"
+
+
+@contextmanager
+def _demanded(demand: Demand) -> Iterator[PlacementGroup]:
+    """A placement group, which is gone as soon as its driver is; a request for resources would stay."""
+    strategy = "STRICT_SPREAD" if demand.apart else "PACK"
+    places = placement_group([demand.bundle] * demand.number, strategy)
+    try:
+        yield places
+    finally:
+        remove_placement_group(places)
+
+
+def _is_refused(places: PlacementGroup) -> bool:
+    """Whether the newest report of the autoscaler names this demand as one that it can't serve."""
+    reply = autoscaler_pb2.GetClusterStatusReply()  # type: ignore[attr-defined]
+    reply.ParseFromString(internal_kv_get_gcs_client().get_cluster_status(timeout_s=10))
+    refused = reply.autoscaling_state.infeasible_gang_resource_requests
+    return any(places.id.hex() in gang.details for gang in refused)
+
+
+def _autoscaler() -> Literal["v1", "v2"] | None:
+    """Which autoscaler the cluster has."""
+    if is_autoscaler_v2():
+        return "v2"
+    status = _internal_kv_get(_STATUS_V1)
+    if not status:
+        return None
+    # A cluster whose nodes were started by hand has one too, which watches and adds none.
+    kinds = (json.loads(status).get("autoscaler_report") or {}).get("active_nodes") or {}
+    watched = {format_readonly_node_type(node["NodeID"]) for node in ray.nodes()}
+    return None if kinds and kinds.keys() <= watched else "v1"
+
+
+def _has_workers() -> bool:
+    return any(node["Resources"].get("CPU", 0) >= 1 for node in ray.nodes() if node["Alive"])
