@@ -200,6 +200,28 @@ def export(
     job.run(load_config(job.ExportConfig, None, words or (), given))
 
 
+@app.command()
+def evaluate(
+    catalogue: Annotated[
+        str, typer.Argument(metavar="CATALOGUE", help="The folder `catalogue` of an output.")
+    ],
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Measure a catalogue against the votes of volunteers.
+
+    `tuningfork evaluate CATALOGUE labels=CSV output=DIR [others.single_view=CATALOGUE …]`
+
+    The CSV has columns `GalaxyID, Class1.1, …` or `object_id` and the catalogue's own; ids are compared
+    exactly, and galaxies without votes are left out. Writes `DIR/report.html`, and its tables (CSV) and
+    figures (SVG, PNG) beside it.
+    """
+    from jobs import evaluate as job
+
+    job.run(_configure(job.EvaluateConfig, config, words, print_config, catalogue=catalogue))
+
+
 Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` wrote to (any fsspec URI).")]
 
 

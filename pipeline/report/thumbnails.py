@@ -36,6 +36,14 @@ def thumbnail_side(count: int) -> int:
 def thumbnail(
     data: bytes, frame_pixels: float | None, center: tuple[float, float] | None, side: int
 ) -> str | None:
+    """The galaxy's frame as a WebP data URI; see `thumbnail_bytes`."""
+    picture = thumbnail_bytes(data, frame_pixels, center, side)
+    return None if picture is None else _data_uri(picture, "image/webp")
+
+
+def thumbnail_bytes(
+    data: bytes, frame_pixels: float | None, center: tuple[float, float] | None, side: int
+) -> bytes | None:
     """The galaxy's frame, resampled once to a square.
 
     Parameters
@@ -51,8 +59,8 @@ def thumbnail(
 
     Returns
     -------
-    str or None
-        A WebP data URI, black where the frame passes the image's border; None if the image can't be decoded
+    bytes or None
+        A WebP image, black where the frame passes the image's border; None if the image can't be decoded
         or the frame lies outside it.
     """
     try:
@@ -79,7 +87,7 @@ def thumbnail(
         canvas = Image.new("RGB", (side, side))
         canvas.paste(seen, (round((box[0] - left) * scale), round((box[1] - top) * scale)))
         seen = canvas
-    return _encoded(seen, "WEBP", "image/webp", 84)
+    return _encoded(seen, "WEBP", 84)
 
 
 def field_image(data: bytes) -> FieldImage:
@@ -99,13 +107,13 @@ def field_image(data: bytes) -> FieldImage:
         kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
         return FieldImage(_data_uri(data, kind), width, height)
     image.thumbnail((FIELD_SIDE, FIELD_SIDE), Image.Resampling.LANCZOS)
-    return FieldImage(_encoded(image, "JPEG", "image/jpeg", 88), width, height)
+    return FieldImage(_data_uri(_encoded(image, "JPEG", 88), "image/jpeg"), width, height)
 
 
-def _encoded(image: Image.Image, form: str, kind: str, quality: int) -> str:
+def _encoded(image: Image.Image, form: str, quality: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, quality=quality)
-    return _data_uri(buffer.getvalue(), kind)
+    return buffer.getvalue()
 
 
 def _data_uri(data: bytes, kind: str) -> str:

@@ -1,0 +1,73 @@
+"""The cutouts that a catalogue's rows were read from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from pipeline import storage
+from pipeline.catalogue import Plan, RunLayout, read_plans
+from pipeline.errors import InputError
+from pipeline.survey import CUTOUT_SCHEMA, Source, load_survey, open_source, read_rows, viewable
+
+
+def read_cutouts(places: Iterable[str], source: Callable[[str], Source]) -> pa.Table:
+    """Read cutouts where the catalogue says that they were.
+
+    Parameters
+    ----------
+    places
+        Values of the catalogue's column ``input``, ``<shard>#<row>``.
+    source
+        What reads a shard, by the shard's URI.
+
+    Returns
+    -------
+    pyarrow.Table
+        Of `CUTOUT_SCHEMA`, shard by shard; of a survey's own forms, those left out that have no picture.
+
+    Raises
+    ------
+    InputError
+        If a shard is gone, can't be read or hasn't the row.
+    """
+    rows = defaultdict(list)
+    for place in places:
+        shard, _, row = place.rpartition("#")
+        rows[shard].append(int(row))
+    tables = []
+    for shard, found in rows.items():
+        reader = source(shard)
+        if reader.survey is not None:
+            tables.append(viewable(reader, shard, sorted(found)))
+            continue
+        for first, last in reader.group_ranges(shard, min(found), max(found) + 1):
+            inside = [row - first for row in sorted(found) if first <= row < last]
+            if inside:
+                # Taken, which copies: a slice would keep its whole row group in memory.
+                tables.append(read_rows(shard, first, last).take(inside))
+    return pa.concat_tables(tables) if tables else CUTOUT_SCHEMA.empty_table()
+
+
+def sources_of(output: str) -> dict[str, Source]:
+    """What reads the input shards of runs that were given a survey file, by the shard's URI."""
+    found: dict[str, Source] = {}
+    for plan in plans_of(output):
+        place = RunLayout(output, plan.run).survey
+        if storage.exists(place):
+            source = open_source(load_survey(place))
+            found |= dict.fromkeys((shard.uri for shard in plan.shards), source)
+    return found
+
+
+def plans_of(output: str) -> list[Plan]:
+    """The plans of an output; none where one is torn, which is a finding of its own."""
+    try:
+        return read_plans(output)
+    except InputError as error:
+        if isinstance(error.__cause__, ValidationError):
+            return []
+        raise
