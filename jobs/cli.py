@@ -45,6 +45,8 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", hel
 PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings and stop.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and stop.")]
 
+Catalogue = Annotated[str, typer.Argument(metavar="CATALOGUE", help="The folder `catalogue` of an output.")]
+
 Config = TypeVar("Config", bound=BaseModel)
 
 
@@ -191,9 +193,7 @@ def train(words: Words = None, config: ConfigFile = None, print_config: PrintCon
 
 @app.command()
 def export(
-    catalogue: Annotated[
-        str, typer.Argument(metavar="CATALOGUE", help="The folder `catalogue` of an output.")
-    ],
+    catalogue: Catalogue,
     out: Annotated[str, typer.Argument(metavar="OUT", help="File to write; for `hats`, the folder.")],
     words: Words = None,
     form: Annotated[
@@ -244,9 +244,7 @@ def compare(
 
 @app.command()
 def triage(
-    catalogue: Annotated[
-        str, typer.Argument(metavar="CATALOGUE", help="The folder `catalogue` of an output.")
-    ],
+    catalogue: Catalogue,
     words: Words = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
@@ -262,6 +260,26 @@ def triage(
     from jobs import triage as job
 
     job.run(_configure(job.TriageConfig, config, words, print_config, catalogue=catalogue))
+
+
+@app.command()
+def evaluate(
+    catalogue: Catalogue,
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Measure a catalogue against the votes of volunteers.
+
+    `tuningfork evaluate CATALOGUE labels=CSV output=DIR [others.single_view=CATALOGUE …]`
+
+    The CSV has columns `GalaxyID, Class1.1, …` or `object_id` and the catalogue's own; ids are compared
+    exactly, and galaxies without votes are left out. Writes `DIR/report.html`, and its tables (CSV) and
+    figures (SVG, PNG) beside it.
+    """
+    from jobs import evaluate as job
+
+    job.run(_configure(job.EvaluateConfig, config, words, print_config, catalogue=catalogue))
 
 
 Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` wrote to (any fsspec URI).")]

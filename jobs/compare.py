@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 
-import pyarrow as pa
 from pydantic import Field, model_validator
 
 from jobs.console import progress, say
-from jobs.cutouts import read_cutouts, sources_of
+from jobs.cutouts import readable_cutouts, reader_of
 from pipeline import storage
 from pipeline.catalogue.changes import ABSENT, FATES, NEW, side_by_side
 from pipeline.catalogue.export import Snapshot, open_snapshot
@@ -17,7 +15,7 @@ from pipeline.config import StrictModel
 from pipeline.errors import InputError
 from pipeline.report.changes import Changes, change_sections, gather_changes
 from pipeline.report.document import write_document
-from pipeline.survey import CUTOUT_SCHEMA, Source, open_source
+from pipeline.survey import Source
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 
@@ -68,14 +66,13 @@ def run(config: CompareConfig) -> None:
     tree = load_tree(config.tree)
     before = open_snapshot(config.catalogue, tree, as_of=config.as_of)
     after = open_snapshot(config.other, tree, as_of=config.other_as_of)
-    known, plain = sources_of(storage.absolute(config.other).rstrip("/").rpartition("/")[0]), open_source()
     changes, page = write_changes(
         config.output,
         config.title,
         tree,
         before,
         after,
-        lambda shard: known.get(shard, plain),
+        reader_of(config.other),
         config.galaxies,
         (_named(config.catalogue, config.as_of), _named(config.other, config.other_as_of)),
     )
@@ -121,7 +118,7 @@ def write_changes(
         raise InputError(
             f"no galaxy of {names[0]} is in {names[1]}; expected catalogues of the same galaxies"
         )
-    cutouts = _cutouts(changes.moved["input"].to_pylist(), source)
+    cutouts = readable_cutouts(changes.moved["input"].to_pylist(), source)
     drift, shifts = changes.drift, changes.drift.shifts()
     furthest = max(shifts, key=lambda shift: shift.kolmogorov_smirnov, default=None)
     page = write_document(
@@ -148,19 +145,6 @@ def told(changes: Changes) -> str:
     fates = ", ".join(f"{changes.fates[fate]:,} {fate}" for fate in FATES if changes.fates[fate])
     drift = changes.drift
     return f"{fates}; of {drift.galaxies:,} compared {drift.changed_class:,} changed class"
-
-
-def _cutouts(places: list[str], source: Callable[[str], Source]) -> pa.Table:
-    """The cutouts that can still be read; a catalogue outlives its source."""
-    by_shard, found = defaultdict(list), [CUTOUT_SCHEMA.empty_table()]
-    for place in places:
-        by_shard[place.rpartition("#")[0]].append(place)
-    for shard, inside in by_shard.items():
-        try:
-            found.append(read_cutouts(inside, source))
-        except InputError as error:
-            say(f"No pictures of {len(inside):,} galaxies of {shard}: {error}")
-    return pa.concat_tables(found)
 
 
 def _named(uri: str, as_of: str | None) -> str:

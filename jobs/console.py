@@ -30,7 +30,7 @@ _LOG_EVERY_SECONDS = 15.0
 
 def say(message: str) -> None:
     """Print one message; as an event where logs are JSON."""
-    if _logs_json():
+    if logs_json():
         log_event("message", message=message)
     else:
         print(message, flush=True)
@@ -38,12 +38,13 @@ def say(message: str) -> None:
 
 def log_event(event: str, **facts: Any) -> None:
     """Where logs are JSON, print one line of it: what happened, when, and the facts of it."""
-    if _logs_json():
+    if logs_json():
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         print(json.dumps({"time": now, "event": event, **facts}), flush=True)
 
 
-def _logs_json() -> bool:
+def logs_json() -> bool:
+    """Whether messages are lines of JSON."""
     return os.environ.get(LOG) == "json"
 
 
@@ -71,7 +72,7 @@ def progress(
     callable
         To be called with the number of items done since the last call.
     """
-    if _logs_json():
+    if logs_json():
         yield lambda count: None
         return
     console = Console(stderr=True)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 import pyarrow as pa
 from pydantic import ValidationError
 
+from jobs.console import say
 from pipeline import storage
 from pipeline.catalogue import Plan, RunLayout, read_plans
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageTrouble
 from pipeline.survey import CUTOUT_SCHEMA, Source, load_survey, open_source, read_rows, viewable
 
 
@@ -50,6 +51,26 @@ def read_cutouts(places: Iterable[str], source: Callable[[str], Source]) -> pa.T
                 # Taken, which copies: a slice would keep its whole row group in memory.
                 tables.append(read_rows(shard, first, last).take(inside))
     return pa.concat_tables(tables) if tables else CUTOUT_SCHEMA.empty_table()
+
+
+def readable_cutouts(places: Iterable[str], source: Callable[[str], Source]) -> pa.Table:
+    """The cutouts that can still be read; says which can't, for a catalogue outlives its source."""
+    by_shard = defaultdict(list)
+    for place in places:
+        by_shard[place.rpartition("#")[0]].append(place)
+    found = [CUTOUT_SCHEMA.empty_table()]
+    for shard, inside in by_shard.items():
+        try:
+            found.append(read_cutouts(inside, source))
+        except (InputError, StorageTrouble) as error:
+            say(f"No pictures of {len(inside):,} galaxies of {shard}: {error}")
+    return pa.concat_tables(found)
+
+
+def reader_of(catalogue: str) -> Callable[[str], Source]:
+    """What reads an input shard of a catalogue, the folder ``catalogue`` of an output, by the shard's URI."""
+    known, plain = sources_of(storage.absolute(catalogue).rstrip("/").rpartition("/")[0]), open_source()
+    return lambda shard: known.get(shard, plain)
 
 
 def sources_of(output: str) -> dict[str, Source]:

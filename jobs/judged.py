@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from jobs.labelled import Labelled
-from pipeline.errors import InputError, StorageTrouble
 from pipeline.report.document import Raw
 from pipeline.report.judged import judged_gallery, spread_by_error
-from pipeline.survey import CUTOUT_SCHEMA
 
 
 def gallery_of(labelled: Labelled, read: Callable[[Sequence[str]], pa.Table], most: int = 400) -> Raw:
@@ -27,8 +25,6 @@ def gallery_of(labelled: Labelled, read: Callable[[Sequence[str]], pa.Table], mo
     """
     shown = spread_by_error(labelled.predicted, labelled.votes, most)
     places = [place for row in shown if (place := labelled.inputs[row])]
-    try:
-        cutouts = read(places)
-    except (InputError, StorageTrouble):
-        cutouts = CUTOUT_SCHEMA.empty_table()
-    return judged_gallery(labelled.tree, labelled.ids, labelled.predicted, labelled.votes, shown, cutouts)
+    return judged_gallery(
+        labelled.tree, labelled.ids, labelled.predicted, labelled.votes, shown, read(places)
+    )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.cutouts import read_cutouts
 from pipeline import storage
 from pipeline.catalogue import RunSummary, catalogue_dataset, catalogue_uri, report_uri
 from pipeline.network import Model
 from pipeline.report import RunCounts, RunFacts, read_catalogue, render_report
-from pipeline.survey import CUTOUT_SCHEMA, Source, open_source, read_field, read_rows, viewable
+from pipeline.survey import Source, open_source, read_field
 from pipeline.tree import DecisionTree
 
 _PIECE_ROWS = 65_536
@@ -63,7 +63,9 @@ def write_report(
     )
     source = source or open_source()
     field = read_field(survey) if source.survey is None else None
-    page = render_report(tree, counts, shown, _cutouts(shown, source), facts, field)
+    page = render_report(
+        tree, counts, shown, read_cutouts(shown["input"].to_pylist(), lambda shard: source), facts, field
+    )
     storage.write_bytes(report_uri(output), page.encode())
 
 
@@ -76,22 +78,3 @@ def _pieces(output: str, tree: DecisionTree) -> Iterator[pa.Table]:
         filter=current, batch_size=_PIECE_ROWS, batch_readahead=2, fragment_readahead=1
     ):
         yield pa.Table.from_batches([batch])
-
-
-def _cutouts(shown: pa.Table, source: Source | None = None) -> pa.Table:
-    """The cutouts of the rows shown, read where the catalogue says that they were."""
-    source, rows = source or open_source(), defaultdict(list)
-    for place in shown["input"].to_pylist():
-        shard, _, row = place.rpartition("#")
-        rows[shard].append(int(row))
-    tables = []
-    for shard, found in rows.items():
-        if source.survey is not None:
-            tables.append(viewable(source, shard, sorted(found)))
-            continue
-        for first, last in source.group_ranges(shard, min(found), max(found) + 1):
-            inside = [row - first for row in sorted(found) if first <= row < last]
-            if inside:
-                # Taken, which copies: a slice would keep its whole row group in memory.
-                tables.append(read_rows(shard, first, last).take(inside))
-    return pa.concat_tables(tables) if tables else CUTOUT_SCHEMA.empty_table()

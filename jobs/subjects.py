@@ -8,10 +8,9 @@ import re
 
 import pyarrow as pa
 
-from jobs.cutouts import read_cutouts, sources_of
+from jobs.cutouts import readable_cutouts, reader_of
 from pipeline import storage
 from pipeline.report.thumbnails import thumbnail_bytes
-from pipeline.survey import open_source
 
 PICTURE_SIDE = 424
 """Width of a subject's picture in pixels, Galaxy Zoo's own."""
@@ -38,8 +37,7 @@ def write_subjects(output: str, catalogue: str, subjects: pa.Table) -> int:
     Zooniverse, https://help.zooniverse.org/getting-started/example: Subject sets and manifest details.
     """
     places = [row for row in subjects.to_pylist() if row.get("input")]
-    known, plain = sources_of(storage.join(catalogue, "..")), open_source()
-    cutouts = read_cutouts([row["input"] for row in places], lambda shard: known.get(shard, plain))
+    cutouts = readable_cutouts([row["input"] for row in places], reader_of(catalogue))
     by_id = {cutout["object_id"]: cutout for cutout in cutouts.to_pylist()}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

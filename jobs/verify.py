@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
-
 from jobs.console import say
-from pipeline import storage
-from pipeline.catalogue import Plan, Recount, RunLayout, read_plans, tree_digest, verify_output
+from jobs.cutouts import plans_of, sources_of
+from pipeline.catalogue import Recount, tree_digest, verify_output
 from pipeline.config import StrictModel
 from pipeline.errors import InputError, StorageTrouble
-from pipeline.survey import Source, load_survey, open_source
+from pipeline.survey import open_source
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 
@@ -50,7 +48,7 @@ def run(config: VerifyConfig) -> int:
 def _verify(config: VerifyConfig) -> int:
     tree = load_tree(config.tree)
     _check_tree(config, tree)
-    recount, findings, sources = Recount(), 0, _sources(config.output)
+    recount, findings, sources = Recount(), 0, sources_of(config.output)
     plain = open_source()
     for finding in verify_output(
         config.output,
@@ -63,27 +61,6 @@ def _verify(config: VerifyConfig) -> int:
         say(f"FINDING {finding}")
     say(f"verify: {verdict(recount, findings)}")
     return 1 if findings else 0
-
-
-def _sources(output: str) -> dict[str, Source]:
-    """What reads the input shards of runs that were given a survey file, by the shard's URI."""
-    found: dict[str, Source] = {}
-    for plan in _plans(output):
-        place = RunLayout(output, plan.run).survey
-        if storage.exists(place):
-            source = open_source(load_survey(place))
-            found |= dict.fromkeys((shard.uri for shard in plan.shards), source)
-    return found
-
-
-def _plans(output: str) -> list[Plan]:
-    """The plans of an output; none where one is torn, which is a finding of its own."""
-    try:
-        return read_plans(output)
-    except InputError as error:
-        if isinstance(error.__cause__, ValidationError):
-            return []
-        raise
 
 
 def verdict(recount: Recount, findings: int) -> str:
@@ -112,7 +89,7 @@ def _count(number: int, name: str) -> str:
 
 
 def _check_tree(config: VerifyConfig, tree: DecisionTree) -> None:
-    plans = _plans(config.output)
+    plans = plans_of(config.output)
     own = tree_digest(tree)
     if plans and plans[-1].fingerprint.get("tree", own) != own:
         raise InputError(

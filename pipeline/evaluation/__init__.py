@@ -7,6 +7,7 @@ from pipeline.evaluation.calibration import ReliabilityBin, expected_calibration
 from pipeline.evaluation.confusion import AnswerScore, answer_scores, confusion_matrix
 from pipeline.evaluation.metrics import Score, galaxy_rmse, rmse, rmse_interval, rmse_scores
 from pipeline.evaluation.paper import PAPER_SCORES, PaperRow
+from pipeline.evaluation.results import QuestionResult, Results, measure
 from pipeline.evaluation.votes import VoteTable, read_votes
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
     "Asked",
     "Bin",
     "PaperRow",
+    "QuestionResult",
     "ReliabilityBin",
+    "Results",
     "Score",
     "Trend",
     "VoteTable",
@@ -30,6 +33,7 @@ __all__ = [
     "expected_calibration_error",
     "galaxy_rmse",
     "majority_answers",
+    "measure",
     "read_votes",
     "reliability",
     "rising_trend",

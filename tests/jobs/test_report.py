@@ -10,9 +10,10 @@ import pytest
 from deltalake import write_deltalake
 
 from jobs import report
+from jobs.cutouts import read_cutouts
 from pipeline.catalogue import RunSummary
 from pipeline.network import DEFAULT_WEIGHTS, check_model
-from pipeline.survey import CUTOUT_SCHEMA
+from pipeline.survey import CUTOUT_SCHEMA, open_source
 from tests.report.samples import TREE, catalogue, cutouts, parse, random_probabilities
 
 ROWS = 700
@@ -58,6 +59,6 @@ def test_cutouts_hold_no_more_than_the_rows_shown(tmp_path: Path) -> None:
     rows = [{"object_id": f"g{i}", "image": bytes(10_000)} for i in range(300)]
     pq.write_table(pa.Table.from_pylist(rows, schema=CUTOUT_SCHEMA), shard, row_group_size=100)
     places = [f"{shard}#{row}" for row in (250, 7, 120, 8)]
-    found = report._cutouts(pa.table({"input": places}))
+    found = read_cutouts(places, lambda shard: open_source())
     assert sorted(found["object_id"].to_pylist()) == ["g120", "g250", "g7", "g8"]
     assert found.get_total_buffer_size() < 60_000

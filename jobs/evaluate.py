@@ -1,0 +1,189 @@
+"""Evaluate: a catalogue against the votes of volunteers, as the paper's results section."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+from rich.console import Console
+from rich.table import Table
+
+from jobs.console import log_event, logs_json, progress, say
+from jobs.cutouts import readable_cutouts, reader_of
+from jobs.judged import gallery_of
+from jobs.labelled import Labelled, read_labelled
+from pipeline.catalogue.export import open_snapshot
+from pipeline.config import StrictModel
+from pipeline.errors import InputError
+from pipeline.evaluation import Results, Score, measure, read_votes, rmse_scores
+from pipeline.report.document import Picture, write_document
+from pipeline.report.evaluation import Extremes, evaluation_sections
+from pipeline.report.thumbnails import thumbnail_bytes
+from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree, morphology_class, most_probable_path
+
+_PICTURE_SIDE = 160
+
+
+class EvaluateConfig(StrictModel):
+    """What `tuningfork evaluate` takes.
+
+    Attributes
+    ----------
+    catalogue
+        The folder ``catalogue`` of an output.
+    labels
+        CSV of vote fractions: ``GalaxyID, Class1.1, …`` or ``object_id, <question>_<answer>, …``.
+    output
+        Folder to write ``report.html``, ``tables`` and ``figures`` to.
+    tree
+        The decision tree whose answers both hold.
+    title
+        The page's title.
+    name
+        What the catalogue is called beside others. The paper's rows are ``single_view``, ``transforms`` and
+        ``ensemble``.
+    others
+        Further catalogues of the same galaxies by name, to be scored beside it: ``others.single_view=URI``.
+    pictures
+        Galaxies shown, of the hardest and of the easiest each.
+    shown
+        Galaxies with a card in the page, at most.
+    """
+
+    catalogue: str
+    labels: str
+    output: str
+    tree: str = str(GALAXY_ZOO_2)
+    title: str = "Evaluation"
+    name: str = "this catalogue"
+    others: dict[str, str] = Field(default_factory=dict)
+    pictures: int = Field(24, ge=0, le=200)
+    shown: int = Field(400, ge=0, le=2_000)
+
+
+def run(config: EvaluateConfig) -> None:
+    """Write the report, and print what it comes to.
+
+    Raises
+    ------
+    InputError
+        If a catalogue and the labels don't fit each other or the tree; see `jobs.labelled.read_labelled`.
+    """
+    if config.name in config.others:
+        raise InputError(f"others.{config.name} has the catalogue's own name; give one of them another")
+    tree, table = load_tree(config.tree), read_votes(config.labels, load_tree(config.tree))
+    read = {}
+    for name, uri in {config.name: config.catalogue, **config.others}.items():
+        with progress(f"Reading {name}", open_snapshot(uri, tree).all_rows) as advance:
+            read[name] = read_labelled(uri, table, tree, advance)
+    own = read[config.name]
+    results = measure(tree, own.predicted, own.votes)
+    scores = _scores_on_common(read, results.score)
+    extremes = _extremes(config, own, results)
+    reader = reader_of(config.catalogue)
+    gallery = gallery_of(own, lambda places: readable_cutouts(places, reader), config.shown)
+    for_galaxies = f"{len(own):,} galaxies of {config.catalogue} that {config.labels} has votes for"
+    page = write_document(
+        config.output,
+        config.title,
+        f"Predicted vote fractions miss those of volunteers by {results.score.rmse:.4f} (root mean square); "
+        f"a constant answer misses them by {results.constant:.4f}.",
+        evaluation_sections(results, scores, own.ids, extremes, [gallery]),
+        kicker=f"{tree.name.replace('_', ' ').title()} evaluation",
+        facts=[(value, name) for name, value in headline(results)],
+        caveat=f"Over the {for_galaxies}. {own.unlabelled:,} more of the catalogue have none and are left "
+        f"out; {own.unmatched:,} with votes aren’t in the catalogue.\n\n"
+        "The figures are honest only for galaxies that the network wasn’t trained on; the card beside the "
+        "weights names those.",
+    )
+    _tell(results, own, page)
+
+
+def headline(results: Results) -> list[tuple[str, str]]:
+    """The few figures that tell most, each with its name."""
+    first, score = results.questions[0], results.score
+    return [
+        ("RMSE", f"{score.rmse:.4f}"),
+        ("its 95 % interval", f"{score.low:.4f} – {score.high:.4f}"),
+        ("RMSE of mean votes, of the majority", f"{results.constant:.4f}, {results.majority:.4f}"),
+        ("accuracy on the first question", f"{100 * first.asked.accuracy:.1f} %"),
+        ("its calibration error against vote shares", f"{first.share_error:.4f}"),
+        ("galaxies", f"{score.galaxies:,}"),
+    ]
+
+
+def _tell(results: Results, own: Labelled, page: str) -> None:
+    if logs_json():
+        log_event("evaluated", report=page, unlabelled=own.unlabelled, **dict(headline(results)))
+        return
+    table = Table.grid(padding=(0, 2))
+    for label, value in headline(results):
+        table.add_row(f"  {label}", value)
+    Console(highlight=False, soft_wrap=True).print(table)
+    say(f"Report:    {page}")
+
+
+def _scores_on_common(read: dict[str, Labelled], own: Score) -> dict[str, Score]:
+    """The score of each catalogue over the galaxies that all of them hold."""
+    names = list(read)
+    if len(names) == 1:
+        return {names[0]: own}
+    common = set.intersection(*(set(one.ids) for one in read.values()))
+    if not common:
+        raise InputError(
+            f"{' and '.join(names)} have no labelled galaxy in common; expected the same galaxies"
+        )
+    scores = {}
+    for name, one in read.items():
+        rows = np.array([i in common for i in one.ids])
+        scores[name] = rmse_scores(one.predicted[rows], one.votes[rows], [slice(None)])[0]
+    return scores
+
+
+def _extremes(config: EvaluateConfig, own: Labelled, results: Results) -> Extremes:
+    known = np.flatnonzero(~np.isnan(results.galaxies))
+    order = known[np.argsort(results.galaxies[known], kind="stable")]
+    count = min(config.pictures, (len(order) + 1) // 2)
+    easiest, hardest = order[:count], order[::-1][:count]
+    pictures = _pictures(config.catalogue, own, np.concatenate([easiest, hardest]))
+    if not pictures:
+        return Extremes((), (), "no cutout could be read where the catalogue says that it was.")
+
+    def shown(rows: NDArray[np.int64]) -> list[Picture]:
+        return [
+            Picture(own.ids[i], pictures[own.ids[i]], _text(own, results, int(i)))
+            for i in rows
+            if own.ids[i] in pictures
+        ]
+
+    return Extremes(shown(hardest), shown(easiest))
+
+
+def _pictures(catalogue: str, own: Labelled, rows: NDArray[np.int64]) -> dict[str, bytes]:
+    """Thumbnails of some galaxies by id; none where the catalogue doesn't tell where they were read."""
+    places = dict.fromkeys(place for i in rows if (place := own.inputs[i]))
+    cutouts: pa.Table = readable_cutouts(places, reader_of(catalogue))
+    pictures = {}
+    for cutout in cutouts.to_pylist():
+        x, y = cutout["center_x"], cutout["center_y"]
+        center = None if x is None or y is None else (x, y)
+        picture = thumbnail_bytes(cutout["image"] or b"", cutout["frame_pixels"], center, _PICTURE_SIDE)
+        if picture is not None:
+            pictures[cutout["object_id"]] = picture
+    return pictures
+
+
+def _text(own: Labelled, results: Results, row: int) -> str:
+    predicted, given = _class(own.tree, own.predicted[row]), _class(own.tree, own.votes[row])
+    return f"RMSE {results.galaxies[row]:.3f}. Predicted: {predicted}. Volunteers: {given}."
+
+
+def _class(tree: DecisionTree, answers: Sequence[float] | NDArray[np.float64]) -> str:
+    steps = most_probable_path(tree, answers)
+    named = morphology_class(tree, steps)
+    if named is not None:
+        return named.name.lower()
+    return steps[-1].answer.text.lower() if steps else "nothing"
