@@ -170,8 +170,8 @@ def _calibration(results: Results) -> Section:
         "The probability of the predicted answer, among those of its question, against two outcomes. The "
         "prediction is of vote shares, so it is calibrated if the second curve lies on the diagonal: of the "
         "volunteers who were asked, that share gave the answer. Most of them then agree on it more often "
-        "than that: the first curve, and its error, say how far the probability understates how often the answer "
-        "is right. Larger points are more galaxies.\n\n"
+        "than that: the first curve, and its error, say how far the probability understates how often the "
+        "answer is right. Larger points are more galaxies.\n\n"
         "The expected calibration error is the mean distance from the diagonal in ten bins of equal width, "
         "weighted by their galaxies.",
         [
