@@ -21,6 +21,8 @@ PAGE = "report.html"
 _STYLES = ("base.css", "document.css")
 _SCRIPTS = ("basics.js", "theme.js")
 _PNG_DPI = 160
+_SMALL = 1e-4
+"""Numbers below are shown with an exponent."""
 _PIXELS_PER_INCH = 118
 """Of a figure in the page, at most: a font size of 9 points is read like the page's text."""
 
@@ -42,7 +44,7 @@ class Table:
     """Rows of values, written as ``tables/<name>.csv`` and shown in the page.
 
     None is an empty field; floats are rounded in the page only. Of a table of more than `shown` rows the page
-    holds the first ones.
+    holds the first ones; of 0 only the link to the file.
     """
 
     name: str
@@ -209,7 +211,9 @@ def cell(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.4f}" if math.isfinite(value) else "–"
+        if not math.isfinite(value):
+            return "–"
+        return f"{value:.4f}" if value == 0 or abs(value) >= _SMALL else f"{value:.1e}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

@@ -120,7 +120,7 @@ def _agreement(results: Results) -> Section:
             q.asked.majority,
             1 / len(q.question.answers),
             q.trend.z,
-            _p_value(q.trend.p),
+            q.trend.p,
         )
         for i, q in enumerate(results.questions, start=1)
     ]
@@ -148,10 +148,6 @@ def _agreement(results: Results) -> Section:
             ),
         ],
     )
-
-
-def _p_value(p: float) -> object:
-    return p if np.isnan(p) or p >= 1e-4 else f"{p:.1e}"
 
 
 def _calibration(results: Results) -> Section:
