@@ -7,40 +7,23 @@ import io
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import write_deltalake
 from PIL import Image
 
 from jobs.cli import main
-from pipeline.catalogue import catalogue_rows
 from pipeline.tree import DecisionTree
-from tests.galaxies import galaxy, png
+from tests.jobs.voted import write_voted
 from tests.votes import sample
 
-COUNT, PICTURED = 400, 40
+COUNT = 400
 
 
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory: pytest.TempPathFactory, tree: DecisionTree) -> Path:
     """A catalogue of 400 galaxies and their votes; 40 have a cutout."""
     folder = tmp_path_factory.mktemp("triage")
-    ids = [f"g/{row:03d}" for row in range(COUNT)]
-    images = [png(galaxy(row, 64)) for row in range(PICTURED)]
-    pq.write_table(pa.table({"object_id": ids[:PICTURED], "image": images}), folder / "shard.parquet")
-    predicted, votes = sample(tree, COUNT, np.random.default_rng(7))
-    known = pa.table({"object_id": ids, "ra": np.arange(COUNT) / 4, "dec": np.zeros(COUNT), "content": ids})
-    inputs = [
-        f"{folder}/shard.parquet#{row}" if row < PICTURED else f"{folder}/shard.parquet#{row % PICTURED}"
-        for row in range(COUNT)
-    ]
-    rows = catalogue_rows(tree, known, predicted.astype(np.float32), "run", "w" * 64, inputs)
-    write_deltalake(str(folder / "catalogue"), rows)
-    frame = pd.DataFrame(votes, columns=list(tree.columns))
-    frame.insert(0, "object_id", ids)
-    frame.to_csv(folder / "votes.csv", index=False)
+    write_voted(folder, tree, *sample(tree, COUNT, np.random.default_rng(7)))
     return folder
 
 

@@ -1,0 +1,100 @@
+"""Evaluate on a small catalogue, as its user runs it and reads its page."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser
+
+from jobs.cli import main
+from pipeline.evaluation import rmse
+from pipeline.tree import DecisionTree
+from tests.browser import accessibility, opened
+from tests.jobs.voted import write_voted
+from tests.report.samples import random_probabilities
+
+COUNT = 120
+
+
+@pytest.fixture(scope="module")
+def answers() -> tuple[np.ndarray, np.ndarray]:
+    """Predictions, and votes that resemble them; a galaxy has none."""
+    predicted, others = (random_probabilities(COUNT, seed=seed) for seed in (1, 2))
+    votes = 0.7 * predicted + 0.3 * others
+    votes[3] = np.nan
+    return predicted.astype(np.float64), votes.astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def survey(
+    tmp_path_factory: pytest.TempPathFactory, tree: DecisionTree, answers: tuple[np.ndarray, np.ndarray]
+) -> Path:
+    folder = tmp_path_factory.mktemp("evaluate")
+    write_voted(folder, tree, *answers)
+    run(folder, f"others.single_view={folder}/catalogue", "name=transforms", "shown=60")
+    return folder
+
+
+def run(folder: Path, *words: str, labels: str = "votes.csv") -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", f"{folder}/catalogue", f"labels={folder}/{labels}", f"output={folder}/out", *words])
+    return int(ended.value.code or 0)
+
+
+def table(survey: Path, name: str) -> list[dict[str, str]]:
+    with (survey / "out" / "tables" / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_its_tables_hold_what_the_votes_say(
+    survey: Path, tree: DecisionTree, answers: tuple[np.ndarray, np.ndarray]
+) -> None:
+    predicted, votes = answers
+    rows = {row["catalogue"].partition(" (")[0]: row for row in table(survey, "comparison")}
+    expected = rmse(predicted.astype(np.float32), votes)
+    for name in ("transforms", "single view"):
+        assert float(rows[name]["RMSE"]) == pytest.approx(expected, abs=1e-6)
+        assert float(rows[name]["low"]) < expected < float(rows[name]["high"])
+    assert rows["ensemble"]["RMSE"] == ""
+    assert float(rows["ensemble"]["paper, private"]) == pytest.approx(0.07492)
+    assert [row["question"] for row in table(survey, "scores_questions")] == [q.key for q in tree.questions]
+    assert len(table(survey, "answers")) == tree.answer_count
+    assert sum(row["RMSE"] != "" for row in table(survey, "galaxies")) == COUNT - 1
+
+
+def test_its_page_works_in_a_browser(survey: Path, browser: Browser) -> None:
+    with opened(browser, survey / "out" / "report.html") as found:
+        page = found.page
+        assert page.locator("figure svg").count() >= 4
+        assert page.locator(".tile").count() == 60
+        page.locator(".tile:visible").first.click()
+        assert page.get_by_role("dialog").is_visible()
+        page.keyboard.press("Escape")
+        page.evaluate("window.scrollTo(0, 0)")  # no control is half under the bar
+        assert accessibility(page) == ""
+        assert found.complaints() == []
+
+
+def test_a_machine_can_read_what_it_says(
+    survey: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNINGFORK_LOG", "json")
+    assert run(survey, "shown=0", "pictures=0") == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[-1]["event"] == "evaluated"
+    expected = next(row for row in table(survey, "comparison") if "this catalogue" in row["catalogue"])
+    assert float(events[-1]["RMSE"]) == pytest.approx(float(expected["RMSE"]), abs=1e-4)
+
+
+def test_labels_of_other_galaxies_end_it_in_a_line(survey: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (survey / "votes.csv").read_text().replace("g/", "h/")
+    (survey / "others.csv").write_text(text)
+    assert run(survey, labels="others.csv") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "has votes for none of the 120 galaxies" in error
+    assert "h/000" in error
+    assert "g/000" in error
