@@ -45,7 +45,8 @@ weights: $(READY)
 evaluation: $(READY)
 	$(BIN)/python -m jobs.cross_validation $(DATA) out/cross_validation
 	$(BIN)/tuningfork evaluate out/cross_validation/catalogue labels=out/cross_validation/labels.csv \
-		output=out/cross_validation/evaluation
+		output=out/cross_validation/evaluation name=transforms \
+		others.single_view=out/cross_validation/single_view
 
 test: $(READY)
 	$(BIN)/pytest
@@ -64,6 +65,9 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.peers
 	$(BIN)/python -m tests.benchmarks.protocol_price
 	$(BIN)/python -m tests.benchmarks.training_scaling
+	$(BIN)/python -m tests.benchmarks.explain_rate
+	$(BIN)/python -m tests.benchmarks.page_weight
+	$(BIN)/python -m tests.benchmarks.plan_scale
 
 # The long forms: many kills and examples where `make test` has a few.
 soak: $(READY)
@@ -73,6 +77,8 @@ soak: $(READY)
 	$(BIN)/python -m tests.benchmarks.protocol_price --s3
 	$(BIN)/python -m tests.benchmarks.memory
 	$(BIN)/python -m tests.benchmarks.export_memory
+	$(BIN)/python -m tests.benchmarks.compare_memory
+	$(BIN)/python -m tests.benchmarks.explain_rate --repeats 0 --memory 2500 10000
 
 s3-up:
 	infra/s3/up build/s3

@@ -50,7 +50,7 @@ from pipeline.survey import (
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 if TYPE_CHECKING:
-    from pipeline.streaming import StreamResources
+    from pipeline.streaming import StreamResources, StreamSettings
 
 
 class SurveyConfig(StrictModel):
@@ -302,21 +302,12 @@ def _stream(
     source: Source,
 ) -> None:
     # Ray takes seconds to load: only a run that has work pays for it.
-    from pipeline.streaming import RunMetrics, StreamSettings, stream_units
+    from pipeline.streaming import RunMetrics, stream_units
 
     rows = sum(unit.rows for unit in pending)
     say(f"Starting Ray for {rows:,} galaxies in {len(pending):,} units …")
     resources = start_ray(config)
-    settings = StreamSettings(
-        config.weights,
-        model.sha256,
-        config.tree,
-        config.transforms,
-        config.precision,
-        model.recentrings,
-        source.survey,
-        layout.index,
-    )
+    settings = stream_settings(config, model, source, layout.index, config.transforms)
     units = plan.unit_count
     metrics = RunMetrics(plan.run, units, units - len(pending), resources)
     with progress("Classifying", plan.selected_rows, done=plan.selected_rows - rows) as advance:
@@ -325,6 +316,24 @@ def _stream(
             metrics.add(entry, lease.age)
             log_event("unit", run=plan.run, **entry.model_dump(exclude={"part", "rejects"}))
             advance(entry.rows)
+
+
+def stream_settings(
+    config: SurveyConfig, model: Model, source: Source, index: str, transforms: int
+) -> StreamSettings:
+    """What the stages of the stream are to do; `index` is where the source's was saved."""
+    from pipeline.streaming import StreamSettings
+
+    return StreamSettings(
+        config.weights,
+        model.sha256,
+        config.tree,
+        transforms,
+        config.precision,
+        model.recentrings,
+        source.survey,
+        index,
+    )
 
 
 def start_ray(config: SurveyConfig) -> StreamResources:

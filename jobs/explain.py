@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
-from jobs.classify import SurveyConfig, plan_shards, settled, source_of, start_ray
+from jobs.classify import SurveyConfig, plan_shards, settled, source_of, start_ray, stream_settings
 from jobs.console import progress, say
 from pipeline import storage
 from pipeline.catalogue import PlannedShard, WorkUnit, make_plan
@@ -168,7 +168,6 @@ def _look(
     named: dict[str, Place],
 ) -> tuple[Explanation, int]:
     # Ray takes seconds to load: only settings that are sound pay for it.
-    from pipeline.streaming import StreamSettings
     from pipeline.streaming.portrait import PATCH, PORTRAIT_REACH
 
     model = check_model(config.weights, tree)
@@ -177,16 +176,7 @@ def _look(
     plan = make_plan(shards, config.unit_rows, {})
     say(f"Starting Ray for {plan.rows:,} galaxies in {plan.unit_count:,} units …")
     resources = start_ray(config)
-    settings = StreamSettings(
-        config.weights,
-        model.sha256,
-        config.tree,
-        1,
-        config.precision,
-        model.recentrings,
-        source.survey,
-        index,
-    )
+    settings = stream_settings(config, model, source, index, transforms=1)
     chosen = _first_pass(config, list(plan.units()), settings, resources, network, votes)
     galaxy = named[config.galaxy] if config.galaxy else chosen.units[0].most[0]
     if config.occlude is None:

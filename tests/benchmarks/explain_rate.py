@@ -30,8 +30,7 @@ from pipeline.streaming import (
 from pipeline.streaming.excitation import Excitation, ExcitationActor
 from pipeline.survey import list_shards
 from pipeline.tree import GALAXY_ZOO_2
-from tests.benchmarks.memory import proportional_bytes
-from tests.faults.harness import running
+from tests.benchmarks.memory import peak
 
 UNITS, TOP = 256, 6
 """Of the shipped weights' last hidden layer, and galaxies kept for each."""
@@ -87,20 +86,6 @@ def rates(galaxies: int, repeats: int, unit_rows: int, precision: str) -> dict[s
     }
 
 
-def peak(folder: Path, galaxies: int) -> dict[str, float]:
-    """Explain so many galaxies; peak memory and time."""
-    write_galaxies(folder / f"cutouts-{galaxies}", galaxies)
-    words = ["explain", f"input=cutouts-{galaxies}", f"output=out-{galaxies}", "unit_rows=100"]
-    most, started = 0, time.monotonic()
-    with running(words, folder) as run:
-        while run.process.poll() is None:
-            most = max(most, proportional_bytes(run))
-            time.sleep(0.5)
-        if run.wait() != 0:
-            raise RuntimeError(run.text())
-    return {"galaxies": galaxies, "peak_mb": round(most / 1e6), "seconds": round(time.monotonic() - started)}
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -113,7 +98,9 @@ def main() -> None:
     result: dict[str, object] = {}
     if options.memory:  # first: a Ray of this process would stand beside
         with tempfile.TemporaryDirectory() as folder:
-            few, many = (peak(Path(folder), galaxies) for galaxies in options.memory)
+            for galaxies in options.memory:
+                write_galaxies(Path(folder) / f"cutouts-{galaxies}", galaxies)
+            few, many = (peak(Path(folder), galaxies, "explain") for galaxies in options.memory)
         result |= {"few": few, "many": many, "peak_ratio": round(many["peak_mb"] / few["peak_mb"], 3)}
     if options.repeats:
         result |= rates(options.galaxies, options.repeats, options.unit_rows, options.precision)

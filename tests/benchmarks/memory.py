@@ -46,16 +46,9 @@ def proportional_bytes(run: Run) -> int:
     return total
 
 
-def peak(folder: Path, galaxies: int) -> dict[str, float]:
-    """Classify so many galaxies; peak memory and time."""
-    write_large_survey(folder / f"cutouts-{galaxies}", galaxies)
-    words = [
-        "classify",
-        f"input=cutouts-{galaxies}",
-        f"output=out-{galaxies}",
-        "unit_rows=100",
-        "transforms=1",
-    ]
+def peak(folder: Path, galaxies: int, verb: str, *more: str) -> dict[str, float]:
+    """Let a verb stream the galaxies of ``cutouts-<galaxies>``; peak memory and time."""
+    words = [verb, f"input=cutouts-{galaxies}", f"output=out-{galaxies}", "unit_rows=100", *more]
     most, started = 0, time.monotonic()
     with running(words, folder) as run:
         while run.process.poll() is None:
@@ -72,7 +65,9 @@ def main() -> None:
     parser.add_argument("--galaxies", type=int, nargs=2, default=(2_000, 20_000))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        few, many = (peak(Path(folder), galaxies) for galaxies in options.galaxies)
+        for galaxies in options.galaxies:
+            write_large_survey(Path(folder) / f"cutouts-{galaxies}", galaxies)
+        few, many = (peak(Path(folder), count, "classify", "transforms=1") for count in options.galaxies)
     print(
         json.dumps(
             {"few": few, "many": many, "peak_ratio": round(many["peak_mb"] / few["peak_mb"], 3)}, indent=1
