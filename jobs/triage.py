@@ -87,23 +87,26 @@ def run(config: TriageConfig) -> None:
         counts, subjects = write_lists(snapshot, output, tree, thresholds, config.subjects, advance)
     pictured = write_subjects(output, storage.absolute(config.catalogue), subjects)
     people, rows = counts["people"], snapshot.rows
-    share = f"{(rows - people) / max(rows, 1):.1%}"
-    saved = (rows - people) * config.votes_each
+    settled, left = (sum(counts[f"{t.question}_{end}"] for t in thresholds) for end in ("settled", "people"))
+    share = f"{settled / max(settled + left, 1):.1%}"
     say(
-        f"{rows - people:,} of {rows:,} galaxies are settled ({share}), which saves {saved:,} of "
-        f"{rows * config.votes_each:,} classifications; {people:,} are for people"
+        f"{settled:,} of {settled + left:,} answers are settled ({share}), which saves volunteers "
+        f"{settled * config.votes_each:,} of {(settled + left) * config.votes_each:,} answers; "
+        f"{rows - people:,} of {rows:,} galaxies are settled in all that they were asked, {people:,} are for "
+        "people"
     )
     if len(subjects) > pictured:
         say(f"{len(subjects) - pictured:,} of the {len(subjects):,} subjects have no cutout to show")
     page = write_document(
         output,
         "Triage",
-        f"{share} of {rows:,} galaxies are settled in every question they were asked; {people:,} are for "
-        "people.",
+        f"{share} of the answers are settled. {rows - people:,} of {rows:,} galaxies are in all that they "
+        f"were asked; {people:,} are for people.",
         triage_sections(tree, labelled.predicted, labelled.votes, thresholds, counts),
         facts=[
-            (share, "of the galaxies settled"),
-            (f"{saved:,}", "classifications saved"),
+            (share, "of the answers settled"),
+            (f"{settled * config.votes_each:,}", "answers that volunteers needn’t give"),
+            (f"{people:,}", "galaxies for people"),
             (f"{config.target:.0%}", "accuracy promised"),
             (f"{len(labelled):,}", "labelled galaxies"),
         ],

@@ -39,7 +39,7 @@ def test_every_galaxy_is_settled_or_for_people_and_people_get_pictures(
     assert run(survey, f"labels={survey}/votes.csv", "target=0.85", "subjects=300") == 0
     said = capsys.readouterr().out
     assert "smooth_or_featured: settled from confidence" in said
-    assert "which saves" in said
+    assert "which saves volunteers" in said
     settled, work = (pq.read_table(survey / "out" / f"{name}.parquet") for name in ("settled", "worklist"))
     assert len(settled) > 100
     assert sorted(settled["object_id"].to_pylist() + work["object_id"].to_pylist()) == [
