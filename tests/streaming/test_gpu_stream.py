@@ -36,6 +36,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         cluster.shutdown()
 
 
+@pytest.mark.long
 def test_a_model_actor_a_gpu_and_units_stay_whole(cluster: None, tmp_path: Path) -> None:
     write_survey(tmp_path / "cutouts", 20)
     shards = [
