@@ -16,7 +16,7 @@ from pipeline.errors import InputError, RunError
 from pipeline.storage import local, s3
 from pipeline.storage.ahead import read_ahead
 from pipeline.storage.connection import PART_BYTES, delta_options, filesystem, is_local, is_s3
-from pipeline.storage.explain import explained, reason
+from pipeline.storage.explain import explained, is_passing, reason
 
 __all__ = [
     "FileInfo",
@@ -26,6 +26,7 @@ __all__ = [
     "explained",
     "file_info",
     "filesystem",
+    "is_passing",
     "join",
     "list_files",
     "name",

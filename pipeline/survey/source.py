@@ -210,7 +210,9 @@ def opened(uri: str, what: str, damage: tuple[type[Exception], ...], **options: 
     except (InputError, StorageTrouble):
         raise
     except PermissionError as error:
-        raise InputError(f"cannot read {uri}: {storage.reason(error)}") from error
+        # An expired token is one, too, and passes: see `storage.is_passing`.
+        kind = StorageTrouble if storage.is_passing(error) else InputError
+        raise kind(f"cannot read {uri}: {storage.reason(error)}") from error
     except Exception as error:
         reason = storage.reason(error)
         if isinstance(error, MemoryError) and not isinstance(error, pa.ArrowException):
