@@ -146,15 +146,15 @@ def plan_resources(
     gpus = 0 if device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
     nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
     workers = [int(count) for count in nodes if count >= 1]
-    if not workers:
-        raise InputError(
-            f"the Ray cluster has {cpus:g} CPUs, and no autoscaler that could add any; at least 1 is needed, "
-            "on one node, for one actor of each kind"
-        )
     if device == "gpu" and not gpus:
         raise InputError(
             "the Ray cluster has no GPU, and no autoscaler that could add one; device=gpu demands one: say "
             "device=auto to do without"
+        )
+    if not workers:
+        raise InputError(
+            f"the Ray cluster has {cpus:g} CPUs, and no autoscaler that could add any; at least 1 is needed, "
+            "on one node, for one actor of each kind"
         )
     if gpus and (model_actors or 0) > gpus:
         raise InputError(
