@@ -8,6 +8,7 @@ import os
 import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Sky:
     dec: float
     flux: NDArray[np.float32]
 
-    @property
+    @cached_property
     def picture(self) -> NDArray[np.uint8]:
         """What the fluxes look like by `COLOR`."""
         mapping = ColorMapping(("i", "r", "g"), (1.0, 1.5, 2.5), 0.231, 4.62, -0.02)
@@ -50,10 +51,10 @@ class Sky:
 
 def skies(count: int, side: int = 96) -> list[Sky]:
     """Synthetic galaxies."""
-    return [_sky(f"g{i:03d}", i, galaxy(i, side)) for i in range(count)]
+    return [sky(f"g{i:03d}", i, galaxy(i, side)) for i in range(count)]
 
 
-def _sky(name: str, number: int, pixels: NDArray[np.uint8]) -> Sky:
+def sky(name: str, number: int, pixels: NDArray[np.uint8]) -> Sky:
     """Fluxes whose picture resembles some pixels."""
     red, green, blue = (np.sinh(pixels[..., c] / 75.0) / 20 for c in range(3))
     flux = np.stack([blue / 2.5, green / 1.5, red]).astype(np.float32)
