@@ -78,14 +78,15 @@ def secure_nodes(
 
 def _wait(demand: Demand, seconds: float, tell: Callable[[str], None]) -> Outcome:
     """Demand places from the autoscaler until they are there."""
-    kind = _autoscaler()
-    if kind is None:
+    if _autoscaler() is None:
         return "impossible"
     tell(f"Asking the cluster's autoscaler for {demand.what}, for {seconds:g} s at most …")
     until = time.monotonic() + seconds
     with _demanded(demand) as places:
         while not places.wait(1):
-            if kind == "v2" and _is_refused(places):
+            # Asked anew: a cluster that has just started doesn't tell yet that it only watches its nodes.
+            kind = _autoscaler()
+            if kind is None or (kind == "v2" and _is_refused(places)):
                 return "impossible"
             if time.monotonic() > until:
                 raise RunError(

@@ -20,6 +20,11 @@ def marked(mark: str) -> Iterator[int]:
                 yield int(entry.name)
 
 
+def command_line(process: int) -> str:
+    """Of a process that lives."""
+    return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
 def kill_marked(mark: str) -> None:
     """Kill them all."""
     for process in marked(mark):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ray
+from ray._raylet import GcsClient
 from ray.autoscaler.v2.sdk import get_cluster_status
 
-from tests.integration.marked import MARK, free_port, kill_marked
+from tests.integration.marked import MARK, command_line, free_port, kill_marked, marked
 
 HEAD = "f" * 51 + "00000"
 _EMPTY_LISTS = (
@@ -38,7 +40,21 @@ class ScalingCluster:
     """A running one."""
 
     address: str
-    folder: Path
+    mark: str
+
+    @contextlib.contextmanager
+    def before_first_look(self) -> Iterator[None]:
+        """As in a cluster's first seconds: what watches the nodes has seen none yet."""
+        monitor = [pid for pid in marked(self.mark) if "_private/monitor.py" in command_line(pid)]
+        for pid in monitor:
+            os.kill(pid, signal.SIGSTOP)
+        report = json.dumps({"autoscaler_report": {"active_nodes": {}}}).encode()
+        GcsClient(address=self.address).internal_kv_put(b"__autoscaling_status", report, True)
+        try:
+            yield
+        finally:
+            for pid in monitor:
+                os.kill(pid, signal.SIGCONT)
 
     @property
     def workers(self) -> int:
@@ -113,7 +129,7 @@ def scaling_cluster(
         }
     try:
         subprocess.run(command, env=variables, check=True, capture_output=True, text=True, timeout=120)
-        yield ScalingCluster(address, folder)
+        yield ScalingCluster(address, mark)
     finally:
         kill_marked(mark)
         shutil.rmtree(folder, ignore_errors=True)

@@ -33,9 +33,13 @@ def check_refused(cluster: ScalingCluster, folder: Path, status: int, *words: st
 def test_a_cluster_that_has_no_node_and_gets_none(tmp_path: Path) -> None:
     write_survey(tmp_path / "cutouts", 8, shards=1)
     with scaling_cluster({}) as cluster:
-        line = check_refused(cluster, tmp_path, 2)
+        with running(["classify", *WORDS, "output=refused"], tmp_path, at(cluster)) as run:
+            with cluster.before_first_look():
+                wait_for(lambda: "Asking the cluster's autoscaler" in run.text(), seconds=60)
+            assert run.wait() == 2, run.text()
         assert (
-            "the Ray cluster has 0 CPUs, and no autoscaler that could add any; at least 1 is needed" in line
+            "the Ray cluster has 0 CPUs, and no autoscaler that could add any; at least 1 is needed"
+            in run.text()
         )
 
 
