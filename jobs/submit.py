@@ -40,7 +40,7 @@ job's environment; the cluster has its own."""
 
 SETTINGS = "submitted.yaml"
 
-_NO_AGENT, _AGENT_SECONDS = "No available agent", 60
+_NO_AGENT, _AGENT_SECONDS = "No available agent", 120
 """What a dashboard answers while the head's agent isn't up, and how long that is waited for."""
 
 
@@ -186,7 +186,8 @@ def _submit(client: JobSubmissionClient, **job: Any) -> None:
             if _NO_AGENT not in str(error) or time.monotonic() > until:
                 reason = " ".join(str(error).split())[:300]
                 raise RunError(
-                    f"the cluster didn't take job {job['submission_id']}: {reason}; run the command again"
+                    f"the cluster didn't take job {job['submission_id']}: {reason}; look at the head's "
+                    "logs/dashboard_agent.log, then run the command again"
                 ) from error
         time.sleep(2)
 

@@ -51,6 +51,8 @@ def running_cluster(in_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> I
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": port, "dashboard_host": "127.0.0.1"}
+    # Else a fixed one, which any connection may hold: the head's agent then takes no jobs.
+    head["dashboard_agent_listen_port"] = 0
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(2):
