@@ -44,9 +44,9 @@ weights: $(READY)
 
 evaluation: $(READY)
 	$(BIN)/python -m jobs.cross_validation $(DATA) out/cross_validation
-	$(BIN)/tuningfork evaluate out/cross_validation/catalogue labels=out/cross_validation/labels.csv \
-		output=out/cross_validation/evaluation name=transforms \
-		others.single_view=out/cross_validation/single_view
+	for set in challenge stripe_82; do \
+		cd out/cross_validation/$$set && $(CURDIR)/$(BIN)/tuningfork evaluate catalogue labels=labels.csv \
+			output=evaluation name=transforms others.single_view=single_view || exit 1; cd $(CURDIR); done
 
 test: $(READY)
 	$(BIN)/pytest

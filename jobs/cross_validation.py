@@ -1,13 +1,14 @@
 """Answers of networks that never saw the galaxy: ``python -m jobs.cross_validation DATA OUT``.
 
-DATA holds the folders that `jobs.weights` takes, less ``efigi``. The labelled galaxies of the Galaxy
-Challenge are divided into fifths. Each fifth is classified by a network that was trained on the four others,
-and whose convolutions learnt before from galaxies of other sets only. What comes out is made for ``tuningfork
-evaluate OUT/catalogue``:
+DATA holds the folders that `jobs.weights` takes, less ``efigi``. Each of two labelled sets, the Galaxy
+Challenge and Stripe 82, is divided into fifths. A fifth of both is classified by a network that was trained
+on the four others, and whose convolutions learnt before from galaxies of other sets only. What comes out is
+made for ``tuningfork evaluate OUT/SET/catalogue``, for the sets ``challenge`` and ``stripe_82``:
 
-``OUT/catalogue``, ``OUT/single_view``
-    All 500, each with the answers of the network that never saw it: over 60 transforms, and of one view.
-``OUT/labels.csv``
+``OUT/SET/catalogue``, ``OUT/SET/single_view``
+    All its galaxies, each with the answers of the network that never saw it: over 60 transforms, and of one
+    view.
+``OUT/SET/labels.csv``
     Their votes.
 
 Half an hour on two cores; run again, it continues.
@@ -15,10 +16,8 @@ Half an hour on two cores; run again, it continues.
 
 from __future__ import annotations
 
-import shutil
 import sys
-from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,12 +27,10 @@ from deltalake import write_deltalake
 from jobs.classify import ClassifyConfig
 from jobs.classify import run as run_classify
 from jobs.console import say
-from jobs.ingest import IngestImagesConfig, ingest_images
 from jobs.train import TrainConfig, train_one
 from jobs.weights import (
     KINDS,
     LARGEST,
-    VOTES,
     challenge,
     galaxy_zoo_1,
     largest_answers,
@@ -43,27 +40,47 @@ from jobs.weights import (
 from pipeline import storage
 from pipeline.catalogue import catalogue_dataset, catalogue_uri
 from pipeline.config import CONFIGS
-from pipeline.tree import joined, load_tree
+from pipeline.tree import DecisionTree, joined, load_tree
 
 FOLDS = 5
-TRUNK_EXAMPLES = 120_000
-"""35 passes over 3,383 galaxies, as many as those of `jobs.weights`."""
+TRUNK_EXAMPLES = 105_000
+"""35 passes over 3,000 galaxies, as many as those of `jobs.weights`."""
+
+VIEWS: dict[str, Literal[60, 1]] = {"catalogue": 60, "single_view": 1}
+
+
+class LabelledSet(NamedTuple):
+    """Galaxies with votes, which are divided into fifths.
+
+    `weight` is what each counts in training.
+    """
+
+    name: str
+    galaxies: pd.DataFrame
+    weight: float
+
+    def part(self, fold: int, inside: bool) -> pd.DataFrame:
+        """A fifth, or the four others."""
+        folds = np.arange(len(self.galaxies)) * FOLDS // len(self.galaxies)
+        part: pd.DataFrame = self.galaxies[(folds == fold) == inside]
+        return part
 
 
 def main() -> None:
     """Train, classify and gather, in as many steps as are still to be done."""
     data, out = storage.absolute(sys.argv[1]), storage.absolute(sys.argv[2])
     tree = load_tree()
-    labelled, deep = challenge(data, tree), stripe_82(data, tree)
-    trunk = _trunk(out, [(largest_answers(data), 0.7), (deep, 2.0), (galaxy_zoo_1(data), 1.0)])
-    views: dict[str, Literal[60, 1]] = {"catalogue": 60, "single_view": 1}
-    parts: dict[str, list[str]] = {view: [] for view in views}
+    sets = [
+        LabelledSet("stripe_82", stripe_82(data, tree), 0.5),
+        LabelledSet("challenge", challenge(data, tree), 1.0),
+    ]
+    trunk = _trunk(out, [(largest_answers(data), 0.7), (galaxy_zoo_1(data), 1.0)])
     for fold in range(FOLDS):
-        name = f"{out}/fold-{fold}"
-        inside = np.arange(len(labelled)) * FOLDS // len(labelled) == fold
-        unseen, seen = labelled[inside], labelled[~inside]
-        say(f"Fifth {fold + 1} of {FOLDS}: {len(unseen)} galaxies that the network doesn't see")
-        write_labels(f"{name}.csv", [(deep, 0.5), (seen, 1.0), (unseen, 1.0)], tree)
+        unseen = [(each.part(fold, inside=True), each.weight) for each in sets]
+        seen = [(each.part(fold, inside=False), each.weight) for each in sets]
+        number = sum(len(galaxies) for galaxies, _ in unseen)
+        say(f"Fifth {fold + 1} of {FOLDS}: {number} galaxies that the network doesn't see")
+        write_labels(f"{out}/fold-{fold}.csv", [*seen, *unseen], tree)
         train_one(
             TrainConfig(
                 data=out,
@@ -71,25 +88,21 @@ def main() -> None:
                 name=f"fold-{fold}",
                 labels=f"fold-{fold}.csv",
                 init=trunk,
-                held_out=len(unseen),
+                held_out=number,
                 recipe=str(CONFIGS / "recipes" / "fine_tuning.yaml"),
             )
         )
-        _ingest(unseen, name)
-        for view, transforms in views.items():
-            parts[view].append(_classify(name, transforms))
-    for view, outputs in parts.items():
-        rows = [catalogue_dataset(catalogue_uri(output), tree).to_table() for output in outputs]
-        write_deltalake(f"{out}/{view}", pa.concat_tables(rows), mode="overwrite")
-        say(f"Catalogue: {out}/{view}")
-    votes = labelled.assign(object_id=labelled["object_id"].str.removeprefix("challenge-"))
-    storage.write_bytes(f"{out}/labels.csv", votes[["object_id", *tree.columns]].to_csv(index=False).encode())
-    say(f"Votes:     {out}/labels.csv")
+        for each in sets:
+            _classify(
+                each.part(fold, inside=True), f"{out}/{each.name}", fold, f"{out}/fold-{fold}.safetensors"
+            )
+    for each in sets:
+        _gather(each, f"{out}/{each.name}", tree)
 
 
 def _trunk(out: str, parts: list[tuple[pd.DataFrame, float]]) -> str:
     """Train what all fifths start from; its weights."""
-    trees = (VOTES, KINDS, LARGEST)
+    trees = (KINDS, LARGEST)
     write_labels(f"{out}/trunk.csv", parts, joined(*(load_tree(path) for path in trees)))
     train_one(
         TrainConfig(
@@ -105,21 +118,30 @@ def _trunk(out: str, parts: list[tuple[pd.DataFrame, float]]) -> str:
     return f"{out}/trunk.safetensors"
 
 
-def _ingest(galaxies: pd.DataFrame, name: str) -> None:
-    images = Path(f"{name}.images")
-    images.mkdir(exist_ok=True)
-    for image in galaxies["image"]:
-        shutil.copy2(image, images)  # with its time, by which a changed image is known
-    ingest_images(IngestImagesConfig(input=str(images), output=f"{name}.cutouts"))
+def _classify(galaxies: pd.DataFrame, folder: str, fold: int, weights: str) -> None:
+    """Classify the galaxies of a fifth with its weights."""
+    cutouts = f"{folder}/cutouts-{fold}/cutouts.parquet"
+    if not storage.exists(cutouts):  # a file that is written anew counts as changed
+        images = [storage.read_bytes(image) for image in galaxies["image"]]
+        table = galaxies.reindex(columns=["object_id", "frame_pixels"]).assign(image=images)
+        storage.write_bytes(cutouts, table.to_parquet(index=False))
+    for view, transforms in VIEWS.items():
+        run_classify(
+            ClassifyConfig(
+                input=cutouts, output=f"{folder}/{view}-{fold}", weights=weights, transforms=transforms
+            )
+        )
 
 
-def _classify(name: str, transforms: Literal[60, 1]) -> str:
-    """Classify the galaxies of a fifth with its weights; the output's folder."""
-    output, weights = f"{name}.run-{transforms}", f"{name}.safetensors"
-    run_classify(
-        ClassifyConfig(input=f"{name}.cutouts", output=output, weights=weights, transforms=transforms)
-    )
-    return output
+def _gather(each: LabelledSet, folder: str, tree: DecisionTree) -> None:
+    """All fifths of a set in one catalogue a view, and its votes."""
+    for view in VIEWS:
+        parts = [catalogue_uri(f"{folder}/{view}-{fold}") for fold in range(FOLDS)]
+        rows = [catalogue_dataset(part, tree).to_table() for part in parts]
+        write_deltalake(f"{folder}/{view}", pa.concat_tables(rows), mode="overwrite")
+    votes = each.galaxies[["object_id", *tree.columns]].to_csv(index=False)
+    storage.write_bytes(f"{folder}/labels.csv", votes.encode())
+    say(f"Catalogue and votes: {folder}")
 
 
 if __name__ == "__main__":
