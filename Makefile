@@ -49,7 +49,7 @@ evaluation: $(READY)
 			output=evaluation name=transforms others.single_view=single_view || exit 1; cd $(CURDIR); done
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

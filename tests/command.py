@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+RAY_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+"""Of every Ray that a test starts; its workers, at niceness 15, would wait for what else is tested."""
 
 
 def tuningfork(
@@ -21,7 +23,7 @@ def tuningfork(
             "PATH": "/usr/bin:/bin",
             "PYTHONPATH": str(ROOT),
             "HOME": str(cwd),
-            "RAY_USAGE_STATS_ENABLED": "0",
+            **RAY_SETTINGS,
             **(environment or {}),
         },
         capture_output=True,

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,13 @@ import botocore.session
 import pytest
 from botocore.config import Config
 from playwright.sync_api import Browser
+from xdist.scheduler import LoadScopeScheduling
 
 from pipeline.storage import connection
 from pipeline.tree import DecisionTree, load_tree
 
 from .browser import chromium
+from .command import RAY_SETTINGS
 
 INFRA = Path(__file__).resolve().parents[1] / "infra" / "s3"
 CANNOT_BE_HAD = 2
@@ -71,6 +74,25 @@ class ObjectStore:
         return [upload["Key"] for upload in found.get("Uploads", ())]
 
 
+os.environ.update(RAY_SETTINGS)
+
+CLUSTERS = {"faults", "integration"}
+"""Folders of tests that start clusters: one after the other, for each takes all cores."""
+
+
+class ByFile(LoadScopeScheduling):
+    """Files go to any of several processes, but all with clusters to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "clusters" if Path(file).parent.name in CLUSTERS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Share tests among processes (pytest-xdist, ``--numprocesses``)."""
+    return ByFile(config, log)
+
+
 @pytest.fixture(scope="session")
 def tree() -> DecisionTree:
     """The decision tree of Galaxy Zoo 2."""
@@ -85,9 +107,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def object_store(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ObjectStore]:
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     """A store of this session's own, empty at first."""
     folder = tmp_path_factory.mktemp("object_store")
     done = subprocess.run([INFRA / "up", folder], capture_output=True, text=True, check=False)
@@ -100,7 +120,7 @@ def object_store(
             pytest.fail(f"Ceph's gateway could not be started: {done.stdout}{done.stderr}", pytrace=False)
     finally:
         subprocess.run([INFRA / "down", folder], capture_output=True, check=True)
-    _announce(request.config, f"{done.stderr.strip()}\nThe tests of s3:// use moto, which checks no keys.")
+    warnings.warn(f"{done.stderr.strip()}; the tests of s3:// use moto, which checks no keys", stacklevel=1)
     with _moto(folder / "moto.log") as store:
         yield store
 
@@ -174,10 +194,3 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
             break
         time.sleep(0.25)
     pytest.fail("moto's server did not start", pytrace=False)
-
-
-def _announce(config: pytest.Config, text: str) -> None:
-    """Print past pytest's capture: which store was used says what the results are worth."""
-    capture = config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-        print(f"\n{text}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import storage
-from tests.faults.harness import ROOT
+from tests.command import ROOT
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.command import RAY_SETTINGS, ROOT
+
 _MARK = "TUNINGFORK_TEST_RUN"
 
 
@@ -27,9 +28,7 @@ class Run:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "jobs.cli", *words],
             cwd=folder,
-            env=base
-            | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0", _MARK: self.mark}
-            | (environment or {}),
+            env=base | {"PYTHONPATH": str(ROOT), _MARK: self.mark} | RAY_SETTINGS | (environment or {}),
             stdout=self._stream,
             stderr=subprocess.STDOUT,
         )

@@ -50,14 +50,14 @@ def test_it_ends_complete(
     check_complete(bucket, tmp_path, environment)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "advice"),
     [
         (Fault.EXPIRED, "the session's token has expired; get new credentials, then run the same command"),
-        pytest.param(
+        (
             Fault.SLOW_DOWN,
             "the store is throttling: it refused 5 times in a row (SlowDown); try again later",
-            marks=pytest.mark.long,
         ),
     ],
 )

@@ -72,7 +72,7 @@ def units_done(folder: Path) -> int:
     "title",
     [
         "DecodeActor)).submit",
-        "ModelActor)).submit",
+        pytest.param("ModelActor)).submit", marks=pytest.mark.long),
         pytest.param("SinkActor)).submit", marks=pytest.mark.long),
     ],
 )
@@ -106,10 +106,7 @@ def test_a_killed_driver_is_continued(undisturbed: Undisturbed, units: int) -> N
 
 @pytest.mark.parametrize(
     "point",
-    [
-        p if p not in ("after_ledger", "after_report") else pytest.param(p, marks=pytest.mark.long)
-        for p in POINTS
-    ],
+    [p if p == "after_commit" else pytest.param(p, marks=pytest.mark.long) for p in POINTS],
 )
 def test_a_crash_at_the_worst_moment_is_continued(undisturbed: Undisturbed, point: str) -> None:
     """The driver dies at the point, and all that it had started right after it, as when the power fails."""
@@ -124,6 +121,7 @@ def test_a_crash_at_the_worst_moment_is_continued(undisturbed: Undisturbed, poin
     assert len(list((undisturbed.folder / output / "catalogue/_delta_log").glob("*.json"))) == 1
 
 
+@pytest.mark.long
 def test_of_two_runs_at_once_one_says_so_and_leaves(undisturbed: Undisturbed) -> None:
     with running(classify("contended"), undisturbed.folder) as first:
         wait_for(lambda: (undisturbed.folder / "contended/lease.json").exists(), seconds=60)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.faults.harness import ROOT, running, wait_for
+from tests.command import ROOT
+from tests.faults.harness import running, wait_for
 from tests.faults.survey import write_survey
 from tests.tables import snapshot
 
@@ -33,6 +34,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         cluster.shutdown()
 
 
+@pytest.mark.long
 def test_a_killed_node_is_done_without(cluster: Cluster, tmp_path: Path) -> None:
     worker = cluster.add_node(num_cpus=2)
     cluster.wait_for_nodes()

@@ -74,6 +74,7 @@ def test_one_poison_row_costs_itself(kind: str, tmp_path: Path, weights: str) ->
     check(run_stream(units_of({shard: 20}, 10), tmp_path / "out", weights), {shard: (20, poison)})
 
 
+@pytest.mark.long
 def test_poison_everywhere(tmp_path: Path, weights: str) -> None:
     """First and last rows, several in a unit, neighbours, a unit of nothing else."""
     first = {0: "segv", 2: "oom", 3: "spin", 4: "exit", 11: "abort"}

@@ -191,15 +191,13 @@ def test_a_store_that_only_refuses_is_told(in_store: ObjectStore, faulty: Throug
     assert proxy.requests == connection.ATTEMPTS
 
 
-@pytest.mark.parametrize("operations", [50, pytest.param(200, marks=pytest.mark.long)])
-def test_operations_survive_a_tenth_of_faults(
-    in_store: ObjectStore, faulty: Through, operations: int
-) -> None:
+@pytest.mark.long
+def test_operations_survive_a_tenth_of_faults(in_store: ObjectStore, faulty: Through) -> None:
     bucket = in_store.bucket_uri("survival")
     proxy = faulty(random_faults(7, 0.1))
     rng = random.Random(7)
     expected: dict[str, bytes] = {}
-    for i in range(operations):
+    for i in range(200):
         uri = f"{bucket}/{rng.randrange(12):02d}"
         data = b"%d " % i + rng.randbytes(
             rng.choice([10, 1000, 200_000, connection.PART_BYTES] if i % 20 == 0 else [10, 1000, 200_000])

@@ -11,8 +11,8 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from pipeline.tree import DecisionTree
-from tests.command import tuningfork
-from tests.faults.harness import ROOT, Run, running, wait_for
+from tests.command import ROOT, tuningfork
+from tests.faults.harness import Run, running, wait_for
 from tests.training.small import log_of, write_training
 
 EXAMPLES = 2400
@@ -64,6 +64,7 @@ def test_a_worker_is_killed(trained: tuple[list[str], Path], tmp_path: Path) -> 
     check_same_curve(output, undisturbed)
 
 
+@pytest.mark.long
 def test_the_driver_is_killed_and_the_command_is_run_again(
     trained: tuple[list[str], Path], tmp_path: Path
 ) -> None:

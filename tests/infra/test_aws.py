@@ -10,7 +10,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from tests.faults.harness import ROOT
+from tests.command import ROOT
 from tests.infra.manifests import KUBERAY
 
 FILE = ROOT / "infra" / "aws" / "cluster.yaml"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import ROOT
+from tests.command import ROOT
 
 DOCKERFILE = ROOT / "infra" / "image" / "Dockerfile"
 

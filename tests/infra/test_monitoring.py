@@ -15,7 +15,7 @@ import ray
 import yaml
 from ray.dashboard.modules.reporter.reporter_agent import METRICS_GAUGES
 
-from tests.faults.harness import ROOT
+from tests.command import ROOT
 
 MONITORING = ROOT / "infra" / "monitoring"
 OWN = {

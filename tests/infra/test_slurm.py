@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import ROOT, wait_for
+from tests.command import RAY_SETTINGS, ROOT
+from tests.faults.harness import wait_for
 from tests.faults.survey import write_survey
 from tests.tables import snapshot
 
@@ -54,16 +55,20 @@ def job(tmp_path: Path) -> Iterator[dict[str, str]]:
         (programs / name).chmod(0o755)
     number = str(random.SystemRandom().randrange(10_000, 1_000_000))
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "SLURM_"))}
-    yield kept | {
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "FAKE_SLURM_LOG": str(tmp_path / "srun.log"),
-        "TUNINGFORK_BIN": str(Path(sys.executable).parent),
-        "SLURM_JOB_ID": number,
-        "SLURM_JOB_NODELIST": "localhost,localhost",
-        "SLURM_CPUS_ON_NODE": "2",
-        "SLURM_SUBMIT_DIR": str(tmp_path),
-    }
+    yield (
+        kept
+        | RAY_SETTINGS
+        | {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "FAKE_SLURM_LOG": str(tmp_path / "srun.log"),
+            "TUNINGFORK_BIN": str(Path(sys.executable).parent),
+            "SLURM_JOB_ID": number,
+            "SLURM_JOB_NODELIST": "localhost,localhost",
+            "SLURM_CPUS_ON_NODE": "2",
+            "SLURM_SUBMIT_DIR": str(tmp_path),
+        }
+    )
     left = processes_of(number)
     for process in left:
         os.kill(process, signal.SIGKILL)
@@ -125,6 +130,7 @@ def test_two_nodes_classify_and_leave_nothing_behind(job: dict[str, str], tmp_pa
     assert "--address=127.0.0.1:" in workers
 
 
+@pytest.mark.long
 def test_the_exit_status_is_the_verbs(job: dict[str, str], tmp_path: Path) -> None:
     one_node = job | {"SLURM_JOB_NODELIST": "localhost"}
     run = submit(one_node, tmp_path, "classify", "input=nowhere", "output=out")

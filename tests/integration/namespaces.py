@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import RAY_SETTINGS
 from tests.integration.marked import MARK, kill_marked
 
 GCS, DASHBOARD = 6379, 8265
@@ -89,7 +90,7 @@ class Network:
             ["ip", "netns", "exec", machine.name, "sh", "-c", script],
             env={
                 "RAY_TMPDIR": str(self.folder),
-                "RAY_USAGE_STATS_ENABLED": "0",
+                **RAY_SETTINGS,
                 MARK: machine.mark,
                 **environment,
             },

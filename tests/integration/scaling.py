@@ -19,6 +19,7 @@ import ray
 from ray._raylet import GcsClient
 from ray.autoscaler.v2.sdk import get_cluster_status
 
+from tests.command import RAY_SETTINGS
 from tests.integration.marked import MARK, command_line, free_port, kill_marked, marked
 
 HEAD = "f" * 51 + "00000"
@@ -107,7 +108,7 @@ def scaling_cluster(
     address = f"{ray.util.get_node_ip_address()}:{port}"
     variables = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {
         "RAY_AUTH_MODE": "disabled",
-        "RAY_USAGE_STATS_ENABLED": "0",
+        **RAY_SETTINGS,
         "RAY_TMPDIR": str(folder),
         MARK: mark,
         **(environment or {}),

@@ -139,6 +139,7 @@ def test_a_complete_run_is_not_run_again(output: Output) -> None:
     assert after == before
 
 
+@pytest.mark.long
 def test_a_run_with_units_missing_continues(output: Output) -> None:
     """With its commit and two ledger entries gone, a run does just those units again and ends the same."""
     work = output.folder / "continued"

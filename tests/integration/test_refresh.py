@@ -221,10 +221,7 @@ def test_other_settings_classify_everything(refreshed: Output) -> None:
 
 @pytest.mark.parametrize(
     "point",
-    [
-        point if point in ("in_compaction", "after_report") else pytest.param(point, marks=pytest.mark.long)
-        for point in POINTS
-    ],
+    [point if point == "in_compaction" else pytest.param(point, marks=pytest.mark.long) for point in POINTS],
 )
 def test_killed_at_any_step_it_is_continued(refreshed: Output, outdated: Output, point: str) -> None:
     output = outdated.copy(f"killed_{point}")
@@ -253,6 +250,7 @@ def test_of_two_at_once_one_works(refreshed: Output, outdated: Output) -> None:
     assert output.versions == 2
 
 
+@pytest.mark.long
 def test_what_comes_back_is_current_again(refreshed: Output, outdated: Output) -> None:
     output = refreshed.copy("back")
     write(output.folder / "cutouts", first())

@@ -60,7 +60,8 @@ def expected(tmp_path_factory: pytest.TempPathFactory, galaxies: list[Sky]) -> d
     return answers(str(folder / "out" / "catalogue"))
 
 
-@pytest.mark.parametrize("form", [pytest.param("multimodal", marks=pytest.mark.long), "fits frames"])
+@pytest.mark.long
+@pytest.mark.parametrize("form", ["multimodal", "fits frames"])
 def test_a_survey_is_classified_verified_and_held_to_its_file(
     form: str, galaxies: list[Sky], expected: dict[str, np.ndarray], tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def test_decoding(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(found["stage_shares"].values()) == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.long
 def test_the_stream_without_a_model(tmp_path: Any) -> None:
     words = ("bench", "stream", "model=identity", "galaxies=[64,96]", "unit_rows=16", "side=128")
     done = tuningfork(*words, cwd=tmp_path)

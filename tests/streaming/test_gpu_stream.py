@@ -15,7 +15,7 @@ from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.streaming import StreamSettings, connect, finished_units, plan_resources, unit_stream
 from pipeline.survey import list_shards
 from pipeline.tree import GALAXY_ZOO_2
-from tests.faults.harness import ROOT
+from tests.command import ROOT
 from tests.faults.survey import write_survey
 
 SETTINGS = StreamSettings(DEFAULT_WEIGHTS, "0" * 64, str(GALAXY_ZOO_2), 1, "float32")

@@ -30,7 +30,7 @@ def one(tree: DecisionTree, tmp_path_factory: pytest.TempPathFactory) -> tuple[l
     return words, folder / "out"
 
 
-@pytest.mark.parametrize("cached", ["true", "false"])
+@pytest.mark.parametrize("cached", ["true", pytest.param("false", marks=pytest.mark.long)])
 def test_two_workers_give_the_weights_of_one(
     cached: str, one: tuple[list[str], Path], tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from jobs.bench.survey import write_galaxies
 from pipeline.catalogue import answer_matrix
 from pipeline.tree import load_tree
-from tests.faults.harness import ROOT
+from tests.command import ROOT
 from tests.tables import snapshot
 
 
