@@ -15,7 +15,7 @@ from tests.command import ROOT, tuningfork
 from tests.faults.harness import Run, running, wait_for
 from tests.training.small import log_of, write_training
 
-EXAMPLES = 2400
+EXAMPLES = 1440
 WORKER = "RayTrainWorker"
 
 
@@ -24,7 +24,7 @@ def trained(tree: DecisionTree, tmp_path_factory: pytest.TempPathFactory) -> tup
     """Words of the command line, and the output of a training that nothing disturbed."""
     folder = tmp_path_factory.mktemp("training")
     words = write_training(folder, tree, examples=EXAMPLES, augmentation={}, average_decay=0.99)
-    words += ["workers=2", "checkpoint_every=240", "evaluate_every=1200"]
+    words += ["workers=2", "checkpoint_every=240", "evaluate_every=720"]
     done = tuningfork(*words, f"output={folder}/undisturbed", cwd=folder)
     assert done.returncode == 0, done.stderr
     return words, folder / "undisturbed"

@@ -115,9 +115,8 @@ def test_mistakes_are_told_in_one_line(galaxies: list[Sky], tmp_path: Path) -> N
     assert "cannot read" in refused.stderr
 
 
-@pytest.mark.parametrize(
-    "form", ["webdataset", *(pytest.param(form, marks=pytest.mark.long) for form in ("hdf5", "images"))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("form", ["webdataset", "hdf5", "images"])
 def test_an_object_store_is_read_and_a_killed_run_goes_on(
     form: str,
     galaxies: list[Sky],
