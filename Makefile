@@ -44,9 +44,9 @@ weights: $(READY)
 
 evaluation: $(READY)
 	$(BIN)/python -m jobs.cross_validation $(DATA) out/cross_validation
-	for set in challenge stripe_82; do \
-		cd out/cross_validation/$$set && $(CURDIR)/$(BIN)/tuningfork evaluate catalogue labels=labels.csv \
-			output=evaluation name=transforms others.single_view=single_view || exit 1; cd $(CURDIR); done
+	for set in out/cross_validation/challenge out/cross_validation/stripe_82; do \
+		$(BIN)/tuningfork evaluate $$set/catalogue labels=$$set/labels.csv output=$$set/evaluation \
+			name=transforms others.single_view=$$set/single_view || exit 1; done
 
 test: $(READY)
 	$(BIN)/pytest --numprocesses 2

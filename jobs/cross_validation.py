@@ -11,7 +11,7 @@ made for ``tuningfork evaluate OUT/SET/catalogue``, for the sets ``challenge`` a
 ``OUT/SET/labels.csv``
     Their votes.
 
-Half an hour on two cores; run again, it continues.
+An hour on two cores; run again, it continues.
 """
 
 from __future__ import annotations
