@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import Field
 
-from jobs.console import log_event, progress, say
+from jobs.console import say
 from pipeline import storage
 from pipeline.averaging import Precision, fastest_precision
 from pipeline.catalogue import (
-    Lease,
     Plan,
     PlannedShard,
-    RunLayout,
-    RunSummary,
-    WorkUnit,
-    adopt_plan,
     catalogue_uri,
-    commit_run,
     digest,
-    find_run,
-    hold_lease,
-    is_committed,
-    last_epoch,
     make_plan,
-    read_ledger,
-    read_quarantine,
+    read_summary,
     report_uri,
-    summarize,
     tree_digest,
 )
-from pipeline.config import StrictModel, dump_config
-from pipeline.faults import crash_point
+from pipeline.config import StrictModel
 from pipeline.network import DEFAULT_WEIGHTS, Model, check_model
+from pipeline.protocol.run import DrawPlan, classify
 from pipeline.survey import (
     ShardInfo,
     Source,
@@ -139,29 +125,27 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     InputError
         If the input, the weights or the tree can't be used, or the output holds another run.
     """
+    from jobs.survey_run import SurveyRun, counts_of
+
     config = settled(config)
     tree = load_tree(config.tree)
     model = check_model(config.weights, tree)
     source = source_of(config)
-    settings = settings_of(config, tree, model, source)
-    plan = make_plan(plan_shards(config, source), config.unit_rows, settings)
+
+    def draw_plan(_: DrawPlan) -> Plan:
+        settings = settings_of(config, tree, model, source)
+        return make_plan(plan_shards(config, source), config.unit_rows, settings)
+
     if dry_run:
-        _estimate(config, tree, plan)
+        _estimate(config, tree, draw_plan(DrawPlan()))
         return
-    done = None if config.new_run else find_run(config.output, plan)
-    if done is not None and is_finished(config.output, done):
-        summary = RunSummary.model_validate_json(
-            storage.read_bytes(RunLayout(config.output, done.run).summary)
-        )
-        say(f"Run {done.run} is complete: {_counts(summary)}. Nothing to do.")
+    call = SurveyRun(config, tree, model, source, draw_plan)
+    outcome = call.perform(classify(config.new_run))
+    if outcome.how == "complete":
+        summary = read_summary(config.output, outcome.plan)
+        say(f"Run {outcome.plan.run} is complete: {counts_of(summary)}. Nothing to do.")
         if not storage.exists(report_uri(config.output)):
-            _report(config, tree, model, summary, source)
-    else:
-        with hold_lease(config.output, plan.run, last_epoch(config.output)) as lease:
-            plan = adopt_plan(
-                config.output, plan, config.new_run, lambda earlier: is_finished(config.output, earlier)
-            )
-            carry_out(config, tree, model, plan, lease, source)
+            call.write_report(summary)
     say(f"Catalogue: {catalogue_uri(config.output)}")
     say(f"Report:    {report_uri(config.output)}")
 
@@ -211,36 +195,6 @@ def settings_of(config: StreamConfig, tree: DecisionTree, model: Model, source: 
     }
 
 
-def carry_out(
-    config: StreamConfig,
-    tree: DecisionTree,
-    model: Model,
-    plan: Plan,
-    lease: Lease,
-    source: Source,
-    report_changes: Callable[[Plan], None] | None = None,
-) -> RunSummary:
-    """Do what is planned, from its first pending unit to the summary; to be called under the lease."""
-    layout = RunLayout(config.output, plan.run)
-    storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(config).encode())
-    if source.survey is not None:
-        storage.write_bytes(layout.survey, dump_config(source.survey).encode())
-    summary = _classify(config, tree, model, plan, layout, lease, source)
-    lease.confirm()
-    _report(config, tree, model, summary, source)
-    crash_point("after_report")
-    if report_changes is not None:
-        report_changes(plan)
-    storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
-    say(f"Run {plan.run}: {_counts(summary)} in {summary.seconds:,.0f} s")
-    return summary
-
-
-def is_finished(output: str, plan: Plan) -> bool:
-    """Whether nothing is left to do of a run."""
-    return storage.exists(RunLayout(output, plan.run).summary) and is_committed(output, plan)
-
-
 def _estimate(config: ClassifyConfig, tree: DecisionTree, plan: Plan) -> None:
     """Say what a run would do and cost; write nothing."""
     from jobs.bench.timing import device, device_name, model_rate
@@ -265,57 +219,6 @@ def _estimate(config: ClassifyConfig, tree: DecisionTree, plan: Plan) -> None:
 
 def _amount(hours: float) -> str:
     return f"{hours:,.3g}" if hours < 100 else f"{hours:,.0f}"
-
-
-def _classify(
-    config: StreamConfig,
-    tree: DecisionTree,
-    model: Model,
-    plan: Plan,
-    layout: RunLayout,
-    lease: Lease,
-    source: Source,
-) -> RunSummary:
-    started = time.monotonic()
-    done = read_ledger(layout)
-    pending = [unit for unit in plan.units() if unit.index not in done]
-    if done:
-        say(f"Run {plan.run} continues: {len(done):,} of {plan.unit_count:,} units are done")
-    if pending:
-        source.save_index(layout.index)
-        _stream(config, model, pending, plan, layout, lease, source)
-    ledger = read_ledger(layout) if pending else done
-    crash_point("after_ledger")
-    summary = summarize(plan, ledger, time.monotonic() - started, resumed=bool(done))
-    lease.confirm()
-    commit_run(layout, tree, plan, ledger, lease.epoch, source.read_ids)
-    return summary
-
-
-def _stream(
-    config: StreamConfig,
-    model: Model,
-    pending: list[WorkUnit],
-    plan: Plan,
-    layout: RunLayout,
-    lease: Lease,
-    source: Source,
-) -> None:
-    # Ray takes seconds to load: only a run that has work pays for it.
-    from pipeline.streaming import RunMetrics, stream_units
-
-    rows = sum(unit.rows for unit in pending)
-    say(f"Starting Ray for {rows:,} galaxies in {len(pending):,} units …")
-    resources = start_ray(config)
-    settings = stream_settings(config, model, source, layout.index, config.transforms)
-    units = plan.unit_count
-    metrics = RunMetrics(plan.run, units, units - len(pending), resources)
-    with progress("Classifying", plan.selected_rows, done=plan.selected_rows - rows) as advance:
-        for entry in stream_units(pending, layout, settings, resources):
-            lease.check()
-            metrics.add(entry, lease.age)
-            log_event("unit", run=plan.run, **entry.model_dump(exclude={"part", "rejects"}))
-            advance(entry.rows)
 
 
 def stream_settings(
@@ -343,36 +246,6 @@ def start_ray(config: SurveyConfig) -> StreamResources:
     connect()
     secure_nodes(config.device, config.model_actors, config.node_wait, say)
     return plan_resources(config.decode_actors, config.model_actors, config.model_threads, config.device)
-
-
-def _counts(summary: RunSummary) -> str:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in summary.quarantined.items())
-    bad = sum(summary.quarantined.values())
-    counts = f"{summary.classified:,} galaxies classified, {bad:,} quarantined"
-    counts += f" ({reasons})" if bad else ""
-    if summary.replaced:
-        galaxies, pixels = summary.replaced["galaxies"], summary.replaced["pixels"]
-        counts += f"; {pixels:,} bad pixels of {galaxies:,} galaxies were replaced"
-    return counts
-
-
-def _report(
-    config: StreamConfig, tree: DecisionTree, model: Model, summary: RunSummary, source: Source
-) -> None:
-    from jobs.report import write_report
-
-    write_report(
-        config.output,
-        config.input,
-        tree,
-        model,
-        config.title,
-        config.transforms,
-        summary,
-        Counter(read_quarantine(RunLayout(config.output, summary.run))["reason"].to_pylist()),
-        config.report_galaxies,
-        source,
-    )
 
 
 if __name__ == "__main__":

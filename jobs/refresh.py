@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
-from jobs.classify import (
-    StreamConfig,
-    carry_out,
-    is_finished,
-    plan_shards,
-    settings_of,
-    settled,
-    source_of,
-)
+from jobs.classify import StreamConfig, plan_shards, settings_of, settled, source_of
 from jobs.console import say
+from jobs.survey_run import SurveyRun, is_finished
 from pipeline.catalogue import (
     Known,
     Plan,
+    PlannedShard,
     RunLayout,
-    adopt_plan,
     catalogue_dataset,
     catalogue_uri,
     changed_settings,
-    hold_lease,
-    last_committed,
-    last_epoch,
     make_plan,
+    read_plans,
     report_uri,
     same_source,
     select_rows,
@@ -33,6 +25,7 @@ from pipeline.catalogue import (
 from pipeline.catalogue.changes import is_readable, version_of
 from pipeline.catalogue.export import open_snapshot
 from pipeline.network import Model, check_model
+from pipeline.protocol.run import Base, DrawPlan, refresh
 from pipeline.survey import Source, read_contents
 from pipeline.tree import DecisionTree, load_tree
 
@@ -51,32 +44,30 @@ def run(config: StreamConfig) -> None:
     tree = load_tree(config.tree)
     model = check_model(config.weights, tree)
     source = source_of(config)
-    with hold_lease(config.output, "refresh", last_epoch(config.output)) as lease:
-        plan = plan_refresh(config, tree, model, source)
-        if plan is None:
-            return
-        plan = adopt_plan(
-            config.output, plan, new_run=True, is_finished=lambda earlier: is_finished(config.output, earlier)
-        )
-        lease.confirm()
-        carry_out(
-            config, tree, model, plan, lease, source, lambda plan: report_changes(config, tree, plan, source)
-        )
-    say(f"Catalogue: {catalogue_uri(config.output)}")
-    say(f"Report:    {report_uri(config.output)}")
+
+    def draw_plan(instruction: DrawPlan) -> Plan | None:
+        return plan_refresh(config, tree, model, source, instruction.base)
+
+    call = SurveyRun(
+        config, tree, model, source, draw_plan, lambda plan: report_changes(config, tree, plan, source)
+    )
+    outcome = call.perform(refresh())
+    if outcome.how == "done":
+        say(f"Catalogue: {catalogue_uri(config.output)}")
+        say(f"Report:    {report_uri(config.output)}")
 
 
 def report_changes(config: StreamConfig, tree: DecisionTree, plan: Plan, source: Source) -> None:
-    """Tell what a committed run made of the snapshot before it, where there is one."""
+    """Tell what a committed run made of the version that it kept rows of, where there is one."""
     # What draws takes seconds to load: only a run that committed pays for it.
     from jobs.compare import told, write_changes
 
     uri, version = catalogue_uri(config.output), version_of(config.output, plan)
-    if plan.base is None or not version:
+    if plan.kept is None or version is None:
         return
-    before = open_snapshot(uri, tree, as_of=str(version - 1))
+    before = open_snapshot(uri, tree, as_of=str(plan.kept))
     if not is_readable(before):
-        say(f"Version {version - 1} of {uri} was vacuumed: no report of what run {plan.run} changed")
+        say(f"Version {plan.kept} of {uri} was vacuumed: no report of what run {plan.run} changed")
         return
     after = open_snapshot(uri, tree, as_of=str(version))
     changes, page = write_changes(
@@ -91,30 +82,50 @@ def report_changes(config: StreamConfig, tree: DecisionTree, plan: Plan, source:
     say(f"Changes:   {told(changes)}; {page}")
 
 
-def plan_refresh(config: StreamConfig, tree: DecisionTree, model: Model, source: Source) -> Plan | None:
+def plan_refresh(
+    config: StreamConfig, tree: DecisionTree, model: Model, source: Source, base: Base | None
+) -> Plan | None:
     """What is to be done, said in a line; None if that is nothing."""
     shards, settings = plan_shards(config, source), settings_of(config, tree, model, source)
     every = make_plan(shards, config.unit_rows, settings)
-    base = last_committed(config.output)
     if base is None:
         say(f"{config.output} has no catalogue yet: all {every.rows:,} galaxies are new")
         return every
-    changed = changed_settings(base, every.fingerprint)
-    if changed:
-        say(f"Since run {base.run} other {', '.join(changed)}: all {every.rows:,} galaxies are to be done")
-        return make_plan(shards, config.unit_rows, settings, base.run)
-    if same_source(shards, base):
-        if not is_finished(config.output, base):
-            return base
-        say(f"Nothing changed since run {base.run}: {every.rows:,} galaxies in {len(shards):,} shards")
-        return None
-    known = Known(catalogue_dataset(catalogue_uri(config.output), tree).to_batches(list(Known.COLUMNS)))
+    relied_on: Sequence[PlannedShard] = ()
+    alike = None
+    if base.plan is None:
+        say(
+            f"Version {base.version} of the catalogue was written by something else than a run, such as a "
+            "restore: its rows are compared with the whole input"
+        )
+        plans = read_plans(config.output)
+        alike = [plan.run for plan in plans if not changed_settings(plan, every.fingerprint)]
+    else:
+        changed = changed_settings(base.plan, every.fingerprint)
+        if changed:
+            other = ", ".join(changed)
+            say(f"Since run {base.plan.run} other {other}: all {every.rows:,} galaxies are to be done")
+            return make_plan(shards, config.unit_rows, settings, base.plan.run, base.version)
+        if same_source(shards, base.plan):
+            if not is_finished(config.output, base.plan):
+                return base.plan
+            count = f"{every.rows:,} galaxies in {len(shards):,} shards"
+            say(f"Nothing changed since run {base.plan.run}: {count}")
+            return None
+        relied_on = base.plan.shards
+    rows = catalogue_dataset(catalogue_uri(config.output), tree).to_batches(list(Known.COLUMNS))
     shards, gone = select_rows(
-        shards, base, known, lambda shard: read_contents(source, shard.uri, shard.rows)
+        shards,
+        relied_on,
+        Known(rows, alike),
+        lambda shard: read_contents(source, shard.uri, shard.rows),
     )
-    plan = make_plan(shards, config.unit_rows, settings, base.run)
+    plan = make_plan(
+        shards, config.unit_rows, settings, None if base.plan is None else base.plan.run, base.version
+    )
+    since = f"version {base.version}" if base.plan is None else f"run {base.plan.run}"
     say(
-        f"Since run {base.run}: {plan.selected_rows:,} of {plan.rows:,} galaxies are new or have changed, "
+        f"Since {since}: {plan.selected_rows:,} of {plan.rows:,} galaxies are new or have changed, "
         f"{gone:,} are gone"
     )
     return plan

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import field_validator
 
 from jobs.console import say
-from pipeline.catalogue import Removal, apply_removal, find_removals, parse_duration
+from pipeline.catalogue import Removal, parse_duration, vacuum_output
 from pipeline.config import StrictModel
+from pipeline.protocol.vacuum import Options
 
 
 class VacuumConfig(StrictModel):
@@ -45,14 +46,15 @@ def run(config: VacuumConfig, dry_run: bool = False) -> None:
     ------
     InputError
         If `output` is no output of `classify`.
+    HeldError
+        If a run works on it.
     """
-    files = size = 0
-    for removal in find_removals(config.output, parse_duration(config.grace), config.parts, config.history):
-        if not dry_run:
-            apply_removal(config.output, removal)
-        say(_line(removal))
-        files += len(removal.files)
-        size += removal.bytes
+    options = Options(parse_duration(config.grace).total_seconds(), config.parts, config.history, dry_run)
+    removals = vacuum_output(config.output, options, lambda removal: say(_line(removal)))
+    if dry_run:
+        for removal in removals:
+            say(_line(removal))
+    files, size = sum(len(removal.files) for removal in removals), sum(removal.bytes for removal in removals)
     did = "would remove" if dry_run else "removed"
     say(f"vacuum: {did} {_size(files, size)}" + ("; nothing was removed" if dry_run else ""))
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OPEN_TO_ALL = {"storage", "config", "errors", "faults"}
 FLOOR_1 = {"tree", "geometry"}
 FLOOR_2 = {"network", "images"}
-FLOOR_3 = {"averaging", "survey", "catalogue", "evaluation"}
+FLOOR_3 = {"averaging", "survey", "protocol", "catalogue", "evaluation"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "images": {"geometry"},
     "averaging": {"network", "geometry"},
     "survey": {"images", "geometry"},
-    "catalogue": {"tree"},
+    "protocol": set(),
+    "catalogue": {"tree", "protocol"},
     "evaluation": {"tree"},
     "streaming": FLOOR_1 | FLOOR_2 | FLOOR_3,
     "training": FLOOR_1 | FLOOR_2 | FLOOR_3,
@@ -37,7 +38,7 @@ MAY_IMPORT = {
 """Rooms, and which others each may import beside itself and those open to all."""
 
 RAY_MAY_BE_IMPORTED_IN = ("pipeline/streaming/", "pipeline/training/distributed.py", "jobs/", "tests/")
-LIGHT_ROOMS = ("tree", "geometry", "catalogue", "evaluation", "survey", "images")
+LIGHT_ROOMS = ("tree", "geometry", "protocol", "catalogue", "evaluation", "survey", "images")
 MOST_LINES = 400
 
 

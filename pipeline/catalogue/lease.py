@@ -1,9 +1,4 @@
-"""One run at a time for each output: a lease with a heartbeat, taken over when its holder is dead.
-
-Clocks of two machines are never compared: a contender watches the lease, and holds its owner for dead when it
-has not changed for `TIME_TO_LIVE`. Each taking raises the lease's epoch, and the commit carries it, so that a
-holder that slept through a takeover can't commit any more (fencing; see `pipeline.catalogue.commit`).
-"""
+"""The lease of an output on a real store, renewed by a heartbeat; see `pipeline.protocol.lease`."""
 
 from __future__ import annotations
 
@@ -17,44 +12,35 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from pipeline import storage
-from pipeline.config import StrictModel
 from pipeline.errors import HeldError, InputError, RunError, StorageTrouble
-
-TIME_TO_LIVE = 20.0
-"""Seconds without a heartbeat after which a holder counts as dead."""
+from pipeline.protocol.lease import (
+    TIME_TO_LIVE,
+    ConfirmLease,
+    CreateLease,
+    Elapsed,
+    HoldLease,
+    LeaseRecord,
+    LooksAlive,
+    Now,
+    ReadLease,
+    ReleaseLease,
+    Sleep,
+    SwapLease,
+    give_back,
+    renew,
+    take,
+)
+from pipeline.protocol.steps import Handlers, Steps, perform
 
 _BEAT = TIME_TO_LIVE / 5
-_POLL = 1.0
-_SWAPS = 5
 _logger = logging.getLogger(__name__)
 
-
-class LeaseRecord(StrictModel):
-    """What the lease file says.
-
-    Attributes
-    ----------
-    holder
-        Unique to one taking; None when the lease was given back.
-    epoch
-        How often the lease was taken.
-    process
-        Process id and start time on `node`; where both can be looked up, death is known at once.
-    beat
-        Changes with every heartbeat.
-    """
-
-    holder: str | None
-    epoch: int
-    run: str
-    node: str
-    process: str
-    beat: int
-    time: str
+Answer = TypeVar("Answer")
 
 
 def lease_uri(output: str) -> str:
@@ -73,7 +59,7 @@ class Lease:
 
     def __init__(self, output: str, record: LeaseRecord) -> None:
         self.epoch = record.epoch
-        self._uri = lease_uri(output)
+        self._output = output
         self._record, self._renewed = record, time.monotonic()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -112,7 +98,8 @@ class Lease:
         """
         self.check()
         with self._lock:
-            self._swap(beat=self._record.beat + 1, time=_now())
+            self._record = _perform(renew(self._record), self._output)
+            self._renewed = time.monotonic()
 
     def release(self) -> None:
         """Stop renewing and give the lease back; the next run needn't wait."""
@@ -121,7 +108,7 @@ class Lease:
         if self._lost:
             return
         try:
-            self._swap(holder=None)
+            _perform(give_back(self._record), self._output)
         except (HeldError, InputError, StorageTrouble) as error:
             _logger.warning("the lease could not be given back: %s", error)
 
@@ -139,23 +126,10 @@ class Lease:
                 _logger.warning("the lease could not be renewed: %s", error)
                 if time.monotonic() - last > TIME_TO_LIVE:
                     self._lost = RunError(
-                        f"{self._uri} could not be renewed for {TIME_TO_LIVE:g} s ({error}); what is "
-                        "finished is kept: run the same command again"
+                        f"{lease_uri(self._output)} could not be renewed for {TIME_TO_LIVE:g} s ({error}); "
+                        "what is finished is kept: run the same command again"
                     )
                     return
-
-    def _swap(self, **changes: object) -> None:
-        """Replace the record, as long as it is still of this taking."""
-        for _ in range(_SWAPS):
-            found, etag = _read(self._uri)
-            # By its holder alone: an earlier beat of ours may have landed though its answer was lost.
-            if found.holder != self._record.holder:
-                raise HeldError(f"{_who(found)} has taken over {self._uri}; this run stops")
-            record = self._record.model_copy(update=changes)
-            if storage.write_if_match(self._uri, _encode(record), etag):
-                self._record, self._renewed = record, time.monotonic()
-                return
-        raise InputError(f"{self._uri} changes under every write; is someone editing it?")
 
 
 @contextlib.contextmanager
@@ -164,8 +138,10 @@ def hold_lease(output: str, run: str, after_epoch: int = 0) -> Iterator[Lease]:
 
     Parameters
     ----------
+    run
+        Names the holder in what others are told.
     after_epoch
-        The new epoch will be higher than this one too, such as the last that committed.
+        The new epoch will be higher than this one too, such as the last that wrote to the catalogue.
 
     Raises
     ------
@@ -174,54 +150,91 @@ def hold_lease(output: str, run: str, after_epoch: int = 0) -> Iterator[Lease]:
     InputError
         If the store can't swap files, or the lease file is damaged.
     """
-    lease = Lease(output, _take(output, run, after_epoch))
-    try:
-        yield lease
-    finally:
-        lease.release()
-
-
-def _take(output: str, run: str, after_epoch: int) -> LeaseRecord:
-    uri = lease_uri(output)
     mine = LeaseRecord(
         holder=uuid.uuid4().hex,
-        epoch=after_epoch + 1,
+        epoch=0,
         run=run,
         node=socket.gethostname(),
         process=_process(os.getpid()),
         beat=0,
         time=_now(),
     )
-    if storage.create(uri, _encode(mine)):
-        return mine
-    found, etag = _wait_for_death(uri)
-    mine = mine.model_copy(update={"epoch": max(found.epoch, after_epoch) + 1, "time": _now()})
-    if storage.write_if_match(uri, _encode(mine), etag) or storage.read_bytes(uri) == _encode(mine):
-        return mine
-    raise HeldError(f"{uri} was taken by {_who(_read(uri)[0])} a moment ago; wait for it to end")
+    lease = Lease(output, _perform(take(mine, after_epoch, TIME_TO_LIVE), output))
+    try:
+        yield lease
+    finally:
+        lease.release()
 
 
-def _wait_for_death(uri: str) -> tuple[LeaseRecord, str]:
-    """The record of a holder that is gone, as it must be for the swap.
+class LeaseKeeper:
+    """Carries out the instructions of a protocol that works under a lease.
 
-    Raises
-    ------
-    HeldError
-        As soon as the holder shows life.
+    Attributes
+    ----------
+    run
+        Names the holder in what others are told.
     """
-    found, etag = _read(uri)
-    watched = time.monotonic()
-    while found.holder is not None and not _known_dead(found):
-        if _known_alive(found):
-            raise HeldError(f"{uri} is held by {_who(found)}; wait for it to end, or stop it")
-        if time.monotonic() - watched > TIME_TO_LIVE:
-            break
-        time.sleep(_POLL)
-        again, etag = _read(uri)
-        if again != found and again.holder is not None:
-            raise HeldError(f"{uri} is held by {_who(again)}; wait for it to end, or stop it")
-        found = again
-    return found, etag
+
+    def __init__(self, output: str, run: str) -> None:
+        self.run = run
+        self._output = output
+        self._lease: Lease | None = None
+        self._stack = contextlib.ExitStack()
+
+    @property
+    def handlers(self) -> Handlers:
+        """What carries out each."""
+        return {
+            HoldLease: self._hold,
+            ConfirmLease: lambda _: self.held.confirm(),
+            ReleaseLease: lambda _: self._stack.close(),
+        }
+
+    @property
+    def held(self) -> Lease:
+        """The lease, between `HoldLease` and `ReleaseLease`."""
+        assert self._lease is not None
+        return self._lease
+
+    def _hold(self, instruction: HoldLease) -> int:
+        self._lease = self._stack.enter_context(
+            hold_lease(self._output, self.run or "of this output", instruction.after_epoch)
+        )
+        return self._lease.epoch
+
+
+def _perform(steps: Steps[Answer], output: str) -> Answer:
+    """Carry out a protocol of the lease; what it raises names the file."""
+    uri = lease_uri(output)
+
+    def create(instruction: CreateLease) -> bool:
+        return storage.create(uri, _encode(instruction.record))
+
+    def swap(instruction: SwapLease) -> bool:
+        return storage.write_if_match(uri, _encode(instruction.record), instruction.etag)
+
+    handlers: Handlers = {
+        ReadLease: lambda _: _read(uri),
+        CreateLease: create,
+        SwapLease: swap,
+        LooksAlive: lambda instruction: _looks_alive(instruction.record),
+        Elapsed: lambda _: time.monotonic(),
+        Now: lambda _: _now(),
+        Sleep: lambda instruction: time.sleep(instruction.seconds),
+    }
+    with _naming(uri):
+        return perform(steps, handlers)
+
+
+@contextlib.contextmanager
+def _naming(uri: str) -> Iterator[None]:
+    """Begin with the file what is said of it."""
+    try:
+        yield
+    except (HeldError, InputError) as error:
+        if uri in str(error):
+            raise
+        raise type(error)(f"{uri} {error}") from error
 
 
 def _read(uri: str) -> tuple[LeaseRecord, str]:
@@ -242,10 +255,6 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _who(record: LeaseRecord) -> str:
-    return f"run {record.run} (process {record.process.split('@')[0]} on {record.node}, seen {record.time})"
-
-
 def _process(pid: int) -> str:
     """Process id, start time, boot and process table: another process of the same id is told apart."""
     try:
@@ -258,15 +267,9 @@ def _process(pid: int) -> str:
     return f"{pid}@{started}@{boot}@{table}"
 
 
-def _on_this_machine(record: LeaseRecord) -> bool:
-    """Whether the holder's process can be looked up here: same boot, same process table."""
+def _looks_alive(record: LeaseRecord) -> bool | None:
+    """Whether the holder's process runs; None where another machine, boot or process table is its own."""
     own, theirs = _process(os.getpid()).split("@"), record.process.split("@")
-    return record.node == socket.gethostname() and len(own) == len(theirs) == 4 and own[2:] == theirs[2:]
-
-
-def _known_dead(record: LeaseRecord) -> bool:
-    return _on_this_machine(record) and _process(int(record.process.split("@")[0])) != record.process
-
-
-def _known_alive(record: LeaseRecord) -> bool:
-    return _on_this_machine(record) and _process(int(record.process.split("@")[0])) == record.process
+    if record.node != socket.gethostname() or not len(own) == len(theirs) == 4 or own[2:] != theirs[2:]:
+        return None
+    return _process(int(theirs[0])) == record.process

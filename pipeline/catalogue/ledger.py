@@ -1,4 +1,4 @@
-"""The ledger: one entry a finished work unit, written once, after its part is durable."""
+"""The ledger of a run in its store: units made durable and entered, and read again."""
 
 from __future__ import annotations
 
@@ -7,76 +7,19 @@ import io
 import socket
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from pipeline import storage
-from pipeline.catalogue.layout import RunLayout, is_part
-from pipeline.catalogue.plan import WorkUnit
-from pipeline.config import StrictModel
 from pipeline.errors import InputError
 from pipeline.faults import crash_point
-
-
-class StoredTable(StrictModel):
-    """A Parquet file of a unit: its name in the parts folder, and what it must contain."""
-
-    name: str
-    rows: int
-    bytes: int
-    sha256: str
-
-
-class LedgerEntry(StrictModel):
-    """What became of a unit's rows: rows in = classified + quarantined.
-
-    Attributes
-    ----------
-    part
-        Rows for the catalogue; None if all were quarantined.
-    rejects
-        Quarantined rows; None if there are none.
-    quarantined
-        Their number by reason.
-    seconds
-        Time spent on the unit by stage.
-    replaced
-        Classified ``galaxies`` of which bad ``pixels`` were replaced; empty if none was.
-    attempt
-        Tells this writing of the unit from others; part of its files' names.
-    finished
-        When the entry was written, ISO 8601 in UTC; None in entries of before there was such a stamp.
-    """
-
-    unit: int
-    rows: int
-    classified: int
-    quarantined: dict[str, int]
-    part: StoredTable | None
-    rejects: StoredTable | None
-    seconds: dict[str, float]
-    node: str
-    replaced: dict[str, int] = Field(default_factory=dict)
-    attempt: str | None = None
-    finished: str | None = None
-
-    @property
-    def stored(self) -> tuple[StoredTable, ...]:
-        """The unit's files in the parts folder."""
-        return tuple(table for table in (self.part, self.rejects) if table is not None)
-
-    @model_validator(mode="after")
-    def _balanced(self) -> LedgerEntry:
-        if self.rows != self.classified + sum(self.quarantined.values()):
-            raise ValueError(
-                f"unit {self.unit}: {self.rows} rows in, {self.classified} classified and "
-                f"{sum(self.quarantined.values())} quarantined"
-            )
-        return self
+from pipeline.protocol.layout import RunLayout
+from pipeline.protocol.ledger import CreateEntry, LedgerEntry, ReadEntry, StoredTable, StoreUnit, enter_unit
+from pipeline.protocol.plan import WorkUnit
+from pipeline.protocol.steps import perform
 
 
 def record_unit(
@@ -105,25 +48,32 @@ def record_unit(
     ValueError
         If rows in ≠ classified + quarantined.
     """
-    attempt = uuid.uuid4().hex[:8]
-    entry = LedgerEntry(
-        unit=unit.index,
-        rows=unit.rows,
-        classified=len(classified),
-        quarantined=dict(Counter(rejects["reason"].to_pylist())),
-        part=store_table(layout, f"{unit.index:08d}-{attempt}.parquet", classified),
-        rejects=store_table(layout, f"{unit.index:08d}-{attempt}-rejects.parquet", rejects),
-        seconds={stage: round(value, 3) for stage, value in seconds.items()},
-        node=socket.gethostname(),
-        replaced=replaced or {},
-        attempt=attempt,
-        finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
-    )
-    uri = entry_uri(layout, unit.index)
-    crash_point("after_part")
-    if storage.create(uri, entry.model_dump_json().encode()):
+
+    def store(_: StoreUnit) -> LedgerEntry:
+        attempt = uuid.uuid4().hex[:8]
+        entry = LedgerEntry(
+            unit=unit.index,
+            rows=unit.rows,
+            classified=len(classified),
+            quarantined=dict(Counter(rejects["reason"].to_pylist())),
+            part=store_table(layout, f"{unit.index:08d}-{attempt}.parquet", classified),
+            rejects=store_table(layout, f"{unit.index:08d}-{attempt}-rejects.parquet", rejects),
+            seconds={stage: round(value, 3) for stage, value in seconds.items()},
+            node=socket.gethostname(),
+            replaced=replaced or {},
+            attempt=attempt,
+            finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        crash_point("after_part")
         return entry
-    return read_entry(uri)
+
+    def create(instruction: CreateEntry) -> bool:
+        return storage.create(entry_uri(layout, unit.index), instruction.entry.model_dump_json().encode())
+
+    def read(instruction: ReadEntry) -> LedgerEntry:
+        return read_entry(entry_uri(layout, instruction.unit))
+
+    return perform(enter_unit(), {StoreUnit: store, CreateEntry: create, ReadEntry: read})
 
 
 def read_entry(uri: str) -> LedgerEntry:
@@ -134,8 +84,19 @@ def read_entry(uri: str) -> LedgerEntry:
     InputError
         If it is gone or damaged.
     """
+    return parse_entry(uri, storage.read_bytes(uri))
+
+
+def parse_entry(uri: str, data: bytes) -> LedgerEntry:
+    """What a ledger entry holds.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
     try:
-        return LedgerEntry.model_validate_json(storage.read_bytes(uri))
+        return LedgerEntry.model_validate_json(data)
     except ValidationError as error:
         raise InputError(f"{uri} is not a ledger entry: {error.errors()[0]['msg']}") from error
 
@@ -143,17 +104,6 @@ def read_entry(uri: str) -> LedgerEntry:
 def entry_uri(layout: RunLayout, unit: int) -> str:
     """The ledger entry of a unit."""
     return storage.join(layout.ledger, f"{unit:08d}.json")
-
-
-def orphaned_parts(
-    parts: Iterable[storage.FileInfo], ledger: Collection[LedgerEntry]
-) -> list[storage.FileInfo]:
-    """Those files of a parts folder that no ledger entry names: a second writer's, or a killed one's.
-
-    `parts` must have been listed before `ledger` was read: a file is there before its entry.
-    """
-    named = {table.name for entry in ledger for table in entry.stored}
-    return [file for file in parts if is_part(file.uri) and storage.name(file.uri) not in named]
 
 
 def read_ledger(layout: RunLayout) -> dict[int, LedgerEntry]:

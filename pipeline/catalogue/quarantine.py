@@ -10,13 +10,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.catalogue.layout import RunLayout
-from pipeline.catalogue.ledger import LedgerEntry, read_stored
-from pipeline.catalogue.plan import Plan
+from pipeline.catalogue.ledger import read_stored
 from pipeline.catalogue.schema import QUARANTINE_SCHEMA
+from pipeline.protocol.layout import RunLayout
+from pipeline.protocol.ledger import Ledger
+from pipeline.protocol.plan import Plan
 
 
-def write_quarantine(layout: RunLayout, plan: Plan, ledger: dict[int, LedgerEntry]) -> None:
+def write_quarantine(layout: RunLayout, plan: Plan, ledger: Ledger) -> None:
     """Gather the rejects of all units, and of the base run those of the shards that are carried over."""
     if storage.exists(layout.parts_removed):
         return  # the rejects are gone, and the quarantine was whole before they went

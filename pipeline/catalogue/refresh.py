@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.catalogue.plan import Plan, PlannedShard
 from pipeline.catalogue.schema import GONE, UNREADABLE
 from pipeline.catalogue.verify_rows import hash_rows
 from pipeline.errors import InputError
+from pipeline.protocol.plan import Plan, PlannedShard
 
 ReadIds = Callable[[str], pa.ChunkedArray]
 """The object_id column of an input shard, as strings."""
@@ -51,16 +51,21 @@ class Known:
     ----------
     rows
         Batches with its `COLUMNS`.
+    runs
+        Those whose answers count; of rows of other runs just the ids are known. None for all.
     """
 
-    COLUMNS = ("object_id", "content", "input", "stale")
+    COLUMNS = ("object_id", "content", "input", "stale", "run")
 
-    def __init__(self, rows: Iterable[pa.RecordBatch]) -> None:
+    def __init__(self, rows: Iterable[pa.RecordBatch], runs: Sequence[str] | None = None) -> None:
         contents, ids, shards = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], []
         for batch in rows:
             table = pa.Table.from_batches([batch])
             table = table.filter(table["stale"].is_null())
-            contents.append(hash_rows(table.select(["object_id", "content"])))
+            counted = (
+                table if runs is None else table.filter(pc.is_in(table["run"], pa.array(runs, pa.string())))
+            )
+            contents.append(hash_rows(counted.select(["object_id", "content"])))
             ids.append(hash_rows(table.select(["object_id"])))
             shards.append(input_shards(table["input"]).dictionary_encode())
         self._contents = np.sort(np.concatenate(contents))
@@ -87,9 +92,17 @@ def input_shards(inputs: pa.ChunkedArray) -> pa.Array:
 
 
 def select_rows(
-    shards: Sequence[PlannedShard], base: Plan, known: Known, read_contents: ReadContents
+    shards: Sequence[PlannedShard],
+    relied_on: Sequence[PlannedShard],
+    known: Known,
+    read_contents: ReadContents,
 ) -> tuple[list[PlannedShard], int]:
-    """Mark what is to be classified, the settings being those of the base run.
+    """Mark what is to be classified, the settings being those of the rows that are known.
+
+    Parameters
+    ----------
+    relied_on
+        Shards as an earlier run read them, whose rows are sure to be among those known.
 
     Returns
     -------
@@ -98,7 +111,7 @@ def select_rows(
     gone : int
         Rows of the catalogue that the source has no longer.
     """
-    before = {shard.uri: shard for shard in base.shards}
+    before = {shard.uri: shard for shard in relied_on}
 
     def compare(shard: PlannedShard) -> tuple[PlannedShard, NDArray[np.uint64]]:
         earlier = before.get(shard.uri)

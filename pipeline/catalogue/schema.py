@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from pipeline.catalogue.plan import digest
 from pipeline.errors import InputError
+from pipeline.protocol.plan import digest
 from pipeline.tree import DecisionTree
 
 QUARANTINE_SCHEMA = pa.schema(

@@ -49,13 +49,18 @@ def open_version(uri: str, as_of: str | None = None) -> DeltaTable:
     Raises
     ------
     InputError
-        If there is no catalogue, or it had no such snapshot.
+        If there is no catalogue, it had no such snapshot, or no run was committed yet.
     """
     table = open_catalogue(uri)
     if table is None:
         raise InputError(f"{uri} is not a catalogue; expected the folder `catalogue` that classify made")
     if as_of is not None:
         table.load_as_version(_version_at(uri, table, as_of))
+    if table.version() == 0 and table.history(1)[0]["operation"] == "CREATE TABLE":
+        raise InputError(
+            f"{uri} is empty{'' if as_of is None else ' as of ' + as_of}: no run was committed yet; "
+            "`tuningfork status` tells how far it is"
+        )
     return table
 
 
@@ -79,10 +84,10 @@ def _version_at(uri: str, table: DeltaTable, as_of: str) -> int:
     return max(before)
 
 
-def find_table(uri: str) -> DeltaTable | None:
+def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
     """The Delta table at a URI; None if there is none yet. Errors are the Delta library's own."""
     try:
-        return DeltaTable(uri, storage_options=storage.delta_options(uri))
+        return DeltaTable(uri, version=version, storage_options=storage.delta_options(uri))
     except TableNotFoundError:
         return None
 

@@ -8,12 +8,14 @@ from datetime import datetime
 
 import numpy as np
 
-from pipeline.catalogue.layout import RunLayout, catalogue_uri, runs_folder
-from pipeline.catalogue.ledger import LedgerEntry, read_ledger
-from pipeline.catalogue.plan import Plan, read_plans
+from pipeline.catalogue.ledger import read_ledger
+from pipeline.catalogue.plans import read_plans
 from pipeline.catalogue.snapshot import open_catalogue
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
+from pipeline.protocol.layout import RunLayout, catalogue_uri, runs_folder
+from pipeline.protocol.ledger import LedgerEntry
+from pipeline.protocol.plan import Plan
 
 _PAUSE_SECONDS = 60.0
 _PAUSE_GAPS = 10
@@ -67,7 +69,7 @@ def output_status(output: str) -> list[RunStatus]:
         raise InputError(f"{output} is no output of classify: expected {runs_folder(output)}/<run>/plan.json")
     table = open_catalogue(catalogue_uri(output))
     found = []
-    for plan in reversed(plans):
+    for plan in plans:
         committed = table is not None and table.transaction_version(plan.run) is not None
         found.append(run_status(plan, read_ledger(RunLayout(output, plan.run)).values(), committed))
     return found

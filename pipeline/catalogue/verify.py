@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -9,14 +10,12 @@ import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from pipeline import storage
-from pipeline.catalogue.commit import RunSummary, summarize
-from pipeline.catalogue.layout import RunLayout, catalogue_uri, runs_folder
-from pipeline.catalogue.ledger import entry_uri, orphaned_parts, read_entry
-from pipeline.catalogue.plan import Plan, PlannedShard, digest, read_plans
+from pipeline.catalogue.ledger import entry_uri, parse_entry
+from pipeline.catalogue.plans import read_plans
 from pipeline.catalogue.snapshot import DamagedCatalogue, open_catalogue, snapshot_files
+from pipeline.catalogue.table import state_of
 from pipeline.catalogue.verify_files import (
     AFRESH,
     Damaged,
@@ -28,7 +27,11 @@ from pipeline.catalogue.verify_files import (
     reading,
 )
 from pipeline.catalogue.verify_rows import Book, hash_rows
+from pipeline.catalogue.verify_seal import check_logs, check_summary
 from pipeline.errors import InputError
+from pipeline.protocol.layout import RunLayout, catalogue_uri, runs_folder
+from pipeline.protocol.plan import Plan, PlannedShard, digest
+from pipeline.protocol.vacuum import orphaned_parts
 from pipeline.tree import DecisionTree
 
 ReadIds = Callable[[str], pa.ChunkedArray]
@@ -101,19 +104,28 @@ def verify_output(
         yield Finding("catalogue", str(error), AFRESH)
         table = None
     reads = (read_ids, describe)
+    state = None if table is None else state_of(table)
     committed = [
         plan for plan in plans if table is not None and table.transaction_version(plan.run) is not None
     ]
+    if state is not None and state.run is None and not state.untouched:
+        problem = (
+            f"expected version {state.content} written by a run, found another writer's, such as a restore"
+        )
+        advice = "bring it up to date with `tuningfork refresh`, or classify again with new_run=true"
+        yield Finding("catalogue", f"{catalogue_uri(output)}: {problem}", advice)
     if committed:
-        earlier = frozenset(plan.run for plan in committed[:-1])
-        layout = RunLayout(output, committed[-1].run)
-        yield from _verify_run(layout, committed[-1], tree, reads, table, recount, earlier)
-    if plans[-1] not in committed:
+        current = next((plan for plan in committed if state and plan.run == state.run), committed[0])
+        earlier = frozenset(plan.run for plan in committed if plan is not current)
+        layout = RunLayout(output, current.run)
+        yield from _verify_run(layout, current, tree, reads, table, recount, earlier)
+    yield from check_logs(output, committed)
+    if plans[0] not in committed:
         earlier = frozenset(plan.run for plan in committed)
-        layout = RunLayout(output, plans[-1].run)
-        yield from _verify_run(layout, plans[-1], tree, reads, None, recount, earlier)
+        layout = RunLayout(output, plans[0].run)
+        yield from _verify_run(layout, plans[0], tree, reads, None, recount, earlier)
         yield Finding(
-            f"run {plans[-1].run}",
+            f"run {plans[0].run}",
             f"{catalogue_uri(output)}: expected this run's snapshot, found none: the run is not committed",
             "give the same command again",
         )
@@ -148,7 +160,7 @@ def _verify_run(
         return
     run = Run(layout, plan, tree, {}, Book(plan), table is not None, earlier)
     yield from check_ledger(run)
-    recount.orphans += orphaned_parts(parts, run.ledger.values())
+    recount.orphans += orphaned_parts(parts, run.ledger)
     for shard, start in zip(plan.shards, run.book.starts, strict=False):
         yield from check_shard(shard, *reads, run.book.ids[start : start + shard.rows])
     removed = storage.exists(layout.parts_removed)
@@ -164,7 +176,7 @@ def _verify_run(
     yield from check_accounts(run)
     if removed:
         yield from check_classified(run)
-    yield from check_summary(run)
+    yield from check_summary(run, [file.uri for file in files])
     recount.run, recount.rows, recount.units, recount.files = plan.run, plan.rows, plan.unit_count, len(files)
     recount.classified, recount.quarantined = int(run.book.catalogued.sum()), int(run.book.quarantined.sum())
     recount.stale = len(run.stale)
@@ -179,12 +191,18 @@ def check_plan(layout: RunLayout, plan: Plan) -> Iterator[Finding]:
         ("shards of fingerprint", plan.fingerprint.get("input"), inputs),
         ("unit_rows", plan.fingerprint.get("unit_rows"), str(plan.unit_rows)),
         ("run", digest(plan.fingerprint)[:12], plan.run.partition("-")[0]),
+        ("base", plan.fingerprint.get("base"), _base_of(plan)),
     ):
         if expected != found:
             problem = (
-                f"{layout.plan}: expected {what} {str(expected)[:12]}, found {found[:12]}: it was edited"
+                f"{layout.plan}: expected {what} {str(expected)[:12]}, found {str(found)[:12]}: it was edited"
             )
             yield Finding("plan", problem, advice)
+
+
+def _base_of(plan: Plan) -> str | None:
+    """The base of a plan as its fingerprint has it."""
+    return plan.base if plan.kept is None else f"{plan.base or 'table'}@{plan.kept}"
 
 
 def check_ledger(run: Run) -> Iterator[Finding]:
@@ -204,7 +222,9 @@ def check_ledger(run: Run) -> Iterator[Finding]:
         present.add(index)
         try:
             with reading():
-                entry = read_entry(file.uri)
+                data = storage.read_bytes(file.uri)
+                run.entries[storage.name(file.uri)] = hashlib.sha256(data).hexdigest()
+                entry = parse_entry(file.uri, data)
         except Damaged as error:
             yield Finding(f"unit {index}", str(error), run.redo(index))
             continue
@@ -288,30 +308,6 @@ def check_classified(run: Run) -> Iterator[Finding]:
         if counts[index] != entry.classified:
             problem = f"expected {counts[index]} classified as in the catalogue, found {entry.classified}"
             yield Finding(f"unit {index}", f"{entry_uri(run.layout, index)}: {problem}", AFRESH)
-
-
-def check_summary(run: Run) -> Iterator[Finding]:
-    """The run's summary against its ledger."""
-    if not storage.exists(run.layout.summary):
-        problem = f"{run.layout.summary} is missing: the run was stopped after its commit, before its report"
-        yield Finding("summary", problem, "run the same command again")
-        return
-    try:
-        with reading():
-            found = RunSummary.model_validate_json(storage.read_bytes(run.layout.summary))
-    except Damaged as error:
-        yield Finding("summary", str(error), AFRESH)
-        return
-    except ValidationError as error:
-        problem = f"{run.layout.summary}: expected a summary, found {error.errors()[0]['msg']}"
-        yield Finding("summary", problem, AFRESH)
-        return
-    expected = summarize(run.plan, run.ledger, found.seconds)
-    for name in ("run", "rows", "classified", "quarantined"):
-        values = getattr(expected, name), getattr(found, name)
-        if run.complete and values[0] != values[1]:
-            problem = f"{run.layout.summary}: expected {name} {values[0]} as in the ledger, found {values[1]}"
-            yield Finding("summary", problem, AFRESH)
 
 
 def _ranges(indices: Iterable[int]) -> Iterator[tuple[int, int]]:

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipeline import storage
-from pipeline.catalogue.layout import RunLayout
-from pipeline.catalogue.ledger import LedgerEntry, StoredTable, entry_uri
-from pipeline.catalogue.plan import Plan, WorkUnit
+from pipeline.catalogue.files import recorded_digest
+from pipeline.catalogue.ledger import entry_uri
 from pipeline.catalogue.schema import GONE, QUARANTINE_SCHEMA, UNREADABLE, catalogue_schema
 from pipeline.catalogue.snapshot import SnapshotFile
 from pipeline.catalogue.verify_rows import (
@@ -34,6 +33,9 @@ from pipeline.catalogue.verify_rows import (
     repetition_problems,
 )
 from pipeline.errors import InputError
+from pipeline.protocol.layout import RunLayout
+from pipeline.protocol.ledger import LedgerEntry, StoredTable
+from pipeline.protocol.plan import Plan, WorkUnit
 from pipeline.storage.explain import error_code
 from pipeline.tree import DecisionTree
 
@@ -89,6 +91,8 @@ class Run:
         Runs that were committed before, whose rows it may have kept.
     stale
         Hashes of the object ids of the catalogue's stale rows, as they are read.
+    entries
+        sha256 of the files of the ledger, by name, as they are read.
     """
 
     layout: RunLayout
@@ -99,6 +103,7 @@ class Run:
     committed: bool
     earlier: frozenset[str] = frozenset()
     stale: set[int] = field(default_factory=set)
+    entries: dict[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -182,7 +187,8 @@ def check_catalogue_file(run: Run, file: SnapshotFile) -> Iterator[Finding]:
             size = storage.file_info(file.uri).size
         if size != file.size:
             raise Damaged(f"{file.uri}: expected {file.size} bytes as in the Delta log, found {size}")
-        for both in _batches(file.uri, catalogue_schema(run.tree)):
+        data = _read_whole(file.uri, recorded_digest(file.uri), "in its name")
+        for both in _batches(file.uri, data, catalogue_schema(run.tree)):
             rows += len(both)
             tally.add(_stale_problems(run, both), both)
             table = both.filter(both["stale"].is_null())
@@ -243,11 +249,7 @@ def _read_stored(run: Run, stored: StoredTable | None, rows: int, schema: pa.Sch
 
 
 def _read_table(uri: str, schema: pa.Schema, sha256: str | None = None) -> pa.Table:
-    with reading():
-        data = storage.read_bytes(uri)
-    found = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and found != sha256:
-        raise Damaged(f"{uri}: expected sha256 {sha256[:12]}… as in the ledger, found {found[:12]}…")
+    data = _read_whole(uri, sha256, "in the ledger")
     with _explained(uri):
         table = pq.read_table(io.BytesIO(data))
         table.validate(full=True)
@@ -255,10 +257,17 @@ def _read_table(uri: str, schema: pa.Schema, sha256: str | None = None) -> pa.Ta
     return table
 
 
-def _batches(uri: str, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Rows of a file that is held whole, so that no failure of the store can look like damage."""
+def _read_whole(uri: str, sha256: str | None, where: str) -> bytes:
+    """A file that is held whole, so that no failure of the store can look like damage."""
     with reading():
         data = storage.read_bytes(uri)
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise Damaged(f"{uri}: expected sha256 {sha256[:12]}… as {where}, found {found[:12]}…")
+    return data
+
+
+def _batches(uri: str, data: bytes, schema: pa.Schema) -> Iterator[pa.Table]:
     with _explained(uri), pq.ParquetFile(pa.BufferReader(data)) as file:
         _check_schema(uri, file.schema_arrow, schema)
         for batch in file.iter_batches(_BATCH_ROWS):

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.catalogue.plan import Plan
 from pipeline.catalogue.rows import answer_matrix
 from pipeline.catalogue.schema import QUARANTINE_REASONS
+from pipeline.protocol.plan import Plan
 from pipeline.tree import DecisionTree, Question, agreement
 
 _PROBABILITY_TOLERANCE = 1e-5

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +22,7 @@ from pipeline.storage.explain import explained, is_passing, reason
 
 __all__ = [
     "FileInfo",
+    "clock",
     "create",
     "delta_options",
     "exists",
@@ -45,11 +48,21 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FileInfo:
-    """A file as its store describes it; `etag` changes when its content does."""
+    """A file as its store describes it.
+
+    Attributes
+    ----------
+    etag
+        Changes when its content does.
+    modified
+        When it was written, by the store's clock (see `clock`); seconds since 1970, 0 if the store doesn't
+        tell.
+    """
 
     uri: str
     size: int
     etag: str
+    modified: float = field(default=0.0, compare=False)
 
 
 def join(uri: str, *parts: str) -> str:
@@ -126,7 +139,34 @@ def file_info(uri: str) -> FileInfo:
 def _file_info(fs: AbstractFileSystem, details: dict[str, object]) -> FileInfo:
     uri = str(details["name"]) if is_local(fs) else fs.unstrip_protocol(str(details["name"]))
     version = details.get("ETag") or details.get("etag") or details.get("mtime") or ""
-    return FileInfo(uri, int(str(details["size"] or 0)), str(version).strip('"'))
+    modified = details.get("mtime") or details.get("LastModified") or details.get("last_modified") or 0.0
+    if isinstance(modified, datetime):
+        modified = (modified if modified.tzinfo else modified.replace(tzinfo=UTC)).timestamp()
+    size, etag = int(str(details["size"] or 0)), str(version).strip('"')
+    return FileInfo(uri, size, etag, float(modified) if isinstance(modified, int | float) else 0.0)
+
+
+def clock(uri: str) -> float:
+    """The time by the clock of a store, which also dates its files; seconds since 1970.
+
+    On a local disk, which may be another machine's, it is that of a temporary file made for the purpose.
+    Elsewhere than there and on S3 it is this machine's.
+
+    Parameters
+    ----------
+    uri
+        A folder that is there.
+
+    Raises
+    ------
+    InputError
+        If the folder can't be reached or, on a local disk, written to.
+    """
+    fs, path = filesystem(uri)
+    with explained("ask the time of", uri):
+        if is_s3(uri):
+            return s3.clock(fs, path)
+        return local.clock(path) if is_local(fs) else time.time()
 
 
 def read_bytes(uri: str) -> bytes:

@@ -12,6 +12,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Awaitable, Iterator
+from email.utils import parsedate_to_datetime
 from typing import IO, Any, TypeVar
 
 from fsspec.asyn import sync
@@ -30,8 +31,8 @@ _NOT_SUPPORTED = ("NotImplemented", "501")
 Result = TypeVar("Result")
 
 
-def list_objects(fs: AbstractFileSystem, path: str) -> Iterator[tuple[str, int, str]]:
-    """URI, size and etag of the object at a path, or else of those below it, sorted by key."""
+def list_objects(fs: AbstractFileSystem, path: str) -> Iterator[tuple[str, int, str, float]]:
+    """URI, size, etag and time of the object at a path, or else of those below it, sorted by key."""
     bucket, key = _bucket_and_key(fs, path)
     folder = f"{key}/" if key else ""
     found = False
@@ -44,8 +45,8 @@ def list_objects(fs: AbstractFileSystem, path: str) -> Iterator[tuple[str, int, 
             yield describe_object(fs, path)
 
 
-def describe_object(fs: AbstractFileSystem, path: str) -> tuple[str, int, str]:
-    """URI, size and etag of one object.
+def describe_object(fs: AbstractFileSystem, path: str) -> tuple[str, int, str, float]:
+    """URI, size, etag and time of one object.
 
     Listed, since the answer to a HEAD has no body and so can't tell what is wrong.
 
@@ -74,6 +75,14 @@ def exists(fs: AbstractFileSystem, path: str) -> bool:
         below = _call(fs, "list_objects_v2", Bucket=bucket, Prefix=f"{key}/", MaxKeys=1)
         return bool(below.get("Contents"))
     return True
+
+
+def clock(fs: AbstractFileSystem, path: str) -> float:
+    """The store's time as it dates its answers (RFC 9110, section 6.6.1), in whole seconds since 1970."""
+    bucket, _ = _bucket_and_key(fs, path)
+    answer = _call(fs, "list_objects_v2", Bucket=bucket, MaxKeys=1)
+    date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+    return parsedate_to_datetime(date).timestamp()
 
 
 def read(fs: AbstractFileSystem, path: str) -> tuple[bytes, str]:
@@ -177,7 +186,7 @@ def _commit(fs: AbstractFileSystem, stream: Any) -> None:
     except OSError as error:
         if error_code(error) not in _GONE:
             raise
-        _, _, etag = describe_object(fs, stream.path)
+        etag = describe_object(fs, stream.path)[2]
         if etag != _etag_of_parts([part["ETag"] for part in stream.parts]):
             raise
     stream.mpu = None
@@ -249,8 +258,9 @@ def _pages(fs: AbstractFileSystem, **query: str) -> Iterator[dict[str, Any]]:
         query["ContinuationToken"] = page["NextContinuationToken"]
 
 
-def _described(bucket: str, entry: dict[str, Any]) -> tuple[str, int, str]:
-    return f"s3://{bucket}/{entry['Key']}", int(entry["Size"]), str(entry["ETag"]).strip('"')
+def _described(bucket: str, entry: dict[str, Any]) -> tuple[str, int, str, float]:
+    uri, etag = f"s3://{bucket}/{entry['Key']}", str(entry["ETag"]).strip('"')
+    return uri, int(entry["Size"]), etag, entry["LastModified"].timestamp()
 
 
 def _bucket_and_key(fs: AbstractFileSystem, path: str) -> tuple[str, str]:

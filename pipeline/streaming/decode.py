@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.catalogue.plan import WorkUnit
+from pipeline.protocol.plan import WorkUnit
 from pipeline.streaming.isolation import IsolatedDecoder
 from pipeline.streaming.limits import DecodeLimits, memory_limit, time_limit
 from pipeline.streaming.rows import decode_row, read_patiently
 from pipeline.survey.formats import open_source
 from pipeline.survey.settings import SurveySettings
-from pipeline.survey.source import Source
+from pipeline.survey.source import Source, check_identity
 
 DECODED_SCHEMA = pa.schema(
     [
@@ -49,7 +49,16 @@ def unit_of(batch: pa.Table) -> WorkUnit:
     """The work unit that a one-row batch describes."""
     (row,) = batch.to_pylist()
     duplicates, skipped = (tuple(row[key] or ()) for key in ("duplicates", "skipped"))
-    return WorkUnit(row["index"], row["shard"], row["start"], row["stop"], duplicates, skipped)
+    return WorkUnit(
+        row["index"],
+        row["shard"],
+        row["start"],
+        row["stop"],
+        duplicates,
+        skipped,
+        row.get("size"),
+        row.get("etag"),
+    )
 
 
 class DecodeActor:
@@ -85,8 +94,14 @@ class DecodeActor:
         self._decoder = IsolatedDecoder(self._limits, recentrings, survey, index)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Read and decode one unit."""
+        """Read and decode one unit, of the shard that was planned."""
         unit = unit_of(batch)
+        decoded = self._decode(unit)
+        if unit.size is not None and unit.etag is not None:
+            check_identity(self._source, unit.shard, unit.size, unit.etag)
+        return decoded
+
+    def _decode(self, unit: WorkUnit) -> pa.Table:
         if not self._isolated:
             try:
                 return decode_unit(unit, self._limits, self._recentrings, self._source)

@@ -19,8 +19,8 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pipeline.catalogue.plan import WorkUnit
 from pipeline.errors import InputError, StorageTrouble
+from pipeline.protocol.plan import WorkUnit
 from pipeline.streaming.child import pack, unpack
 from pipeline.streaming.limits import DecodeLimits
 from pipeline.survey.formats import open_source

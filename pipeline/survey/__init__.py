@@ -8,7 +8,7 @@ from pipeline.survey.formats import open_source, recognise
 from pipeline.survey.manifest import Survey, read_survey
 from pipeline.survey.settings import SurveySettings, load_survey
 from pipeline.survey.shards import list_shards, read_field, read_ids, read_rows
-from pipeline.survey.source import ShardInfo, Source
+from pipeline.survey.source import ShardInfo, Source, check_identity
 from pipeline.survey.writer import ShardWriter
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Survey",
     "SurveySettings",
     "check_columns",
+    "check_identity",
     "check_survey",
     "conform",
     "duplicate_rows",

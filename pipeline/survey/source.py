@@ -151,6 +151,22 @@ def check_range(shard: str, rows: int, start: int, stop: int) -> None:
         )
 
 
+def check_identity(source: Source, shard: str, size: int, etag: str) -> None:
+    """Check that a shard is still the one that was planned.
+
+    Raises
+    ------
+    InputError
+        If it isn't, or it is gone.
+    """
+    now = source.describe(shard)
+    if (now.size, now.etag) != (size, etag):
+        raise InputError(
+            f"{shard} was rewritten since the run was planned: expected {size} bytes with etag {etag}, found "
+            f"{now.size} with {now.etag}; take what is there now by `refresh`, or with new_run=true"
+        )
+
+
 class Watched:
     """A stream that remembers whether the store failed, so that such a failure isn't taken for damage."""
 

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from jobs.classify import ClassifyConfig, repetitions
 from pipeline import storage
 from pipeline.catalogue import adopt_plan, make_plan, read_ledger
-from pipeline.catalogue.layout import RunLayout
+from pipeline.protocol.layout import RunLayout
 from pipeline.survey import open_source
 
 SECONDS, MEGABYTES = 60, 2000

@@ -16,7 +16,6 @@ from pipeline.catalogue import (
     answer_matrix,
     catalogue_schema,
     catalogue_uri,
-    commit,
     commit_run,
     is_committed,
     read_ledger,
@@ -56,7 +55,7 @@ def test_a_commit_happens_once(layout: RunLayout, tree: DecisionTree, plan: Plan
         commit_run(layout, tree, plan, ledger, epoch=1)
     table = DeltaTable(catalogue_uri(layout.output))
     assert is_committed(layout.output, plan)
-    assert table.version() == 0
+    assert table.version() == 1
     assert snapshot(catalogue_uri(layout.output)).num_rows == 21
 
 
@@ -64,7 +63,7 @@ def test_a_commit_whose_answer_is_lost_counts_and_one_that_fails_is_tried_again(
     layout: RunLayout, tree: DecisionTree, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finish_all(layout, tree, plan)
-    write, calls = commit.write_deltalake, []
+    write, calls = DeltaTable.create_write_transaction, []
 
     def fail_before_then_after(*args: object, **options: object) -> None:
         calls.append(args)
@@ -72,7 +71,7 @@ def test_a_commit_whose_answer_is_lost_counts_and_one_that_fails_is_tried_again(
             write(*args, **options)
         raise OSError("Generic S3 error: connection reset")
 
-    monkeypatch.setattr(commit, "write_deltalake", fail_before_then_after)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", fail_before_then_after)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
     assert len(calls) == 2
@@ -87,7 +86,7 @@ def test_a_commit_that_keeps_failing_is_told(
     def fail(*args: object, **options: object) -> None:
         raise OSError("Generic S3 error: connection reset")
 
-    monkeypatch.setattr(commit, "write_deltalake", fail)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", fail)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     with pytest.raises(InputError, match=r"cannot commit to .*catalogue: Generic S3 error: "):
         commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
@@ -121,7 +120,8 @@ def test_a_new_run_replaces_the_snapshot_and_keeps_the_old(
     commit_run(other, tree, second, read_ledger(other), epoch=1)
     uri = catalogue_uri(layout.output)
     assert snapshot(uri).num_rows == 25
-    assert snapshot(uri, version=0).num_rows == 21
+    assert snapshot(uri, version=1).num_rows == 21
+    assert snapshot(uri, version=0).num_rows == 0
 
 
 def test_other_programs_read_it(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:

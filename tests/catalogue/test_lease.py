@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,13 +17,16 @@ from pipeline.catalogue import (
     RunLayout,
     commit,
     commit_run,
+    files,
     hold_lease,
-    last_epoch,
     lease,
     read_ledger,
+    read_state,
 )
-from pipeline.catalogue.lease import LeaseRecord, lease_uri
+from pipeline.catalogue.lease import lease_uri
 from pipeline.errors import HeldError, InputError, RunError
+from pipeline.protocol import lease as lease_protocol
+from pipeline.protocol.lease import LeaseRecord
 from pipeline.tree import DecisionTree
 from tests.catalogue.conftest import finish
 
@@ -74,7 +78,7 @@ def pretend(output: str, **changes: object) -> None:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "TIME_TO_LIVE", 1.0)
     monkeypatch.setattr(lease, "_BEAT", 0.1)
-    monkeypatch.setattr(lease, "_POLL", 0.1)
+    monkeypatch.setattr(lease_protocol, "POLL_SECONDS", 0.1)
 
 
 def test_a_lease_given_back_is_taken_at_once(tmp_path: Path) -> None:
@@ -149,7 +153,7 @@ def test_a_holder_notices_that_it_was_replaced(tmp_path: Path) -> None:
         held.check()
         pretend(output, holder="thief", node="elsewhere", epoch=7, run="theirs")
         time.sleep(0.5)
-        with pytest.raises(HeldError, match=r"run theirs .* has taken over"):
+        with pytest.raises(HeldError, match=r"lease\.json was taken over by run theirs"):
             held.check()
     assert stored(output).holder == "thief"
 
@@ -187,7 +191,7 @@ def test_a_writer_of_an_older_epoch_cannot_commit(layout: RunLayout, tree: Decis
             finish(RunLayout(layout.output, run.run), tree, unit)
     later = RunLayout(layout.output, "later")
     commit_run(later, tree, other, read_ledger(later), epoch=5)
-    with pytest.raises(HeldError, match="a later run has committed"):
+    with pytest.raises(HeldError, match="a later run has written"):
         commit_run(layout, tree, plan, read_ledger(layout), epoch=4)
 
 
@@ -239,24 +243,24 @@ def test_a_zombie_is_dead(tmp_path: Path) -> None:
 def test_of_two_first_commits_one_stands(
     layout: RunLayout, tree: DecisionTree, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One writer sees no catalogue, sleeps, and wakes when another has made it."""
+    """One writer sees an empty catalogue, sleeps, and wakes when another has committed to it."""
     late, early = plan, plan.model_copy(update={"run": "early"})
     for run in (late, early):
         for unit in run.units():
             finish(RunLayout(layout.output, run.run), tree, unit)
     first = RunLayout(layout.output, "early")
-    look = commit.find_table
-    slept = [False]
+    write, slept = files.write_data_files, [False]
 
-    def sleep_after_looking(uri: str) -> object:
-        table = look(uri)
+    def sleep_after_compaction(*arguments: Any) -> object:
+        written = write(*arguments)
         if not slept[0]:
             slept[0] = True
             commit_run(first, tree, early, read_ledger(first), epoch=2)
-        return table
+        return written
 
-    monkeypatch.setattr(commit, "find_table", sleep_after_looking)
-    monkeypatch.setattr(commit, "_PAUSES", (0.0,))
-    with pytest.raises(HeldError, match="a later run has committed"):
+    monkeypatch.setattr(commit, "write_data_files", sleep_after_compaction)
+    with pytest.raises(HeldError, match="a later run has written"):
         commit_run(layout, tree, late, read_ledger(layout), epoch=1)
-    assert last_epoch(layout.output) == 2
+    state = read_state(layout.output)
+    assert state is not None
+    assert (state.epoch, state.run, state.version) == (2, "early", 1)

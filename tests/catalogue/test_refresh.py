@@ -74,8 +74,8 @@ def refreshed(
         return pa.table({"object_id": pa.array(names, pa.string()), "content": pa.array(found, pa.string())})
 
     table = table_of(known)
-    marked, gone = select_rows(shards, base, Known([table]), lambda shard: contents(shard.uri))
-    plan = make_plan(marked, 4, {}, base.run)
+    marked, gone = select_rows(shards, base.shards, Known([table]), lambda shard: contents(shard.uri))
+    plan = make_plan(marked, 4, {}, base.run, 1)
     good, rejects = outcomes(source)
     keeper = Keeper(
         plan,
@@ -128,7 +128,7 @@ def test_only_what_differs_is_selected(before: Source, after: Source) -> None:
         return pa.table({"object_id": pa.array(names, pa.string()), "content": pa.array(found, pa.string())})
 
     marked, gone = select_rows(
-        planned(after), base, Known([table_of(known)]), lambda shard: contents(shard.uri)
+        planned(after), base.shards, Known([table_of(known)]), lambda shard: contents(shard.uri)
     )
     for shard in marked:
         wanted = np.zeros(shard.rows, bool)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import write_deltalake
+from deltalake import CommitProperties, write_deltalake
 
 from pipeline.catalogue import Plan, Recount, RunLayout, catalogue_uri, read_ledger, verify_output
 from pipeline.catalogue.ledger import entry_uri, store_table
@@ -40,8 +40,7 @@ class Made:
 
     @property
     def log_file(self) -> Path:
-        (file,) = self.catalogue.glob("_delta_log/*.json")
-        return file
+        return max(self.catalogue.glob("_delta_log/*.json"))
 
     def entry(self, unit: int) -> Path:
         return Path(entry_uri(self.layout, unit))
@@ -82,12 +81,13 @@ def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], object]) -> Non
 
 
 def edit_catalogue(made: Made, change: Callable[[list[dict[str, Any]]], object]) -> None:
-    """Make a new snapshot with changed rows, as a program that writes to the table would."""
+    """Make a version with changed rows, which says that the run wrote it."""
     table = snapshot(str(made.catalogue))
     rows = table.to_pylist()
     change(rows)
     changed = pa.Table.from_pylist(rows, schema=table.schema)
-    write_deltalake(str(made.catalogue), changed, mode="overwrite")
+    forged = CommitProperties(custom_metadata={"run": made.plan.run})
+    write_deltalake(str(made.catalogue), changed, mode="overwrite", commit_properties=forged)
 
 
 def edit_part(made: Made, unit: int, change: Callable[[list[dict[str, Any]]], object]) -> None:
@@ -116,7 +116,9 @@ def quarantine_too(made: Made) -> None:
 
 
 def append_row(made: Made) -> None:
-    write_deltalake(str(made.catalogue), snapshot(str(made.catalogue)).slice(3, 1), mode="append")
+    row = snapshot(str(made.catalogue)).slice(3, 1)
+    forged = CommitProperties(custom_metadata={"run": made.plan.run})
+    write_deltalake(str(made.catalogue), row, mode="append", commit_properties=forged)
 
 
 def rename_galaxy(made: Made) -> None:

@@ -155,7 +155,9 @@ class IndexedSource:
         return [index.info for index in self._known.values()]
 
     def describe(self, shard: str) -> storage.FileInfo:
-        """As its index has it."""
+        """That of the file, where a shard is one; else as its index has it."""
+        if self.root(shard) == shard:
+            return storage.file_info(shard)
         index = self._index(shard)
         return storage.FileInfo(index.uri, index.size, index.etag)
 

@@ -6,17 +6,17 @@ import bisect
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from pipeline import storage
-from pipeline.catalogue.layout import RunLayout, runs_folder
 from pipeline.config import StrictModel
 from pipeline.errors import HeldError, InputError
+from pipeline.protocol.lease import ConfirmLease
+from pipeline.protocol.steps import Instruction, Steps
 
 _NUMERIC_ROOMS = ("tree", "geometry", "images", "network", "averaging")
 _VALUE_ROOMS = (*_NUMERIC_ROOMS, "survey", "catalogue", "streaming")
@@ -64,8 +64,13 @@ class Plan(StrictModel):
         What decides the result, each part by name (``input``, ``weights``, …) as a hash or value.
     sequence
         1 for the first run of an output, 2 for the next.
+    epoch
+        Of the lease under which it was written.
     base
-        The committed run whose rows are kept where they aren't selected; None if the catalogue is made anew.
+        The run that made the rows that are kept, if its plan can be relied on for the shards that it read.
+    kept
+        The catalogue's version whose rows are kept where they aren't selected, and over which alone this run
+        may be committed; None if the catalogue is made anew.
     """
 
     run: str
@@ -75,6 +80,8 @@ class Plan(StrictModel):
     shards: tuple[PlannedShard, ...] = Field(min_length=1)
     unit_rows: int = Field(gt=0)
     base: str | None = None
+    kept: int | None = None
+    epoch: int = 0
 
     @property
     def rows(self) -> int:
@@ -110,12 +117,18 @@ class Plan(StrictModel):
                 inside = shard.duplicates[
                     bisect.bisect_left(shard.duplicates, first) : bisect.bisect_left(shard.duplicates, last)
                 ]
-                yield WorkUnit(index, shard.uri, first, last, inside, skipped)
+                yield WorkUnit(index, shard.uri, first, last, inside, skipped, shard.size, shard.etag)
 
 
 @dataclass(frozen=True)
 class WorkUnit:
-    """Rows [start, stop) of one input shard, less the `skipped`; `duplicates` are to be quarantined."""
+    """Rows [start, stop) of one input shard, less the `skipped`; `duplicates` are to be quarantined.
+
+    Attributes
+    ----------
+    size, etag
+        Of the shard as it was planned; None where any will do.
+    """
 
     index: int
     shard: str
@@ -123,6 +136,8 @@ class WorkUnit:
     stop: int
     duplicates: tuple[int, ...] = ()
     skipped: tuple[int, ...] = ()
+    size: int | None = None
+    etag: str | None = None
 
     @property
     def rows(self) -> int:
@@ -149,7 +164,11 @@ def code_digest(rooms: Sequence[str] = _VALUE_ROOMS) -> str:
 
 
 def make_plan(
-    shards: Sequence[PlannedShard], unit_rows: int, settings: Mapping[str, str], base: str | None = None
+    shards: Sequence[PlannedShard],
+    unit_rows: int,
+    settings: Mapping[str, str],
+    base: str | None = None,
+    kept: int | None = None,
 ) -> Plan:
     """Plan a run.
 
@@ -161,7 +180,7 @@ def make_plan(
         Most rows in a unit.
     settings
         What else decides the result, by name: weights, tree, transforms, …
-    base
+    base, kept
         See `Plan`.
     """
     fingerprint = {
@@ -170,7 +189,7 @@ def make_plan(
         "code": code_digest(),
         "numerics": code_digest(_NUMERIC_ROOMS),
         **settings,
-    } | ({} if base is None else {"base": base})
+    } | ({} if kept is None else {"base": f"{base or 'table'}@{kept}"})
     created = datetime.now(UTC).isoformat(timespec="seconds")
     return Plan(
         run=digest(fingerprint)[:12],
@@ -179,84 +198,83 @@ def make_plan(
         shards=tuple(shards),
         unit_rows=unit_rows,
         base=base,
+        kept=kept,
     )
 
 
-def read_plans(output: str) -> list[Plan]:
-    """The plans of all runs of an output, oldest first.
+def newest_first(plans: Iterable[Plan]) -> list[Plan]:
+    """Plans of an output, the one that counts first.
 
-    Raises
-    ------
-    InputError
-        If a plan can't be read.
+    Two that were made at the same moment have the same sequence: then that of the later lease counts.
     """
-    files = storage.list_files(runs_folder(output), "/plan.json")
-    plans = []
-    for file in files:
-        try:
-            plans.append(Plan.model_validate_json(storage.read_bytes(file.uri)))
-        except ValidationError as error:
-            raise InputError(
-                f"{file.uri} is not a plan of this version: {error.errors()[0]['msg']}; use another output"
-            ) from error
-    return sorted(plans, key=lambda plan: plan.sequence)
+    return sorted(plans, key=lambda plan: (plan.sequence, plan.epoch, plan.run), reverse=True)
 
 
-def find_run(output: str, plan: Plan) -> Plan | None:
-    """The output's latest run if it has the fingerprint of `plan`."""
-    earlier = read_plans(output)
-    return earlier[-1] if earlier and earlier[-1].fingerprint == plan.fingerprint else None
+@dataclass(frozen=True)
+class ReadPlans(Instruction[list[Plan]]):
+    """The plans of all runs of the output, newest first."""
 
 
-def adopt_plan(
-    output: str, plan: Plan, new_run: bool = False, is_finished: Callable[[Plan], bool] = lambda plan: True
-) -> Plan:
-    """Write the plan of a new run, or find the run that it continues. To be called under the output's lease.
+@dataclass(frozen=True)
+class CreatePlan(Instruction[bool]):
+    """Write a new run's plan if there is none of its name; False if there is."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class IsFinished(Instruction[bool]):
+    """Whether nothing is left to do of a run: it is committed, and its summary is there."""
+
+    plan: Plan
+
+
+def adopt(draft: Plan, epoch: int, new_run: bool = False) -> Steps[Plan]:
+    """Write the plan of a new run, or find the run that it continues; under the lease of that epoch.
 
     Parameters
     ----------
     new_run
         Start afresh, unless the latest run is itself an unfinished one of the same fingerprint: the same
         command given again continues what it began.
-    is_finished
-        Tells whether an earlier run is committed.
-
-    Returns
-    -------
-    Plan
-        The stored plan.
 
     Raises
     ------
     InputError
         If the output's latest run has another fingerprint, naming what changed, and `new_run` isn't set.
+    HeldError
+        If someone else planned the same run at this moment.
     """
-    earlier = read_plans(output)
-    if earlier:
-        latest = earlier[-1]
-        same = latest.fingerprint == plan.fingerprint
-        if same and not (new_run and is_finished(latest)):
+    plans = yield from ReadPlans()
+    latest = plans[0] if plans else None
+    if latest is not None:
+        same = latest.fingerprint == draft.fingerprint
+        if same and not (new_run and (yield from IsFinished(latest))):
             return latest
         if not new_run:
-            changed = [
-                key for key in plan.fingerprint if latest.fingerprint.get(key) != plan.fingerprint[key]
-            ]
-            details = "; ".join(_change(key, latest, plan) for key in changed)
-            if latest.base is not None:
-                raise InputError(
-                    f"{output} was brought up to date by `refresh` (run {latest.run}); go on with that, name "
-                    "another output, or start afresh with new_run=true (the catalogue's history is kept)"
-                )
-            raise InputError(
-                f"{output} holds run {latest.run}, made from something else: {details}. "
-                "Name another output, or start afresh with new_run=true (the catalogue's history is kept)"
-            )
-    sequence = earlier[-1].sequence + 1 if earlier else 1
-    run = plan.run if sequence == 1 else f"{plan.run}-{sequence}"
-    plan = plan.model_copy(update={"run": run, "sequence": sequence})
-    if not storage.create(RunLayout(output, run).plan, plan.model_dump_json(indent=1).encode()):
-        raise HeldError(f"{output}: run {run} was planned by someone else at this moment; try again")
+            raise InputError(_refusal(latest, draft))
+    sequence = latest.sequence + 1 if latest else 1
+    run = draft.run if sequence == 1 else f"{draft.run}-{sequence}"
+    plan = draft.model_copy(update={"run": run, "sequence": sequence, "epoch": epoch})
+    yield from ConfirmLease()
+    if not (yield from CreatePlan(plan)):
+        raise HeldError(f"run {run} was planned by someone else at this moment; try again")
     return plan
+
+
+def _refusal(latest: Plan, draft: Plan) -> str:
+    """Why an output's latest run isn't continued, and what to do."""
+    if latest.kept is not None or latest.base is not None:
+        return (
+            f"it was brought up to date by `refresh` (run {latest.run}); go on with that, name another "
+            "output, or start afresh with new_run=true (the catalogue's history is kept)"
+        )
+    changed = [key for key in draft.fingerprint if latest.fingerprint.get(key) != draft.fingerprint[key]]
+    details = "; ".join(_change(key, latest, draft) for key in changed)
+    return (
+        f"it holds run {latest.run}, made from something else: {details}. Name another output, or start "
+        "afresh with new_run=true (the catalogue's history is kept)"
+    )
 
 
 def _change(key: str, old: Plan, new: Plan) -> str:

@@ -1,0 +1,170 @@
+"""A call of `classify` or `refresh` on a real store and a real cluster; see `pipeline.protocol.run`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from jobs.classify import StreamConfig, start_ray, stream_settings
+from jobs.console import log_event, progress, say
+from pipeline import storage
+from pipeline.catalogue import (
+    LeaseKeeper,
+    Plan,
+    RunLayout,
+    RunSummary,
+    commit_handlers,
+    is_committed,
+    plan_handlers,
+    read_ledger,
+    read_quarantine,
+    summarize,
+)
+from pipeline.catalogue.seal import seal
+from pipeline.config import dump_config
+from pipeline.faults import crash_point
+from pipeline.network import Model
+from pipeline.protocol.ledger import ReadLedger
+from pipeline.protocol.run import BeginRun, DoUnits, DrawPlan, EndRun, Outcome
+from pipeline.protocol.steps import Handlers, Steps, perform
+from pipeline.survey import Source, check_identity, open_source
+from pipeline.tree import DecisionTree
+
+
+@dataclass
+class SurveyRun:
+    """What carries out the instructions of a run.
+
+    Attributes
+    ----------
+    draw_plan
+        See `DrawPlan`.
+    report_changes
+        Tells what a committed run made of the rows that it kept.
+    """
+
+    config: StreamConfig
+    tree: DecisionTree
+    model: Model
+    source: Source
+    draw_plan: Callable[[DrawPlan], Plan | None]
+    report_changes: Callable[[Plan], None] = lambda plan: None
+    keeper: LeaseKeeper = field(init=False)
+    _started: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.keeper = LeaseKeeper(self.config.output, "")
+
+    def perform(self, steps: Steps[Outcome]) -> Outcome:
+        """Carry out a call to its end."""
+        return perform(steps, self._handlers)
+
+    @property
+    def _handlers(self) -> Handlers:
+        output = self.config.output
+        return {
+            **self.keeper.handlers,
+            **plan_handlers(output, lambda plan: is_finished(output, plan)),
+            **commit_handlers(output, self.tree, self.source.read_ids, self._check_inputs),
+            DrawPlan: self._draw_plan,
+            ReadLedger: lambda instruction: read_ledger(self._layout(instruction.plan)),
+            BeginRun: self._begin,
+            DoUnits: self._do_units,
+            EndRun: self._end,
+        }
+
+    def _layout(self, plan: Plan) -> RunLayout:
+        return RunLayout(self.config.output, plan.run)
+
+    def _draw_plan(self, instruction: DrawPlan) -> Plan | None:
+        plan = self.draw_plan(instruction)
+        self.keeper.run = "refresh" if plan is None else plan.run
+        return plan
+
+    def _begin(self, instruction: BeginRun) -> None:
+        self._started = time.monotonic()
+        plan, layout = instruction.plan, self._layout(instruction.plan)
+        storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(self.config).encode())
+        if self.source.survey is not None:
+            storage.write_bytes(layout.survey, dump_config(self.source.survey).encode())
+        if instruction.done:
+            say(f"Run {plan.run} continues: {instruction.done:,} of {plan.unit_count:,} units are done")
+
+    def _do_units(self, instruction: DoUnits) -> None:
+        # Ray takes seconds to load: only a run that has work pays for it.
+        from pipeline.streaming import RunMetrics, stream_units
+
+        plan, pending, config = instruction.plan, instruction.pending, self.config
+        layout = self._layout(plan)
+        self.source.save_index(layout.index)
+        rows = sum(unit.rows for unit in pending)
+        say(f"Starting Ray for {rows:,} galaxies in {len(pending):,} units …")
+        resources = start_ray(config)
+        settings = stream_settings(config, self.model, self.source, layout.index, config.transforms)
+        units, lease = plan.unit_count, self.keeper.held
+        metrics = RunMetrics(plan.run, units, units - len(pending), resources)
+        with progress("Classifying", plan.selected_rows, done=plan.selected_rows - rows) as advance:
+            for entry in stream_units(pending, layout, settings, resources):
+                lease.check()
+                metrics.add(entry, lease.age)
+                log_event("unit", run=plan.run, **entry.model_dump(exclude={"part", "rejects"}))
+                advance(entry.rows)
+        crash_point("after_ledger")
+
+    def _check_inputs(self, plan: Plan) -> None:
+        fresh = open_source(self.source.survey)  # the run's own remembers what it listed
+
+        def check(shard: tuple[str, int, str]) -> None:
+            check_identity(fresh, *shard)
+
+        first, *others = [(shard.uri, shard.size, shard.etag) for shard in plan.shards]
+        check(first)
+        for _ in storage.read_ahead(check, others):
+            pass
+
+    def _end(self, instruction: EndRun) -> None:
+        plan, layout = instruction.plan, self._layout(instruction.plan)
+        seconds = time.monotonic() - self._started
+        summary = summarize(plan, instruction.ledger, seconds, instruction.resumed)
+        self.write_report(summary)
+        crash_point("after_report")
+        self.report_changes(plan)
+        storage.write_bytes(layout.summary, seal(layout, summary).model_dump_json(indent=1).encode())
+        say(f"Run {plan.run}: {counts_of(summary)} in {summary.seconds:,.0f} s")
+
+    def write_report(self, summary: RunSummary) -> None:
+        """Write the report of the output's catalogue."""
+        from jobs.report import write_report
+
+        layout, config = RunLayout(self.config.output, summary.run), self.config
+        write_report(
+            config.output,
+            config.input,
+            self.tree,
+            self.model,
+            config.title,
+            config.transforms,
+            summary,
+            Counter(read_quarantine(layout)["reason"].to_pylist()),
+            config.report_galaxies,
+            self.source,
+        )
+
+
+def is_finished(output: str, plan: Plan) -> bool:
+    """Whether nothing is left to do of a run."""
+    return storage.exists(RunLayout(output, plan.run).summary) and is_committed(output, plan)
+
+
+def counts_of(summary: RunSummary) -> str:
+    """What a run did, in words."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in summary.quarantined.items())
+    bad = sum(summary.quarantined.values())
+    counts = f"{summary.classified:,} galaxies classified, {bad:,} quarantined"
+    counts += f" ({reasons})" if bad else ""
+    if summary.replaced:
+        galaxies, pixels = summary.replaced["galaxies"], summary.replaced["pixels"]
+        counts += f"; {pixels:,} bad pixels of {galaxies:,} galaxies were replaced"
+    return counts

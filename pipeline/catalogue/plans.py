@@ -1,0 +1,61 @@
+"""The plans of an output, in its store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from pipeline import storage
+from pipeline.errors import InputError
+from pipeline.protocol.layout import RunLayout, runs_folder
+from pipeline.protocol.lease import ConfirmLease
+from pipeline.protocol.plan import CreatePlan, IsFinished, Plan, ReadPlans, adopt, newest_first
+from pipeline.protocol.steps import Handlers, perform
+
+
+def read_plans(output: str) -> list[Plan]:
+    """The plans of all runs of an output, newest first.
+
+    Raises
+    ------
+    InputError
+        If a plan can't be read.
+    """
+    plans = []
+    for file in storage.list_files(runs_folder(output), "/plan.json"):
+        try:
+            plans.append(Plan.model_validate_json(storage.read_bytes(file.uri)))
+        except ValidationError as error:
+            raise InputError(
+                f"{file.uri} is not a plan of this version: {error.errors()[0]['msg']}; use another output"
+            ) from error
+    return newest_first(plans)
+
+
+def plan_handlers(output: str, is_finished: Callable[[Plan], bool]) -> Handlers:
+    """What carries out the instructions of `pipeline.protocol.plan`.
+
+    Parameters
+    ----------
+    is_finished
+        See `IsFinished`.
+    """
+
+    def create(instruction: CreatePlan) -> bool:
+        plan = instruction.plan
+        return storage.create(RunLayout(output, plan.run).plan, plan.model_dump_json(indent=1).encode())
+
+    return {
+        ReadPlans: lambda _: read_plans(output),
+        CreatePlan: create,
+        IsFinished: lambda instruction: is_finished(instruction.plan),
+    }
+
+
+def adopt_plan(
+    output: str, plan: Plan, new_run: bool = False, is_finished: Callable[[Plan], bool] = lambda plan: True
+) -> Plan:
+    """See `pipeline.protocol.plan.adopt`; for an output that nobody else works on."""
+    handlers = {**plan_handlers(output, is_finished), ConfirmLease: lambda _: None}
+    return perform(adopt(plan, 0, new_run), handlers)

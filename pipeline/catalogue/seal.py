@@ -1,0 +1,89 @@
+"""The seal of a run: what every file that it leaves must contain, kept in its summary.
+
+Not sealed are the parts (the ledger has their digests, and the seal the ledger's), the lease, and what the
+Delta library writes to open a table faster (checkpoints); and nothing is that comes after the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+from deltalake import DeltaTable
+
+from pipeline import storage
+from pipeline.catalogue.commit import RunSummary
+from pipeline.catalogue.files import recorded_digest
+from pipeline.catalogue.snapshot import open_catalogue, snapshot_files
+from pipeline.errors import InputError
+from pipeline.protocol.layout import RunLayout, catalogue_uri, report_uri
+from pipeline.protocol.plan import digest
+
+LEDGER = "ledger/"
+"""Ends the name under which all entries of a ledger are sealed together."""
+
+
+def seal(layout: RunLayout, summary: RunSummary) -> RunSummary:
+    """The summary of a committed run with the digests of all that the run leaves, and with its own.
+
+    Raises
+    ------
+    InputError
+        If a file can't be read.
+    """
+    files = dict(_data_files(layout.output)) | dict(_log_files(layout))
+    own = [file for file in storage.list_files(layout.folder) if _is_sealed(layout, file.uri)]
+    report = report_uri(layout.output)
+    uris = [file.uri for file in own] + ([report] if storage.exists(report) else [])
+    digests = storage.read_ahead(file_digest, uris)
+    files |= dict(zip((relative(layout.output, uri) for uri in uris), digests, strict=True))
+    entries = [file.uri for file in storage.list_files(layout.ledger, ".json")]
+    digests = storage.read_ahead(file_digest, entries)
+    ledger = dict(zip(map(storage.name, entries), digests, strict=True))
+    files[relative(layout.output, layout.ledger) + "/"] = ledger_digest(ledger)
+    return summary.model_copy(update={"files": dict(sorted(files.items()))}).with_checksum()
+
+
+def relative(output: str, uri: str) -> str:
+    """A file's place below an output."""
+    return storage.absolute(uri).removeprefix(storage.absolute(output).rstrip("/") + "/")
+
+
+def file_digest(uri: str) -> str:
+    """sha256 of a file."""
+    return hashlib.sha256(storage.read_bytes(uri)).hexdigest()
+
+
+def ledger_digest(entries: Mapping[str, str]) -> str:
+    """sha256 of all entries of a ledger, from the sha256 of each by its name."""
+    return digest(sorted(entries.items()))
+
+
+def _is_sealed(layout: RunLayout, uri: str) -> bool:
+    inside = relative(layout.folder, uri)
+    return not inside.startswith(("parts/", LEDGER)) and inside not in ("parts-removed.json", "summary.json")
+
+
+def _data_files(output: str) -> Iterator[tuple[str, str]]:
+    """Those of the catalogue, by the digests in their names."""
+    uri = catalogue_uri(output)
+    for file in snapshot_files(uri, _table(uri)):
+        yield relative(output, file.uri), recorded_digest(file.uri) or file_digest(file.uri)
+
+
+def _log_files(layout: RunLayout) -> Iterator[tuple[str, str]]:
+    """The run's own version of the table, and those before it that no run wrote."""
+    uri = catalogue_uri(layout.output)
+    for entry in _table(uri).history():
+        if entry.get("run") not in (None, layout.run):
+            return
+        file = storage.join(uri, "_delta_log", f"{entry['version']:020d}.json")
+        if storage.exists(file):
+            yield relative(layout.output, file), file_digest(file)
+
+
+def _table(uri: str) -> DeltaTable:
+    table = open_catalogue(uri)
+    if table is None:
+        raise InputError(f"{uri} is gone; expected the catalogue that this run committed to")
+    return table

@@ -1,0 +1,317 @@
+"""What an output no longer needs: decided from its files, its ledgers and its table's log.
+
+What is removed can't be needed later, whoever sleeps meanwhile: a part is removed only when its unit has an
+entry, for an entry is written once and names others; a file of the catalogue only when a version written by
+the vacuum itself keeps out every commit that might have been about to name it. So a vacuum may sleep, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pipeline import storage
+from pipeline.errors import InputError
+from pipeline.protocol.commit import OpenTable, WriteVersion
+from pipeline.protocol.layout import is_part, is_temporary
+from pipeline.protocol.lease import HoldLease, ReleaseLease
+from pipeline.protocol.ledger import Ledger, LedgerEntry, ReadLedger
+from pipeline.protocol.plan import Plan, ReadPlans
+from pipeline.protocol.steps import Instruction, Steps
+
+IN_USE = timedelta(hours=1).total_seconds()
+"""Younger than this, a temporary file may be one that is being written."""
+
+CATALOGUE = "catalogue"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a vacuum is to do.
+
+    Attributes
+    ----------
+    grace
+        Seconds; younger files are left alone.
+    parts
+        Whether to remove the parts of committed runs, which the catalogue no longer needs.
+    history
+        Whether to remove files that only superseded versions need, past the table's retention time.
+    dry_run
+        Whether to tell what would be removed, and remove nothing.
+    """
+
+    grace: float
+    parts: bool = False
+    history: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Files that can go, and why; nothing to remove, with a reason, where something had to be left alone.
+
+    Attributes
+    ----------
+    about
+        The run that they belong to, or the catalogue.
+    what
+        What they are, and why they can go.
+    marker
+        File that is written first, to say that the removal was meant.
+    """
+
+    about: str
+    what: str
+    files: tuple[storage.FileInfo, ...]
+    marker: str | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Their size."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What there is of a run.
+
+    Attributes
+    ----------
+    latest
+        Whether it is the output's latest: only that one is ever continued.
+    files
+        All that lies in its folder; listed before its ledger was read, for a part is there before its entry.
+    ledger
+        Its ledger, or what is wrong with it.
+    """
+
+    plan: Plan
+    latest: bool
+    committed: bool
+    files: Sequence[storage.FileInfo]
+    ledger: Ledger | str
+
+
+@dataclass(frozen=True)
+class TableLog:
+    """What the log of a table says of its files, by their names.
+
+    Attributes
+    ----------
+    version
+        The newest.
+    live
+        Files of that version.
+    named
+        Files that any version in the log names.
+    superseded
+        Files that no longer belong to the table: when the last version that dropped them was written, by the
+        store's clock.
+    retention
+        Seconds for which the table wants such files kept.
+    """
+
+    version: int
+    live: frozenset[str]
+    named: frozenset[str]
+    superseded: Mapping[str, float]
+    retention: float
+
+
+@dataclass(frozen=True)
+class StoreClock(Instruction[float]):
+    """The time by the store's own clock, which also dates its files; seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class ListOutput(Instruction[list[storage.FileInfo]]):
+    """The files right in the output's folder."""
+
+
+@dataclass(frozen=True)
+class ListRun(Instruction[list[storage.FileInfo]]):
+    """All files of a run."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class ListCatalogue(Instruction[list[storage.FileInfo]]):
+    """The data files in the catalogue's folder, whether a version names them or not."""
+
+
+@dataclass(frozen=True)
+class ReadLog(Instruction[TableLog]):
+    """The log of the table."""
+
+
+@dataclass(frozen=True)
+class Remove(Instruction[None]):
+    """Remove files."""
+
+    removal: Removal
+
+
+def vacuum(options: Options) -> Steps[list[Removal]]:
+    """Remove what no run needs, under the lease of the output.
+
+    Never among it: plans, ledger entries, summaries and quarantines, a file that is not of this output's own
+    making, or anything that the latest run may still need.
+
+    Raises
+    ------
+    InputError
+        If the output holds no run.
+    HeldError
+        If a run works on it.
+    """
+    table = yield from OpenTable()
+    if options.dry_run:
+        return (yield from _vacuum(options, 0))
+    epoch = yield from HoldLease(0 if table is None else table.epoch)
+    try:
+        return (yield from _vacuum(options, epoch))
+    finally:
+        yield from ReleaseLease()
+
+
+def _vacuum(options: Options, epoch: int) -> Steps[list[Removal]]:
+    now = yield from StoreClock()
+    plans = yield from ReadPlans()
+    if not plans:
+        raise InputError("it is no output of classify: expected runs/<run>/plan.json below it")
+    removals = list(temporaries("the output", (yield from ListOutput()), options, now))
+    for plan in plans:
+        files = yield from ListRun(plan.run)
+        table = yield from OpenTable(plan.run)
+        committed = table is not None and table.made is not None
+        try:
+            ledger: Ledger | str = yield from ReadLedger(plan)
+        except InputError as error:
+            ledger = str(error)
+        removals += run_removals(RunFiles(plan, plan is plans[0], committed, files, ledger), options, now)
+    if not options.dry_run:
+        for removal in removals:
+            yield from Remove(removal)
+    return removals + (yield from _vacuum_catalogue(options, epoch, now))
+
+
+def _vacuum_catalogue(options: Options, epoch: int, now: float) -> Steps[list[Removal]]:
+    """Remove data files; those of commits that were cut short only behind a version of the vacuum's own."""
+    while True:
+        table = yield from OpenTable()
+        if table is None:
+            return []
+        files = yield from ListCatalogue()
+        log = yield from ReadLog()
+        removals = list(catalogue_removals(files, log, options, now))
+        if options.dry_run:
+            return removals
+        cut_short = any(file for removal in removals for file in removal.files if _unnamed(file, log))
+        if not cut_short or (yield from WriteVersion(log.version + 1, None, epoch)):
+            break
+    for removal in removals:
+        yield from Remove(removal)
+    return removals
+
+
+def temporaries(
+    about: str, files: Iterable[storage.FileInfo], options: Options, now: float
+) -> Iterator[Removal]:
+    """What is left of writes that were cut short."""
+    old = _older(filter(lambda file: is_temporary(file.uri), files), max(options.grace, IN_USE), now)
+    if old:
+        yield Removal(about, "leftovers of writes that were cut short", old)
+
+
+def run_removals(run: RunFiles, options: Options, now: float) -> Iterator[Removal]:
+    """What can be removed of a run."""
+    about = f"run {run.plan.run}"
+    yield from temporaries(about, run.files, options, now)
+    parts = [file for file in run.files if is_part(file.uri)]
+    if not run.committed and not run.latest:
+        old = _older(parts, max(options.grace, IN_USE), now)
+        if old:
+            yield Removal(about, "parts of a run that a later one replaced before its commit", old)
+        return
+    if isinstance(run.ledger, str):
+        yield Removal(about, f"left alone, since its ledger is damaged: {run.ledger}", ())
+        return
+    if run.committed and len(run.ledger) != run.plan.unit_count:
+        lacking = f"its ledger has {len(run.ledger)} of {run.plan.unit_count} units: see `tuningfork verify`"
+        yield Removal(about, f"left alone, since {lacking}", ())
+        return
+    orphans = _older(orphaned_parts(parts, run.ledger), options.grace, now)
+    if orphans:
+        yield Removal(about, "orphans: parts that no ledger entry names", orphans)
+    if options.parts and run.committed:
+        yield from _committed_parts(about, run, parts)
+
+
+def orphaned_parts(
+    files: Iterable[storage.FileInfo], ledger: Mapping[int, LedgerEntry]
+) -> list[storage.FileInfo]:
+    """Parts that no entry names or ever will: a second writer's, or a killed one's.
+
+    Of a unit without an entry there is none: its writer may only be slow, and about to enter them.
+    """
+    named = _named_parts(ledger)
+    return [
+        file
+        for file in files
+        if is_part(file.uri) and storage.name(file.uri) not in named and unit_of(file) in ledger
+    ]
+
+
+def unit_of(part: storage.FileInfo) -> int:
+    """The unit that a part is of."""
+    return int(storage.name(part.uri)[:8])
+
+
+def _committed_parts(about: str, run: RunFiles, parts: Sequence[storage.FileInfo]) -> Iterator[Removal]:
+    assert not isinstance(run.ledger, str)
+    quarantines = [file for file in run.files if storage.name(file.uri) == "quarantine.parquet"]
+    if not quarantines:
+        yield Removal(about, "its parts are left alone, since its quarantine.parquet is gone", ())
+        return
+    named = _named_parts(run.ledger)
+    stored = tuple(file for file in parts if storage.name(file.uri) in named)
+    if stored:
+        marker = storage.join(quarantines[0].uri.rpartition("/")[0], "parts-removed.json")
+        yield Removal(about, "parts, whose rows the catalogue and quarantine hold", stored, marker)
+
+
+def catalogue_removals(
+    files: Iterable[storage.FileInfo], log: TableLog, options: Options, now: float
+) -> Iterator[Removal]:
+    """Files that no version ever named and, if asked for, those that only superseded versions need.
+
+    `files` must have been listed before the log was read: a file is there before a version names it.
+    """
+    files = list(files)
+    unnamed = _older([file for file in files if _unnamed(file, log)], max(options.grace, IN_USE), now)
+    if unnamed:
+        yield Removal(CATALOGUE, "files of commits that were cut short", unnamed)
+    if options.history:
+        dropped = tuple(
+            file
+            for file in files
+            if storage.name(file.uri) not in log.live
+            and now - log.superseded.get(storage.name(file.uri), now) > log.retention
+        )
+        if dropped:
+            yield Removal(CATALOGUE, "files of superseded versions, past the table's retention time", dropped)
+
+
+def _unnamed(file: storage.FileInfo, log: TableLog) -> bool:
+    return storage.name(file.uri) not in log.named
+
+
+def _named_parts(ledger: Mapping[int, LedgerEntry]) -> set[str]:
+    return {table.name for entry in ledger.values() for table in entry.stored}
+
+
+def _older(files: Iterable[storage.FileInfo], age: float, now: float) -> tuple[storage.FileInfo, ...]:
+    return tuple(file for file in files if now - file.modified > age)
