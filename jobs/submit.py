@@ -20,9 +20,9 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from jobs.console import say
 from pipeline import storage
 from pipeline.catalogue import digest
-from pipeline.catalogue.plan import code_digest
 from pipeline.config import CONFIGS, load_config
 from pipeline.errors import InputError, RunError
+from pipeline.numerics import code_digest
 
 ROOT = CONFIGS.parent
 TRAVELS = ("pipeline", "jobs", "configs")

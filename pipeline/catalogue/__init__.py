@@ -9,6 +9,7 @@ from pipeline.catalogue.commit import (
     summarize,
 )
 from pipeline.catalogue.export import Exported, catalogue_dataset, export_catalogue
+from pipeline.catalogue.fingerprint import digest
 from pipeline.catalogue.layout import RunLayout, catalogue_uri, report_uri
 from pipeline.catalogue.lease import Lease, hold_lease
 from pipeline.catalogue.ledger import LedgerEntry, read_ledger, record_unit
@@ -17,7 +18,6 @@ from pipeline.catalogue.plan import (
     PlannedShard,
     WorkUnit,
     adopt_plan,
-    digest,
     find_run,
     make_plan,
     read_plans,

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import bisect
-import hashlib
 import itertools
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pydantic import Field, ValidationError
 
 from pipeline import storage
+from pipeline.catalogue.fingerprint import declared, digest, in_words
 from pipeline.catalogue.layout import RunLayout, runs_folder
+from pipeline.catalogue.schema import SCHEMA_VERSION
 from pipeline.config import StrictModel
 from pipeline.errors import HeldError, InputError
-
-_NUMERIC_ROOMS = ("tree", "geometry", "images", "network", "averaging")
-_VALUE_ROOMS = (*_NUMERIC_ROOMS, "survey", "catalogue", "streaming")
+from pipeline.numerics import numerics
 
 
 class PlannedShard(StrictModel):
@@ -136,18 +133,6 @@ class WorkUnit:
         return [(before + 1, after) for before, after in itertools.pairwise(bounds) if before + 1 < after]
 
 
-def digest(*values: object) -> str:
-    """sha256 of values that JSON can hold."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def code_digest(rooms: Sequence[str] = _VALUE_ROOMS) -> str:
-    """sha256 over the sources of rooms; by default of all that decide what a catalogue holds."""
-    root = Path(__file__).resolve().parent.parent
-    files = sorted(path for room in rooms for path in (root / room).rglob("*.py"))
-    return digest(*[(str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in files])
-
-
 def make_plan(
     shards: Sequence[PlannedShard], unit_rows: int, settings: Mapping[str, str], base: str | None = None
 ) -> Plan:
@@ -167,8 +152,8 @@ def make_plan(
     fingerprint = {
         "input": digest([shard.model_dump() for shard in shards]),
         "unit_rows": str(unit_rows),
-        "code": code_digest(),
-        "numerics": code_digest(_NUMERIC_ROOMS),
+        "schema": str(SCHEMA_VERSION),
+        "numerics": numerics(),
         **settings,
     } | ({} if base is None else {"base": base})
     created = datetime.now(UTC).isoformat(timespec="seconds")
@@ -205,7 +190,7 @@ def read_plans(output: str) -> list[Plan]:
 def find_run(output: str, plan: Plan) -> Plan | None:
     """The output's latest run if it has the fingerprint of `plan`."""
     earlier = read_plans(output)
-    return earlier[-1] if earlier and earlier[-1].fingerprint == plan.fingerprint else None
+    return earlier[-1] if earlier and declared(earlier[-1].fingerprint) == plan.fingerprint else None
 
 
 def adopt_plan(
@@ -234,13 +219,12 @@ def adopt_plan(
     earlier = read_plans(output)
     if earlier:
         latest = earlier[-1]
-        same = latest.fingerprint == plan.fingerprint
+        before = declared(latest.fingerprint)
+        same = before == plan.fingerprint
         if same and not (new_run and is_finished(latest)):
             return latest
         if not new_run:
-            changed = [
-                key for key in plan.fingerprint if latest.fingerprint.get(key) != plan.fingerprint[key]
-            ]
+            changed = [key for key in plan.fingerprint if before.get(key) != plan.fingerprint[key]]
             details = "; ".join(_change(key, latest, plan) for key in changed)
             if latest.base is not None:
                 raise InputError(
@@ -268,6 +252,4 @@ def _change(key: str, old: Plan, new: Plan) -> str:
         changed = [uri for uri in after.keys() & before.keys() if after[uri] != before[uri]]
         example = f", such as {min(changed)}" if changed else ""
         return f"input ({added} shards added, {gone} gone, {len(changed)} changed{example})"
-    before_value, after_value = old.fingerprint.get(key, "none"), new.fingerprint[key]
-    short = [value[:12] + "…" if len(value) > 40 else value for value in (before_value, after_value)]
-    return f"{key} (was {short[0]}, is {short[1]})"
+    return in_words(key, declared(old.fingerprint).get(key), new.fingerprint[key])

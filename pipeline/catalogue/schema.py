@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from pipeline.catalogue.plan import digest
+from pipeline.catalogue.fingerprint import digest
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
+
+SCHEMA_VERSION = 1
+"""Raise it when a column of the catalogue or the quarantine comes, goes, or has another type or meaning."""
 
 QUARANTINE_SCHEMA = pa.schema(
     [

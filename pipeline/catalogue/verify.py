@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from pipeline import storage
 from pipeline.catalogue.commit import RunSummary, summarize
+from pipeline.catalogue.fingerprint import digest
 from pipeline.catalogue.layout import RunLayout, catalogue_uri, runs_folder
 from pipeline.catalogue.ledger import entry_uri, orphaned_parts, read_entry
-from pipeline.catalogue.plan import Plan, PlannedShard, digest, read_plans
+from pipeline.catalogue.plan import Plan, PlannedShard, read_plans
 from pipeline.catalogue.snapshot import DamagedCatalogue, open_catalogue, snapshot_files
 from pipeline.catalogue.verify_files import (
     AFRESH,
