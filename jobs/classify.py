@@ -201,7 +201,7 @@ def repetitions(source: Source, shards: Sequence[ShardInfo]) -> list[PlannedShar
 
 
 def settings_of(config: StreamConfig, tree: DecisionTree, model: Model, source: Source) -> dict[str, str]:
-    """What beside the input and the code decides the answers, for the fingerprint of a run."""
+    """What beside the input and the numerics decides the answers, for the fingerprint of a run."""
     return {
         "weights": model.sha256,
         "tree": tree_digest(tree),
