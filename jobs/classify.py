@@ -140,7 +140,7 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
         _estimate(config, tree, draw_plan(DrawPlan()))
         return
     call = SurveyRun(config, tree, model, source, draw_plan)
-    outcome = call.perform(classify(config.new_run))
+    outcome = call.perform(classify(config.output, config.new_run))
     if outcome.how == "complete":
         summary = read_summary(config.output, outcome.plan)
         say(f"Run {outcome.plan.run} is complete: {counts_of(summary)}. Nothing to do.")
@@ -185,7 +185,7 @@ def repetitions(source: Source, shards: Sequence[ShardInfo]) -> list[PlannedShar
 
 
 def settings_of(config: StreamConfig, tree: DecisionTree, model: Model, source: Source) -> dict[str, str]:
-    """What beside the input and the code decides the answers, for the fingerprint of a run."""
+    """What beside the input and the numerics decides the answers, for the fingerprint of a run."""
     return {
         "weights": model.sha256,
         "tree": tree_digest(tree),

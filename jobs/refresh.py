@@ -51,7 +51,7 @@ def run(config: StreamConfig) -> None:
     call = SurveyRun(
         config, tree, model, source, draw_plan, lambda plan: report_changes(config, tree, plan, source)
     )
-    outcome = call.perform(refresh())
+    outcome = call.perform(refresh(config.output))
     if outcome.how == "done":
         say(f"Catalogue: {catalogue_uri(config.output)}")
         say(f"Report:    {report_uri(config.output)}")

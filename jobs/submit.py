@@ -22,7 +22,7 @@ from pipeline import storage
 from pipeline.catalogue import digest
 from pipeline.config import CONFIGS, load_config
 from pipeline.errors import InputError, RunError
-from pipeline.protocol.plan import code_digest
+from pipeline.numerics import code_digest
 
 ROOT = CONFIGS.parent
 TRAVELS = ("pipeline", "jobs", "configs")

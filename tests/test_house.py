@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-OPEN_TO_ALL = {"storage", "config", "errors", "faults"}
+OPEN_TO_ALL = {"storage", "config", "errors", "faults", "numerics"}
 FLOOR_1 = {"tree", "geometry"}
 FLOOR_2 = {"network", "images"}
 FLOOR_3 = {"averaging", "survey", "protocol", "catalogue", "evaluation"}
@@ -20,6 +20,7 @@ FLOOR_3 = {"averaging", "survey", "protocol", "catalogue", "evaluation"}
 MAY_IMPORT = {
     "errors": set(),
     "faults": set(),
+    "numerics": set(),
     "storage": {"errors"},
     "config": {"errors"},
     "tree": set(),

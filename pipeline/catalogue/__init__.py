@@ -23,9 +23,10 @@ from pipeline.catalogue.table import read_state
 from pipeline.catalogue.vacuum import parse_duration, vacuum_output
 from pipeline.catalogue.verify import Recount, verify_output
 from pipeline.catalogue.verify_files import Finding
+from pipeline.protocol.fingerprint import digest
 from pipeline.protocol.layout import RunLayout, catalogue_uri, report_uri
 from pipeline.protocol.ledger import LedgerEntry
-from pipeline.protocol.plan import Plan, PlannedShard, WorkUnit, digest, make_plan
+from pipeline.protocol.plan import Plan, PlannedShard, WorkUnit, make_plan
 from pipeline.protocol.vacuum import Removal
 
 __all__ = [

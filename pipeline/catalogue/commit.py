@@ -25,10 +25,11 @@ from pipeline.config import StrictModel
 from pipeline.errors import InputError
 from pipeline.faults import crash_point
 from pipeline.protocol.commit import CheckInputs, WriteFiles, WriteVersion, commit
+from pipeline.protocol.fingerprint import digest
 from pipeline.protocol.layout import RunLayout, catalogue_uri
 from pipeline.protocol.lease import ConfirmLease, Sleep
 from pipeline.protocol.ledger import Ledger, quarantine_counts
-from pipeline.protocol.plan import Plan, digest
+from pipeline.protocol.plan import Plan
 from pipeline.protocol.steps import Handlers, perform
 from pipeline.tree import DecisionTree
 

@@ -58,4 +58,4 @@ def adopt_plan(
 ) -> Plan:
     """See `pipeline.protocol.plan.adopt`; for an output that nobody else works on."""
     handlers = {**plan_handlers(output, is_finished), ConfirmLease: lambda _: None}
-    return perform(adopt(plan, 0, new_run), handlers)
+    return perform(adopt(plan, output, 0, new_run), handlers)

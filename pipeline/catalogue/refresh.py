@@ -19,6 +19,7 @@ from pipeline import storage
 from pipeline.catalogue.schema import GONE, UNREADABLE
 from pipeline.catalogue.verify_rows import hash_rows
 from pipeline.errors import InputError
+from pipeline.protocol.fingerprint import declared, in_words
 from pipeline.protocol.plan import Plan, PlannedShard
 
 ReadIds = Callable[[str], pa.ChunkedArray]
@@ -27,16 +28,21 @@ ReadIds = Callable[[str], pa.ChunkedArray]
 ReadContents = Callable[[PlannedShard], pa.Table]
 """Columns ``object_id, content`` of an input shard; null where a row can't be read."""
 
-DECIDING = ("weights", "tree", "transforms", "precision", "survey", "numerics")
-"""Parts of a fingerprint on which every answer depends."""
+DECIDING = ("weights", "tree", "transforms", "precision", "survey", "schema", "numerics")
+"""Parts of a fingerprint on which every row depends."""
 
 INPUT = r"^(?P<shard>.*)#(?P<row>\d{1,18})$"
 """The catalogue's ``input`` column: shard and row."""
 
 
 def changed_settings(base: Plan, fingerprint: dict[str, str]) -> list[str]:
-    """Parts of the fingerprint that differ from an earlier run's, and on which every answer depends."""
-    return [name for name in DECIDING if base.fingerprint.get(name) != fingerprint.get(name)]
+    """How the fingerprint differs, in words, from an earlier run's in what every row depends on."""
+    before = declared(base.fingerprint)
+    return [
+        in_words(name, before.get(name), fingerprint.get(name, "none"))
+        for name in DECIDING
+        if before.get(name) != fingerprint.get(name)
+    ]
 
 
 def same_source(shards: Sequence[PlannedShard], base: Plan) -> bool:

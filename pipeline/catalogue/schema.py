@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.protocol.plan import digest
+from pipeline.protocol.fingerprint import digest
 from pipeline.tree import DecisionTree
 
 QUARANTINE_SCHEMA = pa.schema(

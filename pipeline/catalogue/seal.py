@@ -16,8 +16,8 @@ from pipeline.catalogue.commit import RunSummary
 from pipeline.catalogue.files import recorded_digest
 from pipeline.catalogue.snapshot import open_catalogue, snapshot_files
 from pipeline.errors import InputError
+from pipeline.protocol.fingerprint import digest
 from pipeline.protocol.layout import RunLayout, catalogue_uri, report_uri
-from pipeline.protocol.plan import digest
 
 LEDGER = "ledger/"
 """Ends the name under which all entries of a ledger are sealed together."""

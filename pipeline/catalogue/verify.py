@@ -29,8 +29,9 @@ from pipeline.catalogue.verify_files import (
 from pipeline.catalogue.verify_rows import Book, hash_rows
 from pipeline.catalogue.verify_seal import check_logs, check_summary
 from pipeline.errors import InputError
+from pipeline.protocol.fingerprint import digest
 from pipeline.protocol.layout import RunLayout, catalogue_uri, runs_folder
-from pipeline.protocol.plan import Plan, PlannedShard, digest
+from pipeline.protocol.plan import Plan, PlannedShard
 from pipeline.protocol.vacuum import orphaned_parts
 from pipeline.tree import DecisionTree
 

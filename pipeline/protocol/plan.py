@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import bisect
-import hashlib
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pydantic import Field
 
 from pipeline.config import StrictModel
 from pipeline.errors import HeldError, InputError
+from pipeline.numerics import numerics
+from pipeline.protocol.fingerprint import SCHEMA_VERSION, declared, digest, in_words
 from pipeline.protocol.lease import ConfirmLease
 from pipeline.protocol.steps import Instruction, Steps
-
-_NUMERIC_ROOMS = ("tree", "geometry", "images", "network", "averaging")
-_VALUE_ROOMS = (*_NUMERIC_ROOMS, "survey", "catalogue", "streaming")
 
 
 class PlannedShard(StrictModel):
@@ -151,18 +147,6 @@ class WorkUnit:
         return [(before + 1, after) for before, after in itertools.pairwise(bounds) if before + 1 < after]
 
 
-def digest(*values: object) -> str:
-    """sha256 of values that JSON can hold."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def code_digest(rooms: Sequence[str] = _VALUE_ROOMS) -> str:
-    """sha256 over the sources of rooms; by default of all that decide what a catalogue holds."""
-    root = Path(__file__).resolve().parent.parent
-    files = sorted(path for room in rooms for path in (root / room).rglob("*.py"))
-    return digest(*[(str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in files])
-
-
 def make_plan(
     shards: Sequence[PlannedShard],
     unit_rows: int,
@@ -186,8 +170,8 @@ def make_plan(
     fingerprint = {
         "input": digest([shard.model_dump() for shard in shards]),
         "unit_rows": str(unit_rows),
-        "code": code_digest(),
-        "numerics": code_digest(_NUMERIC_ROOMS),
+        "schema": str(SCHEMA_VERSION),
+        "numerics": numerics(),
         **settings,
     } | ({} if kept is None else {"base": f"{base or 'table'}@{kept}"})
     created = datetime.now(UTC).isoformat(timespec="seconds")
@@ -229,11 +213,13 @@ class IsFinished(Instruction[bool]):
     plan: Plan
 
 
-def adopt(draft: Plan, epoch: int, new_run: bool = False) -> Steps[Plan]:
+def adopt(draft: Plan, output: str, epoch: int, new_run: bool = False) -> Steps[Plan]:
     """Write the plan of a new run, or find the run that it continues; under the lease of that epoch.
 
     Parameters
     ----------
+    output
+        Named in what is refused.
     new_run
         Start afresh, unless the latest run is itself an unfinished one of the same fingerprint: the same
         command given again continues what it began.
@@ -248,11 +234,11 @@ def adopt(draft: Plan, epoch: int, new_run: bool = False) -> Steps[Plan]:
     plans = yield from ReadPlans()
     latest = plans[0] if plans else None
     if latest is not None:
-        same = latest.fingerprint == draft.fingerprint
+        same = declared(latest.fingerprint) == draft.fingerprint
         if same and not (new_run and (yield from IsFinished(latest))):
             return latest
         if not new_run:
-            raise InputError(_refusal(latest, draft))
+            raise InputError(f"{output} {_refusal(latest, draft)}")
     sequence = latest.sequence + 1 if latest else 1
     run = draft.run if sequence == 1 else f"{draft.run}-{sequence}"
     plan = draft.model_copy(update={"run": run, "sequence": sequence, "epoch": epoch})
@@ -266,13 +252,14 @@ def _refusal(latest: Plan, draft: Plan) -> str:
     """Why an output's latest run isn't continued, and what to do."""
     if latest.kept is not None or latest.base is not None:
         return (
-            f"it was brought up to date by `refresh` (run {latest.run}); go on with that, name another "
+            f"was brought up to date by `refresh` (run {latest.run}); go on with that, name another "
             "output, or start afresh with new_run=true (the catalogue's history is kept)"
         )
-    changed = [key for key in draft.fingerprint if latest.fingerprint.get(key) != draft.fingerprint[key]]
+    before = declared(latest.fingerprint)
+    changed = [key for key in draft.fingerprint if before.get(key) != draft.fingerprint[key]]
     details = "; ".join(_change(key, latest, draft) for key in changed)
     return (
-        f"it holds run {latest.run}, made from something else: {details}. Name another output, or start "
+        f"holds run {latest.run}, made from something else: {details}. Name another output, or start "
         "afresh with new_run=true (the catalogue's history is kept)"
     )
 
@@ -286,6 +273,4 @@ def _change(key: str, old: Plan, new: Plan) -> str:
         changed = [uri for uri in after.keys() & before.keys() if after[uri] != before[uri]]
         example = f", such as {min(changed)}" if changed else ""
         return f"input ({added} shards added, {gone} gone, {len(changed)} changed{example})"
-    before_value, after_value = old.fingerprint.get(key, "none"), new.fingerprint[key]
-    short = [value[:12] + "…" if len(value) > 40 else value for value in (before_value, after_value)]
-    return f"{key} (was {short[0]}, is {short[1]})"
+    return in_words(key, declared(old.fingerprint).get(key), new.fingerprint[key])

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pipeline.errors import InputError
 from pipeline.protocol.commit import OpenTable, TableState, commit, standing_table
+from pipeline.protocol.fingerprint import declared
 from pipeline.protocol.lease import ConfirmLease, HoldLease, ReleaseLease
 from pipeline.protocol.ledger import Ledger, ReadLedger
 from pipeline.protocol.plan import IsFinished, Plan, ReadPlans, WorkUnit, adopt
@@ -82,8 +83,15 @@ class Outcome:
     plan: Plan
 
 
-def classify(new_run: bool = False) -> Steps[Outcome]:
+def classify(output: str, new_run: bool = False) -> Steps[Outcome]:
     """Classify a cutout set; called again, this continues where it was.
+
+    Parameters
+    ----------
+    output
+        Named in what is refused.
+    new_run
+        Start afresh although the output holds a run made from something else.
 
     Raises
     ------
@@ -101,14 +109,14 @@ def classify(new_run: bool = False) -> Steps[Outcome]:
     epoch = yield from HoldLease((yield from _last_epoch()))
     try:
         yield from standing_table()
-        plan = yield from adopt(draft, epoch, new_run)
+        plan = yield from adopt(draft, output, epoch, new_run)
         yield from carry_out(plan, epoch)
         return Outcome("done", plan)
     finally:
         yield from ReleaseLease()
 
 
-def refresh() -> Steps[Outcome]:
+def refresh(output: str) -> Steps[Outcome]:
     """Bring the catalogue up to date with its source.
 
     Raises
@@ -127,7 +135,7 @@ def refresh() -> Steps[Outcome]:
             assert base.plan is not None
             return Outcome("unchanged", base.plan)
         own = base is not None and base.plan is not None and draft.run == base.plan.run
-        plan = draft if own else (yield from adopt(draft, epoch, new_run=True))
+        plan = draft if own else (yield from adopt(draft, output, epoch, new_run=True))
         yield from ConfirmLease()
         yield from carry_out(plan, epoch)
         return Outcome("done", plan)
@@ -183,7 +191,7 @@ def _last_epoch() -> Steps[int]:
 def _complete(draft: Plan) -> Steps[Plan | None]:
     """The latest run, if it is what is asked for and nothing is left to do of it."""
     plans = yield from ReadPlans()
-    if not plans or plans[0].fingerprint != draft.fingerprint:
+    if not plans or declared(plans[0].fingerprint) != draft.fingerprint:
         return None
     if not (yield from IsFinished(plans[0])):
         return None

@@ -6,8 +6,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalogue import Plan, PlannedShard, adopt_plan, make_plan
+from pipeline.catalogue import Plan, PlannedShard, adopt_plan, changed_settings, make_plan
 from pipeline.errors import InputError
+
+VERSION_1 = {
+    "schema": "1",
+    "numerics": "answers 1, torch 2.13, simplejpeg 1.9, sep 1.4, astropy 8.0, scipy 1.17",
+}
+"""What a run's fingerprint holds beside its input and settings, where the answers are of version 1."""
+
+UNDECLARED = {
+    "code": "58f636573241c722a3f51316c4fdf8b3d1fd42d7181e3d6df620e9f473948a31",
+    "numerics": "132caf3d5fb5194a62d946af2b48fc03a66dde239f6789495564d4c6e3bd541e",
+}
+"""What the last version wrote instead, of the same code, before versions of answers were declared: digests of
+the text of its folders."""
+
+
+def rewritten(plan: Plan, parts: dict[str, str]) -> Plan:
+    """A plan as code of other numerics makes it."""
+    kept = {name: value for name, value in plan.fingerprint.items() if name not in VERSION_1}
+    return plan.model_copy(update={"fingerprint": kept | parts})
 
 
 @settings(deadline=None)
@@ -73,6 +92,47 @@ def test_a_new_run_that_was_interrupted_is_continued(tmp_path: Path, plan: Plan)
     second = adopt_plan(str(tmp_path), plan, new_run=True)
     again = adopt_plan(str(tmp_path), plan, new_run=True, is_finished=lambda run: run.run != second.run)
     assert again == second
+
+
+def test_a_run_that_was_begun_before_versions_were_declared_is_continued(tmp_path: Path, plan: Plan) -> None:
+    begun = adopt_plan(str(tmp_path), rewritten(plan, UNDECLARED))
+    present = rewritten(plan, VERSION_1)
+    assert adopt_plan(str(tmp_path), present) == begun
+
+
+def test_a_run_of_still_other_code_is_refused_in_words(tmp_path: Path, plan: Plan) -> None:
+    adopt_plan(str(tmp_path), rewritten(plan, UNDECLARED | {"code": "f" * 64}))
+    with pytest.raises(InputError, match=r"numerics \(an earlier version's, which tells too little") as error:
+        adopt_plan(str(tmp_path), rewritten(plan, VERSION_1))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (VERSION_1, []),
+        (UNDECLARED, []),
+        (
+            UNDECLARED | {"code": "f" * 64},
+            [
+                "schema (was none, is 1)",
+                "numerics (an earlier version's, which tells too little to compare, is answers 1)",
+            ],
+        ),
+        (
+            VERSION_1 | {"numerics": VERSION_1["numerics"].replace("torch 2.13", "torch 2.12")},
+            ["numerics (torch was 2.12, is 2.13)"],
+        ),
+        (
+            VERSION_1 | {"numerics": VERSION_1["numerics"].replace("answers 1", "answers 1+0123456789ab")},
+            ["numerics (answers was 1+0123456789ab, is 1)"],
+        ),
+    ],
+)
+def test_a_refresh_says_what_decides_answers_otherwise(
+    plan: Plan, before: dict[str, str], said: list[str]
+) -> None:
+    assert changed_settings(rewritten(plan, before), rewritten(plan, VERSION_1).fingerprint) == said
 
 
 def test_a_damaged_plan_is_named(tmp_path: Path, plan: Plan) -> None:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.catalogue import catalogue_schema
+from pipeline.catalogue import QUARANTINE_SCHEMA, catalogue_schema, digest
+from pipeline.catalogue.schema import SCHEMA_VERSION
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
@@ -16,6 +17,16 @@ def test_columns_in_order(tree: DecisionTree) -> None:
     assert names[40:42] == ["smooth_or_featured_answer", "smooth_or_featured_agreement"]
     assert names[-5:] == ["run", "weights", "input", "content", "stale"]
     assert len(names) == 3 + 37 + 2 * 11 + 5
+
+
+def test_other_columns_are_another_version(tree: DecisionTree) -> None:
+    columns = [
+        (field.name, str(field.type), field.nullable)
+        for schema in (catalogue_schema(tree), QUARANTINE_SCHEMA)
+        for field in schema
+    ]
+    versions = {1: "64dc08694913"}
+    assert digest(columns)[:12] == versions[SCHEMA_VERSION], "columns changed: raise SCHEMA_VERSION"
 
 
 def test_a_key_that_collides_is_named(tree: DecisionTree) -> None:

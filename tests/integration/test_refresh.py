@@ -213,7 +213,7 @@ def test_nothing_changed_commits_nothing(refreshed: Output) -> None:
 def test_other_settings_classify_everything(refreshed: Output) -> None:
     output = refreshed.copy("other")
     text = output.refresh("precision=bfloat16")
-    assert "other precision: all 42 galaxies" in text
+    assert "other precision (was float32, is bfloat16): all 42 galaxies" in text
     assert "40 galaxies classified, 2 quarantined" in text
     assert output.marks == MARKS
     assert "42 input rows = 40 classified + 2 quarantined" in output.verified()

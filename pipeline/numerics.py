@@ -1,0 +1,148 @@
+"""Which version the answers are of: what decides them beside a run's input and settings, declared.
+
+Declared are the modules whose code decides what a row of the catalogue says, and the libraries that do. A
+fingerprint holds it all as one line, such as ``answers 1, torch 2.13, sep 1.4``, that people can read.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+
+ANSWERS_VERSION = 1
+"""Raise it, and list only the new code below, when answers become others from now on; also for a reason that
+nothing here shows, such as a patch release of a library."""
+
+SAME_ANSWERS = frozenset({"c252543782045905cbe9a005d0258a8cd7df15eeabd35ef53e336163ecc080de"})
+"""Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began
+with, and what was only rewritten since. Code that isn't here is taken to give others."""
+
+DECIDING_MODULES = (
+    "averaging.cores",
+    "averaging.naive",
+    "averaging.shared",
+    "catalogue.rows",
+    "geometry.affine",
+    "geometry.crops",
+    "geometry.transforms",
+    "geometry.viewpoints",
+    "images.bands",
+    "images.decode",
+    "images.fits",
+    "images.layout",
+    "images.region",
+    "network.checkpoint",
+    "network.ensemble",
+    "network.layers",
+    "network.output",
+    "network.sampling",
+    "network.spec",
+    "network.viewpoint_network",
+    "streaming.decode",
+    "streaming.model",
+    "streaming.rows",
+    "streaming.sink",
+    "survey.contents",
+    "survey.cutouts",
+    "survey.detection",
+    "survey.develop",
+    "survey.formats.files",
+    "survey.formats.hdf5",
+    "survey.formats.indexed",
+    "survey.formats.multimodal",
+    "survey.formats.parquet",
+    "survey.formats.pictures",
+    "survey.formats.registry",
+    "survey.formats.webdataset",
+    "survey.petrosian",
+    "survey.recentre",
+    "survey.settings",
+    "survey.shards",
+    "survey.source",
+    "tree.decision_tree",
+    "tree.reading",
+)
+"""Modules below `pipeline` of which a fix can change what a row of the catalogue says."""
+
+DECIDING_LIBRARIES = ("torch", "simplejpeg", "sep", "astropy", "scipy")
+"""The network's arithmetic; the decoder of JPEG; sources and radii; FITS and colour; which good pixel
+replaces a bad one. They count by their minor versions (``torch 2.13``): a patch release is there to mend,
+seldom moves an answer, and is no reason to classify millions of galaxies anew. Libraries that round the
+last digit at most (numpy) or give back what was stored (h5py, pyarrow, safetensors; Pillow, which reads
+only PNG here) don't count."""
+
+
+def numerics() -> str:
+    """What decides the answers of this code with these libraries, as a fingerprint holds it.
+
+    Code that isn't among `SAME_ANSWERS` shows by the start of its digest: ``answers 1+3fa2b1c4d5e6``.
+    """
+    code = code_digest()
+    answers = f"{ANSWERS_VERSION}" if code in SAME_ANSWERS else f"{ANSWERS_VERSION}+{code[:12]}"
+    libraries = {name: ".".join(version(name).split(".")[:2]) for name in DECIDING_LIBRARIES}
+    return ", ".join(f"{name} {value}" for name, value in ({"answers": answers} | libraries).items())
+
+
+def difference(before: str, after: str) -> str:
+    """What differs between two lines of `numerics`, in words: ``torch was 2.12, is 2.13``.
+
+    Parameters
+    ----------
+    before
+        Such a line, or what an earlier version of the pipeline had in its place.
+    """
+    new = _parts(after)
+    if not before.startswith("answers "):
+        return f"an earlier version's, which tells too little to compare, is answers {new['answers']}"
+    old = _parts(before)
+    return "; ".join(
+        f"{name} was {old.get(name, 'none')}, is {new.get(name, 'none')}"
+        for name in old | new
+        if old.get(name) != new.get(name)
+    )
+
+
+@functools.cache
+def code_digest() -> str:
+    """sha256 of the code that decides the answers; comments, docstrings and layout are no part of it."""
+    root = Path(__file__).parent
+    sources = {name: root.joinpath(*name.split(".")).with_suffix(".py") for name in DECIDING_MODULES}
+    code = [(name, meaning(path.read_text(encoding="utf-8"))) for name, path in sorted(sources.items())]
+    return hashlib.sha256(repr(code).encode()).hexdigest()
+
+
+def meaning(source: str) -> str:
+    """What Python makes of a module, as text that is the same in every version of Python.
+
+    The syntax tree, less docstrings and empty fields: `ast.dump` of Python 3.13 leaves these out and that of
+    3.11 doesn't, and 3.12 gives functions and classes a new one.
+    """
+    return repr(_plain(ast.parse(source)))
+
+
+def _plain(node: object) -> object:
+    if isinstance(node, list):
+        return [_plain(item) for item in node if not _is_docstring(item)]
+    if isinstance(node, ast.AST):
+        fields = [
+            (name, _plain(value))
+            for name, value in ast.iter_fields(node)
+            if (value is not None and value != []) or name == "value"  # a constant's may be None
+        ]
+        return type(node).__name__, fields
+    return repr(node)
+
+
+def _is_docstring(node: object) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _parts(line: str) -> dict[str, str]:
+    return dict(part.split(" ", 1) for part in line.split(", "))

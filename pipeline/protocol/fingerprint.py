@@ -1,0 +1,46 @@
+"""What a run was made from: comparing the fingerprints of two, also where an earlier version wrote one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from pipeline.numerics import difference
+
+SCHEMA_VERSION = 1
+"""Raise it when a column of the catalogue or the quarantine comes, goes, or has another type or meaning."""
+
+_UNDECLARED = "58f636573241c722a3f51316c4fdf8b3d1fd42d7181e3d6df620e9f473948a31"
+"""The part ``code`` as the last version wrote it before what decides answers was declared: a digest of the
+text of its folders."""
+
+_UNDECLARED_SAYS = {
+    "numerics": "answers 1, torch 2.13, simplejpeg 1.9, sep 1.4, astropy 8.0, scipy 1.17",
+    "schema": "1",
+}
+"""What that version would have written now: its code is the one that answers 1 began with, and its lock file
+named these libraries."""
+
+
+def digest(*values: object) -> str:
+    """sha256 of values that JSON can hold."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def declared(fingerprint: Mapping[str, str]) -> dict[str, str]:
+    """A fingerprint as this version would write it, where the version before wrote it.
+
+    Any other stays as it is; one of still earlier code equals none of this version.
+    """
+    if fingerprint.get("code") != _UNDECLARED:
+        return dict(fingerprint)
+    return {name: value for name, value in fingerprint.items() if name != "code"} | _UNDECLARED_SAYS
+
+
+def in_words(part: str, before: str | None, after: str) -> str:
+    """How a part of a fingerprint differs from an earlier one's, such as ``transforms (was 60, is 1)``."""
+    if part == "numerics":
+        return f"numerics ({difference(before or '', after)})"
+    short = [value[:12] + "…" if len(value) > 40 else value for value in (before or "none", after)]
+    return f"{part} (was {short[0]}, is {short[1]})"
