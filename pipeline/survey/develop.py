@@ -20,13 +20,7 @@ from pipeline.survey.detection import Source as DetectedSource
 from pipeline.survey.detection import detect_sources
 from pipeline.survey.recentre import CENTRALITY
 from pipeline.survey.settings import SurveySettings
-from pipeline.survey.source import ShardInfo, Source
-
-_LOOKED_AT = 4
-"""Galaxies by which a survey file is tried on an input."""
-
-_OF_ALL = ("missing_band", "no_extension", "bad_shape")
-"""What, if it's wrong with one galaxy after the other, is wrong with the survey file."""
+from pipeline.survey.source import Source
 
 
 @dataclass(frozen=True)
@@ -175,34 +169,6 @@ def _measured(
 
     best = max(sources, key=salience)
     return ((best.x, best.y) if survey.recentre else center), best.radius
-
-
-def check_survey(source: Source, shards: Sequence[ShardInfo]) -> None:
-    """Try a survey file on the first galaxies of an input.
-
-    Raises
-    ------
-    InputError
-        If none of them can be used for a reason that lies in the survey file.
-    """
-    first = next((shard for shard in shards if shard.rows), None)
-    if source.survey is None or first is None:
-        return
-    rows = source.read_rows(first.uri, 0, min(_LOOKED_AT, first.rows))
-    complaints = []
-    for offset, cutout in enumerate(rows.cutouts()):
-        reason, message = rows.problems.get(offset, ("", ""))
-        if not reason:
-            try:
-                develop(cutout, source)
-            except ImageError as error:
-                reason, message = error.reason, error.message
-        complaints.append((reason, message))
-    if all(reason in _OF_ALL for reason, _ in complaints):
-        raise InputError(
-            f"{first.uri}: none of the first {len(complaints)} galaxies can be read as survey "
-            f"{source.survey.name!r} says: {complaints[0][1]}"
-        )
 
 
 def viewable(source: Source, shard: str, rows: Sequence[int]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,13 +128,18 @@ def test_a_dataset_whose_values_lie_elsewhere_is_refused(tmp_path: Path, name: s
         assert "copy them into it" in str(caught.value)
 
 
+def dry_run(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What the driver alone does with the files in a folder ``in``."""
+    (folder / "survey.yaml").write_text(yaml.safe_dump({"name": "made", "color": COLOR, **SETTINGS}))
+    words = ("classify", "input=in", "output=out", "survey=survey.yaml", "rate=1", "--dry-run")
+    return tuningfork(*words, cwd=folder)
+
+
 @pytest.mark.parametrize("how", ["external", "virtual", "virtual, of itself"])
 def test_a_run_over_one_ends_with_a_line(tmp_path: Path, how: str) -> None:
     (tmp_path / "in").mkdir()
     write(tmp_path / "in" / "a.h5", "flux", how)
-    (tmp_path / "survey.yaml").write_text(yaml.safe_dump({"name": "made", "color": COLOR, **SETTINGS}))
-    words = ("classify", "input=in", "output=out", "survey=survey.yaml", "rate=1", "--dry-run")
-    done = tuningfork(*words, cwd=tmp_path)
+    done = dry_run(tmp_path)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done
     assert f"dataset 'flux' is {how.partition(',')[0]}" in done.stderr
 
@@ -170,3 +176,19 @@ def test_values_of_a_type_that_no_array_has_are_the_files_fault(tmp_path: Path) 
         h5py.h5d.create(file.id, b"flux", h5py.h5t.UNIX_D32LE, space)
     with pytest.raises(InputError, match="is not sound HDF5"):
         source.list_shards(str(tmp_path))
+
+
+def test_rows_of_terabytes_do_not_end_the_driver(tmp_path: Path) -> None:
+    """They cost a file of a few kilobytes."""
+    (tmp_path / "in").mkdir()
+    shard = tmp_path / "in" / "a.h5"
+    write(shard, "none", "external")
+    with h5py.File(shard, "a") as file:
+        for name, bands in (("flux", (3,)), ("mask", ())):
+            shape = (len(SKIES), *bands, 1 << 20, 1 << 20)
+            dtype = file[name].dtype
+            del file[name]
+            file.create_dataset(name, shape, dtype, chunks=(*[1] * (len(shape) - 2), 64, 64))
+    done = dry_run(tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "4 galaxies in 1 shards" in done.stdout

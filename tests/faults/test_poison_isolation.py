@@ -21,9 +21,12 @@ from pipeline.catalogue import WorkUnit
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming import isolation
 from pipeline.streaming.decode import DecodeActor, decode_unit, unit_of
+from pipeline.streaming.first_rows import check_survey
 from pipeline.streaming.isolation import ChildDied, IsolatedDecoder, decode_around_culprits
+from pipeline.survey import open_source
 from pipeline.survey.formats.parquet import ParquetSource
 from tests.faults.poison import LIMITS, galaxy, poisoned_shard, write_shard
+from tests.forms import survey
 
 
 class PlayedChild:
@@ -115,6 +118,15 @@ def test_many_rows_that_time_out_get_less_and_less_time(
     assert "more than 1 s" in messages[0]
     assert messages[1:3] == ["", ""]
     assert "more than 0.5 s" in messages[3]
+
+
+def test_first_rows_that_kill_their_decoder_are_no_fault_of_the_survey_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNINGFORK_FAULT_INJECTION", "1")
+    poisoned_shard(tmp_path / "s.parquet", 3, {0: "segv", 1: "spin", 2: "oom"})
+    source = open_source(survey(format="parquet"))
+    check_survey(source, source.list_shards(str(tmp_path)), LIMITS)
 
 
 def test_a_shard_that_is_gone_is_no_death(tmp_path: Path, decoder: IsolatedDecoder) -> None:

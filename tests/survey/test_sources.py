@@ -11,7 +11,8 @@ import pytest
 from pipeline.catalogue import WorkUnit
 from pipeline.errors import InputError
 from pipeline.streaming.decode import decode_unit
-from pipeline.survey import check_survey, load_survey, open_source, recognise, viewable
+from pipeline.streaming.first_rows import check_survey
+from pipeline.survey import load_survey, open_source, recognise, viewable
 from tests import forms
 from tests.forms import FORMS, skies, survey
 from tests.galaxies import png

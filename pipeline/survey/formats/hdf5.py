@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ class Hdf5Source:
             bad = {name: mask_bits(mask, bits, good) for name, mask in zip(names, masks, strict=True)}
         return BandImages(dict(zip(names, flux, strict=True)), bad)
 
-    def save_index(self, folder: str) -> None:
+    def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
         """HDF5 has an index of its own."""
 
     @property
