@@ -2,7 +2,6 @@
 
 from pipeline.survey.contents import read_contents
 from pipeline.survey.cutouts import CUTOUT_SCHEMA, check_columns, conform
-from pipeline.survey.develop import viewable
 from pipeline.survey.duplicates import duplicate_rows
 from pipeline.survey.formats import open_source, recognise
 from pipeline.survey.manifest import Survey, read_survey
@@ -30,5 +29,4 @@ __all__ = [
     "read_rows",
     "read_survey",
     "recognise",
-    "viewable",
 ]

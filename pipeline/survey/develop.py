@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
@@ -171,31 +170,23 @@ def _measured(
     return ((best.x, best.y) if survey.recentre else center), best.radius
 
 
-def viewable(source: Source, shard: str, rows: Sequence[int]) -> pa.Table:
-    """Some rows of a shard with pictures as PNG, as `CUTOUT_SCHEMA`; those that have none are left out.
+def picture_row(cutout: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    """A row of `CUTOUT_SCHEMA` with the galaxy's picture: a survey's as PNG, a cutout set's own as it is.
 
     Parameters
     ----------
-    rows
-        Ascending.
+    cutout
+        As `SalvagedRows.cutouts` gives it.
+
+    Raises
+    ------
+    ImageError
+        If there is none.
     """
-    developed = []
-    for first, last in source.group_ranges(shard, rows[0], rows[-1] + 1) if rows else ():
-        inside = [row - first for row in rows if first <= row < last]
-        if not inside:
-            continue
-        read = source.read_rows(shard, first, last)
-        for offset in inside:
-            if offset in read.problems:
-                continue
-            cutout = read.cutout(offset)
-            try:
-                galaxy = develop(cutout, source)
-            except ImageError:
-                continue
-            x, y = galaxy.center or (None, None)
-            seen = {"image": encode_png(galaxy.pixels), "frame_pixels": galaxy.frame_pixels}
-            place = {"center_x": x, "center_y": y, "ra": galaxy.ra, "dec": galaxy.dec}
-            kept = {name: cutout[name] for name in CUTOUT_SCHEMA.names}
-            developed.append(kept | seen | place)
-    return pa.Table.from_pylist(developed, schema=CUTOUT_SCHEMA)
+    galaxy = develop(cutout, source)
+    kept = {name: cutout[name] for name in CUTOUT_SCHEMA.names}
+    if source.survey is None:
+        return kept
+    x, y = galaxy.center or (None, None)
+    seen = {"image": encode_png(galaxy.pixels), "frame_pixels": galaxy.frame_pixels}
+    return kept | seen | {"center_x": x, "center_y": y, "ra": galaxy.ra, "dec": galaxy.dec}

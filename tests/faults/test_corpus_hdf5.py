@@ -1,4 +1,4 @@
-"""HDF5 whose datasets refer to other files is refused, and nothing but the survey's own file is read."""
+"""HDF5 that refers to other files is refused, and rows that nobody can hold cost themselves alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from jobs.cutouts import read_cutouts
 from pipeline.errors import InputError
 from pipeline.survey import Source, open_source
 from tests.command import tuningfork
@@ -178,11 +179,11 @@ def test_values_of_a_type_that_no_array_has_are_the_files_fault(tmp_path: Path) 
         source.list_shards(str(tmp_path))
 
 
-def test_rows_of_terabytes_do_not_end_the_driver(tmp_path: Path) -> None:
+def test_rows_of_terabytes_end_neither_the_driver_nor_a_report(tmp_path: Path) -> None:
     """They cost a file of a few kilobytes."""
     (tmp_path / "in").mkdir()
     shard = tmp_path / "in" / "a.h5"
-    write(shard, "none", "external")
+    source = write(shard, "none", "external")
     with h5py.File(shard, "a") as file:
         for name, bands in (("flux", (3,)), ("mask", ())):
             shape = (len(SKIES), *bands, 1 << 20, 1 << 20)
@@ -192,3 +193,4 @@ def test_rows_of_terabytes_do_not_end_the_driver(tmp_path: Path) -> None:
     done = dry_run(tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done
     assert "4 galaxies in 1 shards" in done.stdout
+    assert len(read_cutouts([f"{shard}#1"], lambda _: source)) == 0

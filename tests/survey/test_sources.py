@@ -12,7 +12,8 @@ from pipeline.catalogue import WorkUnit
 from pipeline.errors import InputError
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.first_rows import check_survey
-from pipeline.survey import load_survey, open_source, recognise, viewable
+from pipeline.streaming.viewing import Viewer
+from pipeline.survey import load_survey, open_source, recognise
 from tests import forms
 from tests.forms import FORMS, skies, survey
 from tests.galaxies import png
@@ -338,7 +339,8 @@ def test_what_a_report_shows_is_the_picture(tmp_path):
         folder.mkdir()
         source = source_of(folder, form, frame={"arcsec": 8.0}, pixel_scale=0.4)
         shard = source.list_shards(str(folder))[0]
-        shown = viewable(source, shard.uri, [1, 3]).to_pylist()
+        with Viewer() as viewer:
+            shown = viewer.view(source, shard.uri, [1, 3]).to_pylist()
         assert [row["object_id"] for row in shown] == ["g001", "g003"]
         assert shown[0]["image"] == png(SKIES[1].picture)
         assert shown[0]["frame_pixels"] == pytest.approx(20)
