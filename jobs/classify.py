@@ -24,10 +24,10 @@ from pipeline.catalogue import (
 from pipeline.config import StrictModel
 from pipeline.network import DEFAULT_WEIGHTS, Model, check_model
 from pipeline.protocol.run import DrawPlan, classify
+from pipeline.streaming.first_rows import check_survey
 from pipeline.survey import (
     ShardInfo,
     Source,
-    check_survey,
     duplicate_rows,
     load_survey,
     open_source,

@@ -12,7 +12,8 @@ from jobs.console import say
 from pipeline import storage
 from pipeline.catalogue import Plan, RunLayout, read_plans
 from pipeline.errors import InputError, StorageTrouble
-from pipeline.survey import CUTOUT_SCHEMA, Source, load_survey, open_source, read_rows, viewable
+from pipeline.streaming.viewing import Viewer
+from pipeline.survey import CUTOUT_SCHEMA, Source, load_survey, open_source
 
 
 def read_cutouts(places: Iterable[str], source: Callable[[str], Source]) -> pa.Table:
@@ -28,43 +29,40 @@ def read_cutouts(places: Iterable[str], source: Callable[[str], Source]) -> pa.T
     Returns
     -------
     pyarrow.Table
-        Of `CUTOUT_SCHEMA`, shard by shard; of a survey's own forms, those left out that have no picture.
+        Of `CUTOUT_SCHEMA`, shard by shard; those left out whose picture can't be decoded, which a child
+        process tries first: see `Viewer`.
 
     Raises
     ------
     InputError
         If a shard is gone, can't be read or hasn't the row.
     """
-    rows = defaultdict(list)
-    for place in places:
-        shard, _, row = place.rpartition("#")
-        rows[shard].append(int(row))
-    tables = []
-    for shard, found in rows.items():
-        reader = source(shard)
-        if reader.survey is not None:
-            tables.append(viewable(reader, shard, sorted(found)))
-            continue
-        for first, last in reader.group_ranges(shard, min(found), max(found) + 1):
-            inside = [row - first for row in sorted(found) if first <= row < last]
-            if inside:
-                # Taken, which copies: a slice would keep its whole row group in memory.
-                tables.append(read_rows(shard, first, last).take(inside))
-    return pa.concat_tables(tables) if tables else CUTOUT_SCHEMA.empty_table()
+    tables = [CUTOUT_SCHEMA.empty_table()]
+    with Viewer() as viewer:
+        for shard, rows in _by_shard(places).items():
+            tables.append(viewer.view(source(shard), shard, rows))
+    return pa.concat_tables(tables)
 
 
 def readable_cutouts(places: Iterable[str], source: Callable[[str], Source]) -> pa.Table:
     """The cutouts that can still be read; says which can't, for a catalogue outlives its source."""
-    by_shard = defaultdict(list)
+    tables = [CUTOUT_SCHEMA.empty_table()]
+    with Viewer() as viewer:
+        for shard, rows in _by_shard(places).items():
+            try:
+                tables.append(viewer.view(source(shard), shard, rows))
+            except (InputError, StorageTrouble) as error:
+                say(f"No pictures of {len(rows):,} galaxies of {shard}: {error}")
+    return pa.concat_tables(tables)
+
+
+def _by_shard(places: Iterable[str]) -> dict[str, list[int]]:
+    """Rows of each shard, ascending."""
+    rows = defaultdict(list)
     for place in places:
-        by_shard[place.rpartition("#")[0]].append(place)
-    found = [CUTOUT_SCHEMA.empty_table()]
-    for shard, inside in by_shard.items():
-        try:
-            found.append(read_cutouts(inside, source))
-        except (InputError, StorageTrouble) as error:
-            say(f"No pictures of {len(inside):,} galaxies of {shard}: {error}")
-    return pa.concat_tables(found)
+        shard, _, row = place.rpartition("#")
+        rows[shard].append(int(row))
+    return {shard: sorted(inside) for shard, inside in rows.items()}
 
 
 def reader_of(catalogue: str) -> Callable[[str], Source]:

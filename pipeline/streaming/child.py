@@ -1,7 +1,7 @@
 """The process that isolation decodes in: ``python -m pipeline.streaming.child FD``.
 
 It takes requests from a connection until that ends, and imports neither Ray nor torch. A message is JSON,
-then a zero byte, then pixels or nothing.
+then a zero byte, then a picture or nothing.
 """
 
 from __future__ import annotations
@@ -9,22 +9,23 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming.limits import memory_limit, time_limit
-from pipeline.streaming.rows import decode_row, known_facts, read_patiently
+from pipeline.streaming.rows import decode_row, known_facts, read_patiently, view_row
 from pipeline.survey.formats import open_source
 from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import Source
 
 
 def pack(message: dict[str, Any]) -> bytes:
-    """A message as bytes; its ``pixels`` go as they are."""
+    """A message as bytes; its ``pixels``, an array or bytes, go as they are."""
     pixels = message.get("pixels")
     plain = {key: value for key, value in message.items() if key != "pixels"}
-    return json.dumps(plain).encode() + b"\0" + (b"" if pixels is None else pixels.tobytes())
+    return json.dumps(plain).encode() + b"\0" + (b"" if pixels is None else memoryview(pixels).tobytes())
 
 
 def unpack(data: bytes) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def unpack(data: bytes) -> dict[str, Any]:
 
 
 def serve(connection: Connection) -> None:
-    """Answer requests: ``begin`` before each row is decoded, ``row`` after it, ``end`` at the end."""
+    """Answer requests: ``begin`` before each row is looked at, ``row`` after it, ``end`` at the end."""
     connection.send_bytes(pack({"kind": "ready"}))
     while True:
         try:
@@ -57,31 +58,33 @@ def _source(survey: str | None, index: str | None) -> Source:
 def _answer(
     connection: Connection,
     shard: str,
-    start: int,
-    stop: int,
-    duplicates: list[int],
-    recentrings: list[float],
-    seconds: float,
-    memory: int,
+    rows: list[int],
     survey: str | None,
     index: str | None,
+    seconds: float,
+    memory: int,
+    duplicates: Sequence[int] = (),
+    recentrings: Sequence[float] = (),
+    view: bool = False,
 ) -> None:
     source = _source(survey, index)
     repeated = set(duplicates)
-    read = read_patiently(source, shard, start, stop)
-    for offset in range(stop - start):
-        cutout = read.cutout(offset)
-        row = start + offset
+    read = read_patiently(source, shard, rows[0], rows[-1] + 1)
+    for row in rows:
+        offset = row - rows[0]
+        cutout, problem = read.cutout(offset), read.problems.get(offset)
         connection.send_bytes(pack({"kind": "begin", **known_facts(cutout, row)}))
         try:
             with memory_limit(memory), time_limit(seconds):
-                problem = read.problems.get(offset)
-                decoded = decode_row(cutout, row, row in repeated, problem, source, recentrings)
+                if view:
+                    done = view_row(cutout, row, problem, source)
+                else:
+                    done = decode_row(cutout, row, row in repeated, problem, source, recentrings)
         except MemoryError:
             # What is left of a process whose memory ran out is not to be trusted with another row.
             connection.send_bytes(pack({"kind": "out_of_memory"}))
             return
-        connection.send_bytes(pack({"kind": "row", **decoded}))
+        connection.send_bytes(pack({"kind": "row", **done}))
     connection.send_bytes(pack({"kind": "end"}))
 
 

@@ -25,6 +25,7 @@ from pipeline.streaming.child import pack, unpack
 from pipeline.streaming.limits import DecodeLimits
 from pipeline.survey.formats import open_source
 from pipeline.survey.settings import SurveySettings
+from pipeline.survey.source import Source
 
 _START_SECONDS = 120.0
 _READ_SECONDS = 900.0
@@ -111,11 +112,9 @@ class IsolatedDecoder:
         survey: SurveySettings | None = None,
         index: str | None = None,
     ) -> None:
-        self._limits, self._recentrings = limits, list(recentrings)
-        self._source = open_source(survey, index)
-        self._settings = {"survey": None if survey is None else survey.model_dump_json(), "index": index}
-        self._child: _Child | None = None
-        self._timeouts = 0
+        self._recentrings = list(recentrings)
+        self._source, self._index = open_source(survey, index), index
+        self._isolation = Isolation(limits)
 
     def decode(self, unit: WorkUnit) -> Rows:
         """The rows of a unit, in order.
@@ -125,9 +124,51 @@ class IsolatedDecoder:
         InputError
             If the shard or the store is at fault.
         """
-        self._timeouts = 0
         pieces = [piece for wanted in unit.ranges for piece in self._source.group_ranges(unit.shard, *wanted)]
-        return decode_around_culprits(pieces, lambda start, stop: self._run(unit, start, stop))
+
+        def request(start: int, stop: int) -> dict[str, Any]:
+            duplicates = [row for row in unit.duplicates if start <= row < stop]
+            asked = request_of(self._source, self._index, unit.shard, range(start, stop))
+            return asked | {"duplicates": duplicates, "recentrings": self._recentrings}
+
+        return self._isolation.answers(pieces, request)
+
+    def close(self) -> None:
+        """End the child, if there is one."""
+        self._isolation.close()
+
+
+def request_of(source: Source, index: str | None, shard: str, rows: Sequence[int]) -> dict[str, Any]:
+    """What a child must know to read some rows, ascending."""
+    survey = None if source.survey is None else source.survey.model_dump_json()
+    return {"shard": shard, "rows": list(rows), "survey": survey, "index": index}
+
+
+class Isolation:
+    """A child process that answers requests; it is kept for the next and replaced when it dies."""
+
+    def __init__(self, limits: DecodeLimits) -> None:
+        self._limits = limits
+        self._child: _Child | None = None
+        self._timeouts = 0
+
+    def answers(self, pieces: list[tuple[int, int]], request: Callable[[int, int], dict[str, Any]]) -> Rows:
+        """What a child answers about each row, or why it can't, in order.
+
+        Parameters
+        ----------
+        pieces
+            See `decode_around_culprits`.
+        request
+            Asks about the rows [start, stop) of a piece.
+
+        Raises
+        ------
+        InputError
+            If the shard or the store is at fault.
+        """
+        self._timeouts = 0
+        return decode_around_culprits(pieces, lambda start, stop: self._ask(request(start, stop)))
 
     def close(self) -> None:
         """End the child, if there is one."""
@@ -135,24 +176,15 @@ class IsolatedDecoder:
             self._child.end()
             self._child = None
 
-    def _run(self, unit: WorkUnit, start: int, stop: int) -> Iterator[dict[str, Any]]:
+    def _ask(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if self._child is None:
             self._child = _Child()
         # A unit full of endless rows must not take longer than the run waits for progress.
         seconds = self._limits.row_seconds * max(_LEAST_SHARE, 1 / (1 + self._timeouts // 2))
-        request = {
-            "shard": unit.shard,
-            "start": start,
-            "stop": stop,
-            "duplicates": [row for row in unit.duplicates if start <= row < stop],
-            "recentrings": self._recentrings,
-            "seconds": seconds,
-            "memory": self._limits.memory_bytes,
-            **self._settings,
-        }
         finished = False
         try:
-            yield from self._child.ask(request, seconds)
+            limits = {"seconds": seconds, "memory": self._limits.memory_bytes}
+            yield from self._child.ask(request | limits, seconds)
             finished = True
         except ChildDied as death:
             self._timeouts += death.reason == "decode_timeout"

@@ -11,7 +11,7 @@ from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import ImageError, Region
 from pipeline.streaming.faults import inject
 from pipeline.survey.contents import content_digest
-from pipeline.survey.develop import Developed, develop, known
+from pipeline.survey.develop import Developed, develop, known, picture_row
 from pipeline.survey.recentre import cut_frames
 from pipeline.survey.source import SalvagedRows, Source
 
@@ -106,6 +106,26 @@ def decode_row(
     }
 
 
+def view_row(
+    cutout: Mapping[str, Any], row: int, problem: tuple[str, str] | None, source: Source
+) -> dict[str, Any]:
+    """A row with its picture as `picture_row` has it, but in ``pixels``; or ``reason, message``.
+
+    Parameters
+    ----------
+    cutout, row, problem, source
+        As of `decode_row`.
+    """
+    try:
+        if problem:
+            raise ImageError(*problem)
+        _inject_fault(cutout)
+        seen = picture_row(cutout, source)
+    except ImageError as error:
+        return {"row": row, "reason": error.reason, "message": error.message}
+    return {"row": row, "pixels": seen.pop("image"), **seen}
+
+
 def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
     name = cutout["object_id"]
     if not name or not name.strip():
@@ -130,8 +150,12 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
 def _frames(
     cutout: Mapping[str, Any], source: Source, recentrings: Sequence[float]
 ) -> tuple[Developed, Region, list[tuple[float, float, float]]]:
-    if isinstance(cutout["image"], bytes):
-        inject(cutout["image"])
+    _inject_fault(cutout)
     galaxy = develop(cutout, source)
     region, frames = cut_frames(galaxy.pixels, _REACH, galaxy.center, galaxy.frame_pixels, recentrings)
     return galaxy, region, frames
+
+
+def _inject_fault(cutout: Mapping[str, Any]) -> None:
+    if isinstance(cutout["image"], bytes):
+        inject(cutout["image"])

@@ -2,7 +2,6 @@
 
 from pipeline.survey.contents import read_contents
 from pipeline.survey.cutouts import CUTOUT_SCHEMA, check_columns, conform
-from pipeline.survey.develop import check_survey, viewable
 from pipeline.survey.duplicates import duplicate_rows
 from pipeline.survey.formats import open_source, recognise
 from pipeline.survey.manifest import Survey, read_survey
@@ -20,7 +19,6 @@ __all__ = [
     "SurveySettings",
     "check_columns",
     "check_identity",
-    "check_survey",
     "conform",
     "duplicate_rows",
     "list_shards",
@@ -32,5 +30,4 @@ __all__ = [
     "read_rows",
     "read_survey",
     "recognise",
-    "viewable",
 ]

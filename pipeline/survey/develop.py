@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
@@ -20,13 +19,7 @@ from pipeline.survey.detection import Source as DetectedSource
 from pipeline.survey.detection import detect_sources
 from pipeline.survey.recentre import CENTRALITY
 from pipeline.survey.settings import SurveySettings
-from pipeline.survey.source import ShardInfo, Source
-
-_LOOKED_AT = 4
-"""Galaxies by which a survey file is tried on an input."""
-
-_OF_ALL = ("missing_band", "no_extension", "bad_shape")
-"""What, if it's wrong with one galaxy after the other, is wrong with the survey file."""
+from pipeline.survey.source import Source
 
 
 @dataclass(frozen=True)
@@ -177,59 +170,23 @@ def _measured(
     return ((best.x, best.y) if survey.recentre else center), best.radius
 
 
-def check_survey(source: Source, shards: Sequence[ShardInfo]) -> None:
-    """Try a survey file on the first galaxies of an input.
-
-    Raises
-    ------
-    InputError
-        If none of them can be used for a reason that lies in the survey file.
-    """
-    first = next((shard for shard in shards if shard.rows), None)
-    if source.survey is None or first is None:
-        return
-    rows = source.read_rows(first.uri, 0, min(_LOOKED_AT, first.rows))
-    complaints = []
-    for offset, cutout in enumerate(rows.cutouts()):
-        reason, message = rows.problems.get(offset, ("", ""))
-        if not reason:
-            try:
-                develop(cutout, source)
-            except ImageError as error:
-                reason, message = error.reason, error.message
-        complaints.append((reason, message))
-    if all(reason in _OF_ALL for reason, _ in complaints):
-        raise InputError(
-            f"{first.uri}: none of the first {len(complaints)} galaxies can be read as survey "
-            f"{source.survey.name!r} says: {complaints[0][1]}"
-        )
-
-
-def viewable(source: Source, shard: str, rows: Sequence[int]) -> pa.Table:
-    """Some rows of a shard with pictures as PNG, as `CUTOUT_SCHEMA`; those that have none are left out.
+def picture_row(cutout: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    """A row of `CUTOUT_SCHEMA` with the galaxy's picture: a survey's as PNG, a cutout set's own as it is.
 
     Parameters
     ----------
-    rows
-        Ascending.
+    cutout
+        As `SalvagedRows.cutouts` gives it.
+
+    Raises
+    ------
+    ImageError
+        If there is none.
     """
-    developed = []
-    for first, last in source.group_ranges(shard, rows[0], rows[-1] + 1) if rows else ():
-        inside = [row - first for row in rows if first <= row < last]
-        if not inside:
-            continue
-        read = source.read_rows(shard, first, last)
-        for offset in inside:
-            if offset in read.problems:
-                continue
-            cutout = read.cutout(offset)
-            try:
-                galaxy = develop(cutout, source)
-            except ImageError:
-                continue
-            x, y = galaxy.center or (None, None)
-            seen = {"image": encode_png(galaxy.pixels), "frame_pixels": galaxy.frame_pixels}
-            place = {"center_x": x, "center_y": y, "ra": galaxy.ra, "dec": galaxy.dec}
-            kept = {name: cutout[name] for name in CUTOUT_SCHEMA.names}
-            developed.append(kept | seen | place)
-    return pa.Table.from_pylist(developed, schema=CUTOUT_SCHEMA)
+    galaxy = develop(cutout, source)
+    kept = {name: cutout[name] for name in CUTOUT_SCHEMA.names}
+    if source.survey is None:
+        return kept
+    x, y = galaxy.center or (None, None)
+    seen = {"image": encode_png(galaxy.pixels), "frame_pixels": galaxy.frame_pixels}
+    return kept | seen | {"center_x": x, "center_y": y, "ra": galaxy.ra, "dec": galaxy.dec}

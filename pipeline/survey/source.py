@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -127,8 +127,14 @@ class Source(Protocol):
             If it can't be used.
         """
 
-    def save_index(self, folder: str) -> None:
-        """Write what finds rows in the shards that were listed, for other processes; most need nothing."""
+    def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
+        """Write what finds rows in shards, for other processes; most need nothing.
+
+        Parameters
+        ----------
+        shards
+            URIs of some; by default all that were listed.
+        """
 
 
 def pieces(start: int, stop: int) -> list[tuple[int, int]]:

@@ -21,9 +21,13 @@ from pipeline.catalogue import WorkUnit
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming import isolation
 from pipeline.streaming.decode import DecodeActor, decode_unit, unit_of
+from pipeline.streaming.first_rows import check_survey
 from pipeline.streaming.isolation import ChildDied, IsolatedDecoder, decode_around_culprits
+from pipeline.streaming.viewing import Viewer
+from pipeline.survey import CUTOUT_SCHEMA, open_source
 from pipeline.survey.formats.parquet import ParquetSource
 from tests.faults.poison import LIMITS, galaxy, poisoned_shard, write_shard
+from tests.forms import survey
 
 
 class PlayedChild:
@@ -115,6 +119,32 @@ def test_many_rows_that_time_out_get_less_and_less_time(
     assert "more than 1 s" in messages[0]
     assert messages[1:3] == ["", ""]
     assert "more than 0.5 s" in messages[3]
+
+
+def test_first_rows_that_kill_their_decoder_are_no_fault_of_the_survey_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNINGFORK_FAULT_INJECTION", "1")
+    poisoned_shard(tmp_path / "s.parquet", 3, {0: "segv", 1: "spin", 2: "oom"})
+    source = open_source(survey(format="parquet"))
+    check_survey(source, source.list_shards(str(tmp_path)), LIMITS)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_pictures_for_a_page_are_decoded_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: bool
+) -> None:
+    monkeypatch.setenv("TUNINGFORK_FAULT_INJECTION", "1")
+    shard = poisoned_shard(tmp_path / "s.parquet", 12, {2: "segv", 9: "exit"})
+    source = open_source(None if plain else survey(format="parquet"))
+    with Viewer(LIMITS) as viewer:
+        shown = viewer.view(source, shard, [1, 2, 5, 9, 10])
+        assert shown.schema == CUTOUT_SCHEMA
+        assert shown["object_id"].to_pylist() == ["s-1", "s-5", "s-10"]
+        assert shown["image"].to_pylist() == [galaxy(1), galaxy(5), galaxy(3)]
+        assert len(viewer.view(source, shard, [])) == len(viewer.view(source, shard, [2])) == 0
+        with pytest.raises(InputError, match="it doesn't exist"):
+            viewer.view(source, str(tmp_path / "none.parquet"), [0])
 
 
 def test_a_shard_that_is_gone_is_no_death(tmp_path: Path, decoder: IsolatedDecoder) -> None:

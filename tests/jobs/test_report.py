@@ -14,6 +14,7 @@ from jobs.cutouts import read_cutouts
 from pipeline.catalogue import RunSummary
 from pipeline.network import DEFAULT_WEIGHTS, check_model
 from pipeline.survey import CUTOUT_SCHEMA, open_source
+from tests.galaxies import galaxy, png
 from tests.report.samples import TREE, catalogue, cutouts, parse, random_probabilities
 
 ROWS = 700
@@ -56,7 +57,7 @@ def test_the_page_of_a_large_catalogue_counts_all_of_it(
 def test_cutouts_hold_no_more_than_the_rows_shown(tmp_path: Path) -> None:
     """A slice of a row group would keep all of it in memory."""
     shard = str(tmp_path / "s.parquet")
-    rows = [{"object_id": f"g{i}", "image": bytes(10_000)} for i in range(300)]
+    rows = [{"object_id": f"g{i}", "image": png(galaxy(i % 4, 40))} for i in range(300)]
     pq.write_table(pa.Table.from_pylist(rows, schema=CUTOUT_SCHEMA), shard, row_group_size=100)
     places = [f"{shard}#{row}" for row in (250, 7, 120, 8)]
     found = read_cutouts(places, lambda shard: open_source())

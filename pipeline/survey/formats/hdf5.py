@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ class Hdf5Source:
             bad = {name: mask_bits(mask, bits, good) for name, mask in zip(names, masks, strict=True)}
         return BandImages(dict(zip(names, flux, strict=True)), bad)
 
-    def save_index(self, folder: str) -> None:
+    def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
         """HDF5 has an index of its own."""
 
     @property
@@ -126,7 +126,7 @@ class Hdf5Source:
     def _opened(self, uri: str) -> Iterator[dict[str, h5py.Dataset]]:
         """The datasets of a file, by what they hold."""
         with (
-            opened(uri, "HDF5", (OSError, KeyError, ValueError, RuntimeError), **_CACHE) as stream,
+            opened(uri, "HDF5", _DAMAGE, **_CACHE) as stream,
             h5py.File(stream, "r") as file,
         ):
             yield self._datasets(file, uri)
@@ -145,8 +145,8 @@ class Hdf5Source:
             wanted[SIZE] = (survey.frame.column, True)
         found = {}
         for what, (name, required) in wanted.items():
-            dataset = file.get(name)
-            if isinstance(dataset, h5py.Dataset):
+            dataset = _own_dataset(file, name, uri)
+            if dataset is not None:
                 found[what] = dataset
             elif required:
                 raise InputError(
@@ -158,6 +158,51 @@ class Hdf5Source:
 
 
 _CACHE = {"cache_type": "blockcache", "block_size": _BLOCK}
+_DAMAGE = (OSError, KeyError, TypeError, ValueError, RuntimeError)
+_MOST_LINKS = 16
+"""Soft links that HDF5 follows one after the other."""
+
+
+def _own_dataset(file: h5py.File, name: str, uri: str) -> h5py.Dataset | None:
+    """A dataset whose values lie in the file itself; None if no dataset is called so.
+
+    Of one that refers to other files HDF5 would read whatever lies there on this machine, or crash.
+    """
+    link = _way_out(file, name)
+    dataset = None if link else file.get(name)
+    if link:
+        elsewhere = f"is a link into another file, {link.filename!r}"
+    elif not isinstance(dataset, h5py.Dataset):
+        return None
+    elif dataset.is_virtual:
+        elsewhere = "is virtual: its values lie in other datasets"
+    elif dataset.external:
+        elsewhere = f"is external: its values lie in another file, {dataset.external[0][0]!r}"
+    else:
+        return dataset
+    raise InputError(
+        f"{uri}: dataset {name!r} {elsewhere}; expected values in the file itself: copy them into it as a "
+        "plain dataset (h5py: new[name] = old[name][:])"
+    )
+
+
+def _way_out(group: h5py.Group, path: str, links: int = _MOST_LINKS) -> h5py.ExternalLink | None:
+    """The link by which a path leaves the file; None if it doesn't, or leads nowhere."""
+    here = group.file if path.startswith("/") else group
+    for part in path.split("/"):
+        if part in ("", "."):
+            continue
+        link = here.get(part, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            return link
+        if isinstance(link, h5py.SoftLink) and links:
+            outside = _way_out(here, link.path, links - 1)
+            if outside is not None:
+                return outside
+        here = here.get(part)
+        if not isinstance(here, h5py.Group):
+            return None
+    return None
 
 
 def _check_shapes(found: dict[str, h5py.Dataset], survey: SurveySettings, uri: str) -> None:

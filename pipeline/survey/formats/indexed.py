@@ -200,8 +200,9 @@ class IndexedSource:
         """The bytes of a galaxy's files."""
         return open_bytes(image, self.survey, sky)
 
-    def save_index(self, folder: str) -> None:
-        """Write the indexes of all shards that were listed."""
+    def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
+        """Write the indexes of shards, by default of all that were listed."""
+        indexes = self._known.values() if shards is None else [self._index(shard) for shard in shards]
 
         def write(index: ShardIndex) -> None:
             sink = io.BytesIO()
@@ -209,7 +210,7 @@ class IndexedSource:
             pq.write_table(index.table.replace_schema_metadata(described), sink, compression="zstd")
             storage.create(_place(folder, index.uri), sink.getvalue())
 
-        for _ in storage.read_ahead(write, self._known.values()):
+        for _ in storage.read_ahead(write, indexes):
             pass
 
     def _index(self, shard: str) -> ShardIndex:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +61,7 @@ class ParquetSource:
             return read_bands(image, self.survey)
         return open_bytes([(None, image)], self.survey, sky)
 
-    def save_index(self, folder: str) -> None:
+    def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
         """Parquet has an index of its own."""
 
 
