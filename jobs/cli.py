@@ -10,6 +10,7 @@ import typer
 from pydantic import BaseModel
 
 from jobs.console import say
+from jobs.interrupt import Interrupted, signals_taken
 from pipeline.config import dump_config, load_config
 from pipeline.errors import HeldError, InputError, RunError
 
@@ -366,20 +367,28 @@ def bench_ensemble(words: Words = None, config: ConfigFile = None, print_config:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a verb; exits with 0 done, 1 failure, 2 bad input or usage, 3 output held by someone else."""
+    """Run a verb; exits with 0 done, 1 failure, 2 bad input or usage, 3 output held by someone else.
+
+    A signal that ends it gives 128 and the signal's number, as shells have it.
+    """
+    with signals_taken():
+        status = _run(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(status)
+
+
+def _run(arguments: list[str]) -> int:
     try:
-        status = app(sys.argv[1:] if arguments is None else arguments, standalone_mode=False)
+        return app(arguments, standalone_mode=False) or 0
     except InputError as error:
-        status = _complain(str(error), 2)
+        return _complain(str(error), 2)
     except RunError as error:
-        status = _complain(str(error), 1)
+        return _complain(str(error), 1)
     except HeldError as error:
-        status = _complain(str(error), 3)
+        return _complain(str(error), 3)
     except typer.TyperException as error:
-        status = _complain(error.format_message(), error.exit_code or 1)
-    except (typer.Abort, KeyboardInterrupt):
-        status = _complain("interrupted; the same command continues", 130)
-    sys.exit(status or 0)
+        return _complain(error.format_message(), error.exit_code or 1)
+    except Interrupted as error:
+        return _complain("interrupted; the same command continues", error.status)
 
 
 def _complain(message: str, status: int) -> int:

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from jobs.console import say
+from jobs.interrupt import Interrupted
 from pipeline import storage
 from pipeline.catalogue import digest
 from pipeline.catalogue.plan import code_digest
@@ -112,7 +113,7 @@ def run(verb: str, words: Sequence[str], file: Path | None, address: str, wait: 
         return 0
     try:
         asyncio.run(_follow(client, job))
-    except KeyboardInterrupt:
+    except Interrupted:
         say(f"Job {job} goes on; stop it with: ray job stop --address {address} {job}")
         raise
     return _exit_status(client, job)

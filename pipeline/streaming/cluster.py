@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
 import tempfile
 import warnings
@@ -73,7 +74,7 @@ def connect() -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = os.environ.get("RAY_ADDRESS")
     try:
-        with _stderr_held_back():
+        with _own_sigterm(), _stderr_held_back():
             ray.init(
                 address=address or "local",
                 include_dashboard=None if address else False,
@@ -94,6 +95,20 @@ def connect() -> None:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     # The one way there is to bound restarts (Ray 2.60).
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", RayDeprecationWarning)
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep the process's own handler of SIGTERM; Ray's core would print the stack, and abort at times."""
+    own = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:  # by a handler that Ray sets as it starts
+        signal.signal(signal.SIGTERM, own)
+        signal.raise_signal(signal.SIGTERM)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, own)
 
 
 @contextlib.contextmanager
