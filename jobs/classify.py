@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from pydantic import Field
 
 from jobs.console import log_event, progress, say
+from jobs.places import Output, TablePlace
 from pipeline import storage
 from pipeline.averaging import Precision, fastest_precision
 from pipeline.catalogue import (
@@ -82,7 +83,7 @@ class SurveyConfig(StrictModel):
     """
 
     input: str
-    output: str
+    output: Output
     survey: str | None = None
     weights: str = DEFAULT_WEIGHTS
     tree: str = str(GALAXY_ZOO_2)
@@ -108,6 +109,7 @@ class StreamConfig(SurveyConfig):
         Most galaxies that the report shows one by one.
     """
 
+    output: TablePlace
     title: str = "Galaxy morphology"
     transforms: Literal[60, 1] = 60
     report_galaxies: int = Field(default=400, gt=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import field_validator
 
 from jobs.console import say
+from jobs.places import TablePlace
 from pipeline.catalogue import Removal, apply_removal, find_removals, parse_duration
 from pipeline.config import StrictModel
 
@@ -26,7 +27,7 @@ class VacuumConfig(StrictModel):
         week where the table doesn't say); the catalogue can then no longer be read as of those.
     """
 
-    output: str
+    output: TablePlace
     grace: str = "24h"
     parts: bool = False
     history: bool = False

@@ -17,9 +17,12 @@ from pipeline.storage import local, s3
 from pipeline.storage.ahead import read_ahead
 from pipeline.storage.connection import PART_BYTES, delta_options, filesystem, is_local, is_s3
 from pipeline.storage.explain import explained, is_passing, reason
+from pipeline.storage.places import check_place, check_table_place
 
 __all__ = [
     "FileInfo",
+    "check_place",
+    "check_table_place",
     "create",
     "delta_options",
     "exists",
