@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from jobs.console import say
 from jobs.interrupt import Interrupted, signals_taken
 from pipeline.config import dump_config, load_config
-from pipeline.errors import HeldError, InputError, RunError
+from pipeline.errors import HeldError, InputError, RunError, redacted
 
 if TYPE_CHECKING:
     from jobs.ingest import IngestResult
@@ -392,7 +392,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _complain(message: str, status: int) -> int:
-    sys.stderr.write(f"tuningfork: {' '.join(message.split())}\n")
+    sys.stderr.write(f"tuningfork: {redacted(' '.join(message.split()))}\n")
     return status
 
 

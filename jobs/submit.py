@@ -23,7 +23,7 @@ from pipeline import storage
 from pipeline.catalogue import digest
 from pipeline.catalogue.plan import code_digest
 from pipeline.config import CONFIGS, load_config
-from pipeline.errors import InputError, RunError
+from pipeline.errors import InputError, RunError, redacted
 
 ROOT = CONFIGS.parent
 TRAVELS = ("pipeline", "jobs", "configs")
@@ -91,6 +91,7 @@ def run(verb: str, words: Sequence[str], file: Path | None, address: str, wait: 
     """
     values = settings_for_cluster(load_config(config_model(verb), file, words))
     client = _client(address)
+    address = redacted(address)
     base = f"tuningfork-{verb}-{digest(verb, values, code_digest())[:12]}"
     job = _running(client, base)
     if job is None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from pipeline.errors import InputError, RunError, StorageTrouble
+from pipeline.errors import InputError, RunError, StorageTrouble, redacted
 from pipeline.storage.connection import ATTEMPTS, READ_TIMEOUT_S, s3_endpoint
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -159,4 +159,4 @@ def _without_secrets(text: str) -> str:
         secret = os.environ.get(name)
         if secret:
             text = text.replace(secret, "…")
-    return text
+    return redacted(text)
