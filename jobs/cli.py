@@ -10,9 +10,8 @@ import typer
 from pydantic import BaseModel
 
 from jobs.console import say
-from jobs.interrupt import Interrupted, signals_taken
+from jobs.ending import exit_status
 from pipeline.config import dump_config, load_config
-from pipeline.errors import HeldError, InputError, RunError, redacted
 
 if TYPE_CHECKING:
     from jobs.ingest import IngestResult
@@ -371,29 +370,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     A signal that ends it gives 128 and the signal's number, as shells have it.
     """
-    with signals_taken():
-        status = _run(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(status)
-
-
-def _run(arguments: list[str]) -> int:
-    try:
-        return app(arguments, standalone_mode=False) or 0
-    except InputError as error:
-        return _complain(str(error), 2)
-    except RunError as error:
-        return _complain(str(error), 1)
-    except HeldError as error:
-        return _complain(str(error), 3)
-    except typer.TyperException as error:
-        return _complain(error.format_message(), error.exit_code or 1)
-    except Interrupted as error:
-        return _complain("interrupted; the same command continues", error.status)
-
-
-def _complain(message: str, status: int) -> int:
-    sys.stderr.write(f"tuningfork: {redacted(' '.join(message.split()))}\n")
-    return status
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(exit_status(lambda: app(arguments, standalone_mode=False)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from jobs.console import say
-from jobs.interrupt import Interrupted
+from jobs.ending import Interrupted
 from pipeline import storage
 from pipeline.catalogue import digest
 from pipeline.catalogue.plan import code_digest
