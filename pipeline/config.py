@@ -54,6 +54,8 @@ def parse_yaml(content: bytes, source: str) -> dict[str, Any]:
         loaded = yaml.safe_load(content.decode())
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise InputError(f"{source} is nested too deeply; expected a mapping of keys to values") from error
     if not isinstance(loaded, dict):
         raise InputError(f"{source} holds {type(loaded).__name__}; expected a mapping of keys to values")
     return loaded
@@ -80,6 +82,8 @@ def parse_overrides(words: Iterable[str], text_keys: Collection[str] = ()) -> di
             raise InputError(f"{word!r} is not of the form key=value, such as transforms=60")
         try:
             value = text if key in text_keys and text not in _NULLS else yaml.safe_load(text)
+        except RecursionError as error:
+            raise InputError(f"{key}: the value is nested too deeply; expected a plain one") from error
         except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-13-45 looks like a date
             raise InputError(f"{word!r}: the value is not readable as YAML; quote it") from error
         *parents, leaf = key.split(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import threading
@@ -9,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -320,3 +322,14 @@ def test_reading_ahead_keeps_order_and_bounds() -> None:
     with pytest.raises(InputError, match="fifty"):
         next(results)
     assert len(begun) <= 66
+
+
+def test_one_file_of_a_web_server_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"content")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}/a.parquet"
+        (listed,) = storage.list_files(uri, ".parquet")
+        server.shutdown()
+    assert (listed.uri, listed.size) == (uri, 7)

@@ -103,10 +103,12 @@ def list_files(uri: str, suffix: str = "") -> list[FileInfo]:
             return [FileInfo(*found) for found in s3.list_objects(fs, path) if found[0].endswith(suffix)]
         fs.invalidate_cache()
         found = local.find(fs, path) if is_local(fs) else fs.find(path, detail=True)
+        # Of a single file some clients (HTTP's) find the name alone.
+        found = {file: details or dict(fs.info(file)) for file, details in found.items()}
     return [
         _file_info(fs, details)
         for _, details in sorted(found.items())
-        if details["name"].endswith(suffix) and details["type"] == "file"
+        if str(details["name"]).endswith(suffix) and details["type"] == "file"
     ]
 
 

@@ -198,3 +198,12 @@ def test_topcats_reader(form: Format, awkward: str, tree: DecisionTree, tmp_path
     assert re.search(r"dec\(Double\)/deg - Declination", told)
     told = readers.stilts("tpipe", f"in={out}", f"ifmt={form}", "cmd=meta name ucd", "ofmt=csv")
     assert "dec,pos.eq.dec;meta.main" in told.splitlines()
+
+
+@pytest.mark.parametrize("form", ["fits", "votable"])
+def test_a_text_that_would_be_cut_off_is_refused(form: Format, tree: DecisionTree, tmp_path: Path) -> None:
+    rows = galaxies(tree, [("sound", 1.0, 2.0), ("a\0b", 1.0, 2.0)])
+    catalogue = write_catalogue(str(tmp_path / "catalogue"), tree, rows)
+    with pytest.raises(InputError, match=r"object_id 'a\\x00b' holds a NUL.*use --format parquet or csv"):
+        export_catalogue(catalogue, str(tmp_path / "out"), tree, form)
+    assert not (tmp_path / "out").exists()
