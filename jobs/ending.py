@@ -54,6 +54,18 @@ def exit_status(verb: Callable[[], int | None]) -> int:
             if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
                 raise
             return 128 + signal.SIGPIPE
+        except OSError as error:
+            return _trouble(error)
+
+
+def _trouble(error: OSError) -> int:
+    """Tell of a full disk and the like, wherever it was met."""
+    from pipeline import storage
+
+    if not storage.is_passing(error):
+        raise error
+    where = f"{error.filename}: " if error.filename else ""
+    return _complain(f"{where}{storage.reason(error)}", 1)
 
 
 def _complain(message: str, status: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import itertools
 import os
@@ -96,7 +97,7 @@ def test_a_failed_write_leaves_the_old_content_and_no_litter(
 
     monkeypatch.setattr(os, "fsync", full)
     for write in (storage.write_bytes, storage.create):
-        with pytest.raises(InputError, match=r"plan\.json: .*No space left"):
+        with pytest.raises(StorageTrouble, match=r"plan\.json: the disk is full"):
             write(uri, b"new")
     assert storage.read_bytes(uri) == b"old"
     assert os.listdir(tmp_path) == ["plan.json"]
@@ -333,3 +334,27 @@ def test_one_file_of_a_web_server_is_listed(tmp_path: Path) -> None:
         (listed,) = storage.list_files(uri, ".parquet")
         server.shutdown()
     assert (listed.uri, listed.size) == (uri, 7)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE])
+def test_trouble_of_a_disk_passes_however_it_is_told(number: int) -> None:
+    told = OSError(number, os.strerror(number))
+    in_text = ValueError(f"Failed to parse: {os.strerror(number)} (os error {number})")
+    for error in (told, in_text):
+        line = r"^cannot write a: .*, then run the same command again$"
+        with pytest.raises(StorageTrouble, match=line), storage.explained("write", "a"):
+            raise error
+
+
+def test_what_a_store_refuses_for_good_does_not_pass_by_its_clients_number() -> None:
+    refused = Refused("InvalidRequest")
+    with pytest.raises(InputError), storage.explained("write", "a"):
+        raise OSError(errno.EIO, "any") from refused
+
+
+def test_a_panic_is_not_printed_and_all_else_is(capfd: pytest.CaptureFixture[str]) -> None:
+    with storage.panics_unprinted():
+        for note in ("stack backtrace:\nnote: run with `RUST_BACKTRACE=1`\n", ""):
+            os.write(2, f"\nthread 'tokio' (1) panicked at a.rs:1:2:\nAlready shut down\n{note}".encode())
+        os.write(2, b"the lease could not be renewed\n")
+    assert capfd.readouterr().err == "the lease could not be renewed\n"

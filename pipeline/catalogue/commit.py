@@ -134,7 +134,8 @@ def _commit_unless_there(
         return
     if table is not None and (table.transaction_version(_LEASE) or 0) > epoch:
         raise HeldError(f"a later run has committed to {layout.output}; this one stops")
-    _write_snapshot(layout, tree, plan, ledger, table, epoch, keeper)
+    with storage.panics_unprinted():
+        _write_snapshot(layout, tree, plan, ledger, table, epoch, keeper)
     crash_point("after_commit")
 
 

@@ -17,6 +17,7 @@ from pipeline.storage import local, s3
 from pipeline.storage.ahead import read_ahead
 from pipeline.storage.connection import PART_BYTES, delta_options, filesystem, is_local, is_s3
 from pipeline.storage.explain import explained, is_passing, reason
+from pipeline.storage.panics import panics_unprinted
 from pipeline.storage.places import check_place, check_table_place
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "name",
     "new_folder",
     "open_new",
+    "panics_unprinted",
     "read_ahead",
     "read_bytes",
     "read_range",
