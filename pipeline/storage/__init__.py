@@ -19,6 +19,7 @@ from pipeline.storage.connection import PART_BYTES, delta_options, filesystem, i
 from pipeline.storage.explain import explained, is_passing, reason
 from pipeline.storage.panics import panics_unprinted
 from pipeline.storage.places import check_place, check_table_place
+from pipeline.storage.spreadsheets import guarded, unguarded
 
 __all__ = [
     "FileInfo",
@@ -30,6 +31,7 @@ __all__ = [
     "explained",
     "file_info",
     "filesystem",
+    "guarded",
     "is_passing",
     "join",
     "list_files",
@@ -43,6 +45,7 @@ __all__ = [
     "read_with_etag",
     "reason",
     "remove",
+    "unguarded",
     "write_bytes",
     "write_if_match",
 ]
