@@ -124,6 +124,20 @@ def test_linked_files_are_listed_as_what_they_link_to(tmp_path: Path) -> None:
     assert found == storage.file_info(str(shards / "link.jpg"))
 
 
+def test_links_to_folders_are_followed_where_asked_and_never_in_circles(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_bytes(b"1")
+    (tmp_path / "a" / "to b").symlink_to(tmp_path / "b")
+    (tmp_path / "b" / "to a").symlink_to(tmp_path / "a")
+    (tmp_path / "b" / "self").symlink_to(".")
+    (tmp_path / "a" / "gone").symlink_to(tmp_path / "none")
+    folder = str(tmp_path / "a")
+    assert [storage.name(file.uri) for file in storage.list_files(folder)] == ["x"]
+    linked = [file.uri for file in storage.list_files(folder, through_links=True)]
+    assert linked == [f"{folder}/to b/x", f"{folder}/x"]
+
+
 def test_a_folder_that_cannot_be_read_is_an_error_not_an_empty_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

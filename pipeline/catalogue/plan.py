@@ -183,14 +183,14 @@ def make_plan(
 
 
 def read_plans(output: str) -> list[Plan]:
-    """The plans of all runs of an output, oldest first.
+    """The plans of all runs of an output, oldest first; a run's folder may be a link to where it was moved.
 
     Raises
     ------
     InputError
         If a plan can't be read.
     """
-    files = storage.list_files(runs_folder(output), "/plan.json")
+    files = storage.list_files(runs_folder(output), "/plan.json", through_links=True)
     plans = []
     for file in files:
         try:

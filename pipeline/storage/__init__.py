@@ -92,10 +92,10 @@ def exists(uri: str) -> bool:
         return bool(fs.exists(path))
 
 
-def list_files(uri: str, suffix: str = "") -> list[FileInfo]:
+def list_files(uri: str, suffix: str = "", through_links: bool = False) -> list[FileInfo]:
     """Files below a folder whose names end in `suffix`, sorted by URI; empty where there is none.
 
-    On a local disk, links to files count and links to folders aren't followed.
+    On a local disk, links to files count; links to folders are followed only `through_links`.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def list_files(uri: str, suffix: str = "") -> list[FileInfo]:
         if is_s3(uri):
             return [FileInfo(*found) for found in s3.list_objects(fs, path) if found[0].endswith(suffix)]
         fs.invalidate_cache()
-        found = local.find(fs, path) if is_local(fs) else fs.find(path, detail=True)
+        found = local.find(fs, path, through_links) if is_local(fs) else fs.find(path, detail=True)
         # Of a single file some clients (HTTP's) find the name alone.
         found = {file: details or dict(fs.info(file)) for file, details in found.items()}
     return [
