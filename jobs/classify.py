@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from pydantic import Field
 
 from jobs.console import say
+from jobs.places import Output, TablePlace
 from pipeline import storage
 from pipeline.averaging import Precision, fastest_precision
 from pipeline.catalogue import (
@@ -68,7 +69,7 @@ class SurveyConfig(StrictModel):
     """
 
     input: str
-    output: str
+    output: Output
     survey: str | None = None
     weights: str = DEFAULT_WEIGHTS
     tree: str = str(GALAXY_ZOO_2)
@@ -94,6 +95,7 @@ class StreamConfig(SurveyConfig):
         Most galaxies that the report shows one by one.
     """
 
+    output: TablePlace
     title: str = "Galaxy morphology"
     transforms: Literal[60, 1] = 60
     report_galaxies: int = Field(default=400, gt=0)

@@ -10,8 +10,8 @@ import typer
 from pydantic import BaseModel
 
 from jobs.console import say
+from jobs.ending import exit_status
 from pipeline.config import dump_config, load_config
-from pipeline.errors import HeldError, InputError, RunError
 
 if TYPE_CHECKING:
     from jobs.ingest import IngestResult
@@ -366,25 +366,12 @@ def bench_ensemble(words: Words = None, config: ConfigFile = None, print_config:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a verb; exits with 0 done, 1 failure, 2 bad input or usage, 3 output held by someone else."""
-    try:
-        status = app(sys.argv[1:] if arguments is None else arguments, standalone_mode=False)
-    except InputError as error:
-        status = _complain(str(error), 2)
-    except RunError as error:
-        status = _complain(str(error), 1)
-    except HeldError as error:
-        status = _complain(str(error), 3)
-    except typer.TyperException as error:
-        status = _complain(error.format_message(), error.exit_code or 1)
-    except (typer.Abort, KeyboardInterrupt):
-        status = _complain("interrupted; the same command continues", 130)
-    sys.exit(status or 0)
+    """Run a verb; exits with 0 done, 1 failure, 2 bad input or usage, 3 output held by someone else.
 
-
-def _complain(message: str, status: int) -> int:
-    sys.stderr.write(f"tuningfork: {' '.join(message.split())}\n")
-    return status
+    A signal that ends it gives 128 and the signal's number, as shells have it.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(exit_status(lambda: app(arguments, standalone_mode=False)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from jobs.console import progress, say
 from jobs.cutouts import readable_cutouts, reader_of
+from jobs.places import Output, TablePlace
 from pipeline import storage
 from pipeline.catalogue.changes import ABSENT, FATES, NEW, side_by_side
 from pipeline.catalogue.export import Snapshot, open_snapshot
@@ -36,9 +37,9 @@ class CompareConfig(StrictModel):
         Most galaxies that are shown of those that changed class.
     """
 
-    catalogue: str
-    other: str
-    output: str
+    catalogue: TablePlace
+    other: TablePlace
+    output: Output
     title: str = "Two catalogues of the same galaxies"
     tree: str = str(GALAXY_ZOO_2)
     as_of: str | None = None

@@ -15,6 +15,7 @@ from jobs.console import log_event, logs_json, progress, say
 from jobs.cutouts import readable_cutouts, reader_of
 from jobs.judged import gallery_of
 from jobs.labelled import Labelled, read_labelled
+from jobs.places import Output, TablePlace
 from pipeline.catalogue.export import open_snapshot
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
@@ -53,13 +54,13 @@ class EvaluateConfig(StrictModel):
         Galaxies with a card in the page, at most.
     """
 
-    catalogue: str
+    catalogue: TablePlace
     labels: str
-    output: str
+    output: Output
     tree: str = str(GALAXY_ZOO_2)
     title: str = "Evaluation"
     name: str = "this catalogue"
-    others: dict[str, str] = Field(default_factory=dict)
+    others: dict[str, TablePlace] = Field(default_factory=dict)
     pictures: int = Field(24, ge=0, le=200)
     shown: int = Field(400, ge=0, le=2_000)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from jobs.console import progress, say
+from jobs.places import Output, TablePlace
 from pipeline.catalogue.export import (
     Format,
     Region,
@@ -46,8 +47,8 @@ class ExportConfig(StrictModel):
         Galaxies in a partition of ``hats`` at most; 250,000 if it isn't given.
     """
 
-    catalogue: str
-    out: str
+    catalogue: TablePlace
+    out: Output
     format: Format = "csv"
     tree: str = str(GALAXY_ZOO_2)
     as_of: str | None = None

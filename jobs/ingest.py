@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from jobs.places import Output
 from pipeline import storage
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
@@ -24,7 +25,7 @@ Progress = Callable[[int], None]
 class IngestHubbleConfig(StrictModel):
     """``tuningfork ingest hubble output=URI [criteria.minimum_radius=5 …]``."""
 
-    output: str = Field(min_length=1)
+    output: Output = Field(min_length=1)
     criteria: DetectionCriteria = DetectionCriteria()
 
 
@@ -32,7 +33,7 @@ class IngestImagesConfig(StrictModel):
     """``tuningfork ingest images DIR output=URI [positions=CSV]``."""
 
     input: str = Field(min_length=1)
-    output: str = Field(min_length=1)
+    output: Output = Field(min_length=1)
     positions: str | None = None
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.console import say
+from jobs.places import TablePlace
 from pipeline.catalogue import RunStatus, output_status
 from pipeline.config import StrictModel
 
@@ -23,7 +24,7 @@ class StatusConfig(StrictModel):
         What `classify` wrote, or is writing, to.
     """
 
-    output: str
+    output: TablePlace
 
 
 def run(config: StatusConfig, as_json: bool = False) -> None:

@@ -19,7 +19,7 @@ PICTURE_SIDE = 424
 def write_subjects(output: str, catalogue: str, subjects: pa.Table) -> int:
     """Write ``subjects/manifest.csv`` and ``subjects/images/``.
 
-    Names of columns that begin with ``#`` are hidden from volunteers.
+    Names of columns that begin with ``#`` are hidden from volunteers. Ids are as `storage.guarded` has them.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def write_subjects(output: str, catalogue: str, subjects: pa.Table) -> int:
         writer.writerow(
             [
                 f"images/{name}",
-                row["object_id"],
+                storage.guarded(row["object_id"]),
                 row["ra"],
                 row["dec"],
                 row["questions"],

@@ -18,10 +18,11 @@ from pydantic import BaseModel
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from jobs.console import say
+from jobs.ending import Interrupted
 from pipeline import storage
 from pipeline.catalogue import digest
 from pipeline.config import CONFIGS, load_config
-from pipeline.errors import InputError, RunError
+from pipeline.errors import InputError, RunError, redacted
 from pipeline.numerics import code_digest
 
 ROOT = CONFIGS.parent
@@ -90,6 +91,7 @@ def run(verb: str, words: Sequence[str], file: Path | None, address: str, wait: 
     """
     values = settings_for_cluster(load_config(config_model(verb), file, words))
     client = _client(address)
+    address = redacted(address)
     base = f"tuningfork-{verb}-{digest(verb, values, code_digest())[:12]}"
     job = _running(client, base)
     if job is None:
@@ -112,7 +114,7 @@ def run(verb: str, words: Sequence[str], file: Path | None, address: str, wait: 
         return 0
     try:
         asyncio.run(_follow(client, job))
-    except KeyboardInterrupt:
+    except Interrupted:
         say(f"Job {job} goes on; stop it with: ray job stop --address {address} {job}")
         raise
     return _exit_status(client, job)

@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 
 from jobs.console import progress, say
+from jobs.places import Output
 from pipeline import storage
 from pipeline.averaging import SharedAverage, naive_average
 from pipeline.config import CONFIGS, StrictModel, load_config, load_yaml
@@ -95,7 +96,7 @@ class TrainConfig(StrictModel):
     """
 
     data: str
-    output: str
+    output: Output
     labels: str = LABELS_FILE
     network: str = str(CONFIGS / "networks" / "compact.yaml")
     recipe: str = str(CONFIGS / "recipes" / "small.yaml")

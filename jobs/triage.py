@@ -14,6 +14,7 @@ from pydantic import Field
 
 from jobs.console import progress, say
 from jobs.labelled import read_labelled
+from jobs.places import Output, TablePlace
 from jobs.subjects import write_subjects
 from pipeline import storage
 from pipeline.catalogue.export import Snapshot, open_snapshot
@@ -53,9 +54,9 @@ class TriageConfig(StrictModel):
         Volunteers that look at a galaxy, for the work saved.
     """
 
-    catalogue: str
+    catalogue: TablePlace
     labels: str
-    output: str
+    output: Output
     tree: str = str(GALAXY_ZOO_2)
     target: float = Field(default=0.95, gt=0.5, lt=1)
     risk: float = Field(default=0.1, gt=0, lt=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import field_validator
 
 from jobs.console import say
+from jobs.places import TablePlace
 from pipeline.catalogue import Removal, parse_duration, vacuum_output
 from pipeline.config import StrictModel
 from pipeline.protocol.vacuum import Options
@@ -27,7 +28,7 @@ class VacuumConfig(StrictModel):
         week where the table doesn't say); the catalogue can then no longer be read as of those.
     """
 
-    output: str
+    output: TablePlace
     grace: str = "24h"
     parts: bool = False
     history: bool = False

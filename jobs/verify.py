@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobs.console import say
 from jobs.cutouts import plans_of, sources_of
+from jobs.places import TablePlace
 from pipeline.catalogue import Recount, tree_digest, verify_output
 from pipeline.config import StrictModel
 from pipeline.errors import InputError, StorageTrouble
@@ -22,7 +23,7 @@ class VerifyConfig(StrictModel):
         The decision tree whose answers the catalogue holds.
     """
 
-    output: str
+    output: TablePlace
     tree: str = str(GALAXY_ZOO_2)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, redacted
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 """The folder of the project's own trees, networks, recipes, jobs and weights."""
@@ -54,6 +54,8 @@ def parse_yaml(content: bytes, source: str) -> dict[str, Any]:
         loaded = yaml.safe_load(content.decode())
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise InputError(f"{source} is nested too deeply; expected a mapping of keys to values") from error
     if not isinstance(loaded, dict):
         raise InputError(f"{source} holds {type(loaded).__name__}; expected a mapping of keys to values")
     return loaded
@@ -80,6 +82,8 @@ def parse_overrides(words: Iterable[str], text_keys: Collection[str] = ()) -> di
             raise InputError(f"{word!r} is not of the form key=value, such as transforms=60")
         try:
             value = text if key in text_keys and text not in _NULLS else yaml.safe_load(text)
+        except RecursionError as error:
+            raise InputError(f"{key}: the value is nested too deeply; expected a plain one") from error
         except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-13-45 looks like a date
             raise InputError(f"{word!r}: the value is not readable as YAML; quote it") from error
         *parents, leaf = key.split(".")
@@ -125,8 +129,10 @@ def validate(model: type[Model], values: Mapping[str, Any], source: str) -> Mode
     Raises
     ------
     InputError
-        Naming the key, its value and what was expected; an unknown key gets the nearest known one.
+        Naming the key, its value and what was expected; an unknown key gets the nearest known one. A value
+        that holds a password is refused without being told.
     """
+    _refuse_keys(values, source)
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -147,6 +153,21 @@ def validate(model: type[Model], values: Mapping[str, Any], source: str) -> Mode
         if not key:
             raise InputError(f"{source}: {first['msg']}") from error
         raise InputError(f"{source}: {key}={first['input']!r}: {first['msg']}") from error
+
+
+def _refuse_keys(value: Any, source: str, path: str = "") -> None:
+    """Make sure that no URI holds a password: settings are shown, logged and saved."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _refuse_keys(inner, source, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_keys(inner, source, path)
+    elif isinstance(value, str) and redacted(value) != value:
+        raise InputError(
+            f"{source}: {path}={redacted(value)!r} holds a name or a key before the @; leave it out, and "
+            "give keys in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or a profile"
+        )
 
 
 def load_config(

@@ -16,7 +16,7 @@ ANSWERS_VERSION = 1
 """Raise it, and list only the new code below, when answers become others from now on; also for a reason that
 nothing here shows, such as a patch release of a library."""
 
-SAME_ANSWERS = frozenset({"c252543782045905cbe9a005d0258a8cd7df15eeabd35ef53e336163ecc080de"})
+SAME_ANSWERS = frozenset({"854c9df63463629beb42d5fe6a39d34604b892c5d6ffd3f2b49ccf043b22cc94"})
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began
 with, and what was only rewritten since. Code that isn't here is taken to give others."""
 

@@ -135,3 +135,12 @@ def test_a_dump_loads_back_as_the_same(tmp_path: Path) -> None:
 def test_a_configuration_is_frozen() -> None:
     with pytest.raises(ValidationError):
         Job(input="a").input = "b"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("brackets", ["[" * 3000, "[" * 3000 + "]" * 3000])
+def test_deep_nesting_is_one_line(tmp_path: Path, brackets: str) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text(f"input: {brackets}")
+    assert message(path) == f"{path} is nested too deeply; expected a mapping of keys to values"
+    expected = "transforms: the value is nested too deeply; expected a plain one"
+    assert message(None, "input=a", f"transforms={brackets}") == expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import itertools
 import os
 import threading
@@ -9,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -94,7 +97,7 @@ def test_a_failed_write_leaves_the_old_content_and_no_litter(
 
     monkeypatch.setattr(os, "fsync", full)
     for write in (storage.write_bytes, storage.create):
-        with pytest.raises(InputError, match=r"plan\.json: .*No space left"):
+        with pytest.raises(StorageTrouble, match=r"plan\.json: the disk is full"):
             write(uri, b"new")
     assert storage.read_bytes(uri) == b"old"
     assert os.listdir(tmp_path) == ["plan.json"]
@@ -119,6 +122,20 @@ def test_linked_files_are_listed_as_what_they_link_to(tmp_path: Path) -> None:
     (found,) = storage.list_files(str(shards), ".jpg")
     assert (storage.name(found.uri), found.size) == ("link.jpg", 5)
     assert found == storage.file_info(str(shards / "link.jpg"))
+
+
+def test_links_to_folders_are_followed_where_asked_and_never_in_circles(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_bytes(b"1")
+    (tmp_path / "a" / "to b").symlink_to(tmp_path / "b")
+    (tmp_path / "b" / "to a").symlink_to(tmp_path / "a")
+    (tmp_path / "b" / "self").symlink_to(".")
+    (tmp_path / "a" / "gone").symlink_to(tmp_path / "none")
+    folder = str(tmp_path / "a")
+    assert [storage.name(file.uri) for file in storage.list_files(folder)] == ["x"]
+    linked = [file.uri for file in storage.list_files(folder, through_links=True)]
+    assert linked == [f"{folder}/to b/x", f"{folder}/x"]
 
 
 def test_a_folder_that_cannot_be_read_is_an_error_not_an_empty_one(
@@ -320,3 +337,38 @@ def test_reading_ahead_keeps_order_and_bounds() -> None:
     with pytest.raises(InputError, match="fifty"):
         next(results)
     assert len(begun) <= 66
+
+
+def test_one_file_of_a_web_server_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"content")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}/a.parquet"
+        (listed,) = storage.list_files(uri, ".parquet")
+        server.shutdown()
+    assert (listed.uri, listed.size) == (uri, 7)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE])
+def test_trouble_of_a_disk_passes_however_it_is_told(number: int) -> None:
+    told = OSError(number, os.strerror(number))
+    in_text = ValueError(f"Failed to parse: {os.strerror(number)} (os error {number})")
+    for error in (told, in_text):
+        line = r"^cannot write a: .*, then run the same command again$"
+        with pytest.raises(StorageTrouble, match=line), storage.explained("write", "a"):
+            raise error
+
+
+def test_what_a_store_refuses_for_good_does_not_pass_by_its_clients_number() -> None:
+    refused = Refused("InvalidRequest")
+    with pytest.raises(InputError), storage.explained("write", "a"):
+        raise OSError(errno.EIO, "any") from refused
+
+
+def test_a_panic_is_not_printed_and_all_else_is(capfd: pytest.CaptureFixture[str]) -> None:
+    with storage.panics_unprinted():
+        for note in ("stack backtrace:\nnote: run with `RUST_BACKTRACE=1`\n", ""):
+            os.write(2, f"\nthread 'tokio' (1) panicked at a.rs:1:2:\nAlready shut down\n{note}".encode())
+        os.write(2, b"the lease could not be renewed\n")
+    assert capfd.readouterr().err == "the lease could not be renewed\n"

@@ -15,7 +15,7 @@ from pipeline.protocol.steps import Handlers, perform
 
 
 def read_plans(output: str) -> list[Plan]:
-    """The plans of all runs of an output, newest first.
+    """The plans of all runs of an output, newest first; a run's folder may be a link to where it was moved.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def read_plans(output: str) -> list[Plan]:
         If a plan can't be read.
     """
     plans = []
-    for file in storage.list_files(runs_folder(output), "/plan.json"):
+    for file in storage.list_files(runs_folder(output), "/plan.json", through_links=True):
         try:
             plans.append(Plan.model_validate_json(storage.read_bytes(file.uri)))
         except ValidationError as error:

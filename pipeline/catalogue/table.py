@@ -90,7 +90,7 @@ def table_handlers(output: str, tree: DecisionTree | None = None) -> Handlers:
 def create_table(output: str, tree: DecisionTree) -> None:
     """Make the table, empty; one that is there already stays as it is."""
     uri = catalogue_uri(output)
-    with storage.explained("create", uri):
+    with storage.explained("create", uri), storage.panics_unprinted():
         try:
             DeltaTable.create(
                 uri,
@@ -118,7 +118,7 @@ def write_version(output: str, tree: DecisionTree | None, instruction: WriteVers
     if plan is not None:
         transactions.append(Transaction(plan.run, instruction.version))
     try:
-        with storage.explained("commit to", uri):
+        with storage.explained("commit to", uri), storage.panics_unprinted():
             table = DeltaTable(
                 uri, version=instruction.version - 1, storage_options=storage.delta_options(output)
             )

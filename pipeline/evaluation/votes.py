@@ -54,7 +54,8 @@ def read_votes(uri: str, tree: DecisionTree) -> VoteTable:
     """Read a label table (CSV).
 
     It has a column ``GalaxyID`` or ``object_id``, and one for each answer, named as in the Galaxy Challenge
-    (``Class1.1`` …) or as in the catalogue (``<question>_<answer>``). A missing vote is left empty.
+    (``Class1.1`` …) or as in the catalogue (``<question>_<answer>``). A missing vote is left empty. Ids may
+    be as a CSV export guards them from spreadsheets (see `storage.guarded`).
 
     Raises
     ------
@@ -96,7 +97,7 @@ def _ids(column: pd.Series, uri: str) -> tuple[str, ...]:
     twice = column[column.duplicated()]
     if len(twice):
         raise InputError(f"{uri}: galaxy {twice.iloc[0]} appears more than once; keep one row of it")
-    return tuple(column)
+    return tuple(map(storage.unguarded, column))
 
 
 def _numbers(

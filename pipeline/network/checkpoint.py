@@ -111,7 +111,7 @@ def read_json(model: type[Document], uri: str, what: str) -> Document:
     """
     try:
         values = json.loads(storage.read_bytes(uri))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{uri} is not {what}: {error}; fetch it again") from error
     if not isinstance(values, dict):
         raise InputError(f"{uri} is not {what}: it holds {type(values).__name__}")

@@ -248,8 +248,11 @@ def _csv(table: Table) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)
-    writer.writerows(
-        ["" if value is None or (isinstance(value, float) and math.isnan(value)) else value for value in row]
-        for row in table.rows
-    )
+    writer.writerows([_cell(value) for value in row] for row in table.rows)
     return text.getvalue().encode()
+
+
+def _cell(value: object) -> object:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return storage.guarded(value) if isinstance(value, str) else value

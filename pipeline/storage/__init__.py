@@ -19,9 +19,14 @@ from pipeline.storage import local, s3
 from pipeline.storage.ahead import read_ahead
 from pipeline.storage.connection import PART_BYTES, delta_options, filesystem, is_local, is_s3
 from pipeline.storage.explain import explained, is_passing, reason
+from pipeline.storage.panics import panics_unprinted
+from pipeline.storage.places import check_place, check_table_place
+from pipeline.storage.spreadsheets import guarded, unguarded
 
 __all__ = [
     "FileInfo",
+    "check_place",
+    "check_table_place",
     "clock",
     "create",
     "delta_options",
@@ -29,18 +34,21 @@ __all__ = [
     "explained",
     "file_info",
     "filesystem",
+    "guarded",
     "is_passing",
     "join",
     "list_files",
     "name",
     "new_folder",
     "open_new",
+    "panics_unprinted",
     "read_ahead",
     "read_bytes",
     "read_range",
     "read_with_etag",
     "reason",
     "remove",
+    "unguarded",
     "write_bytes",
     "write_if_match",
 ]
@@ -97,10 +105,10 @@ def exists(uri: str) -> bool:
         return bool(fs.exists(path))
 
 
-def list_files(uri: str, suffix: str = "") -> list[FileInfo]:
+def list_files(uri: str, suffix: str = "", through_links: bool = False) -> list[FileInfo]:
     """Files below a folder whose names end in `suffix`, sorted by URI; empty where there is none.
 
-    On a local disk, links to files count and links to folders aren't followed.
+    On a local disk, links to files count; links to folders are followed only `through_links`.
 
     Raises
     ------
@@ -112,11 +120,13 @@ def list_files(uri: str, suffix: str = "") -> list[FileInfo]:
         if is_s3(uri):
             return [FileInfo(*found) for found in s3.list_objects(fs, path) if found[0].endswith(suffix)]
         fs.invalidate_cache()
-        found = local.find(fs, path) if is_local(fs) else fs.find(path, detail=True)
+        found = local.find(fs, path, through_links) if is_local(fs) else fs.find(path, detail=True)
+        # Of a single file some clients (HTTP's) find the name alone.
+        found = {file: details or dict(fs.info(file)) for file, details in found.items()}
     return [
         _file_info(fs, details)
         for _, details in sorted(found.items())
-        if details["name"].endswith(suffix) and details["type"] == "file"
+        if str(details["name"]).endswith(suffix) and details["type"] == "file"
     ]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from pipeline.errors import InputError, RunError, StorageTrouble
+from pipeline.errors import InputError, RunError, StorageTrouble, redacted
 from pipeline.storage.connection import ATTEMPTS, READ_TIMEOUT_S, s3_endpoint
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -16,6 +17,9 @@ _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 _CODE_IN_TEXT = re.compile(r"<Code>(\w+)</Code>")
 """The Delta library's errors hold the store's answer as text only."""
+
+_NUMBER_IN_TEXT = re.compile(r"\b(?:os error|errno) (\d+)\b", re.IGNORECASE)
+"""Nor do they, or Arrow's, have the system's number of an error as anything else."""
 
 _THROTTLED = (
     f"the store is throttling: it refused {ATTEMPTS} times in a row (%s); try again later, or with less "
@@ -79,6 +83,19 @@ _PASSING_BY_CLASS = {
     ),
 }
 
+_PASSING_BY_NUMBER = {
+    errno.ENOSPC: "the disk is full; make room, then run the same command again",
+    errno.EDQUOT: "the quota on that disk is used up; make room, then run the same command again",
+    errno.EROFS: "the disk is mounted for reading only; mount it for writing, then run "
+    "the same command again",
+    errno.EIO: "the disk or its connection fails (input/output error); check it, then "
+    "run the same command again",
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE),
+        "too many files are open; raise the limit (ulimit -n), then run the same command again",
+    ),
+}
+
 
 @contextlib.contextmanager
 def explained(action: str, uri: str) -> Iterator[None]:
@@ -106,6 +123,7 @@ def is_passing(error: BaseException) -> bool:
         isinstance(error, ConnectionError | TimeoutError)
         or error_code(error) in _PASSING_BY_CODE
         or bool(_by_class(error, _PASSING_BY_CLASS))
+        or error_number(error) in _PASSING_BY_NUMBER
     )
 
 
@@ -113,6 +131,7 @@ def reason(error: BaseException) -> str:
     """Why a store's call failed, and what to do about it; of one line, without secrets."""
     known = (_BY_CODE | _PASSING_BY_CODE).get(error_code(error))
     known = known or _by_class(error, _BY_CLASS | _PASSING_BY_CLASS)
+    known = known or _PASSING_BY_NUMBER.get(error_number(error))
     if known:
         return known.format(endpoint=_endpoint())
     if isinstance(error, FileNotFoundError):
@@ -134,6 +153,20 @@ def error_code(error: BaseException | None) -> str:
             return found[1]
         error = error.__cause__
     return ""
+
+
+def error_number(error: BaseException | None) -> int:
+    """The system's number of an error, such as `errno.ENOSPC`; 0 if it gave none."""
+    if error_code(error):  # a store's own error, to which its client gave a number that tells nothing
+        return 0
+    while error is not None:
+        if isinstance(error, OSError) and error.errno:
+            return error.errno
+        in_text = _NUMBER_IN_TEXT.search(str(error))
+        if in_text:
+            return int(in_text[1])
+        error = error.__cause__
+    return 0
 
 
 def _by_class(error: BaseException, lines: dict[str, str]) -> str:
@@ -159,4 +192,4 @@ def _without_secrets(text: str) -> str:
         secret = os.environ.get(name)
         if secret:
             text = text.replace(secret, "…")
-    return text
+    return redacted(text)

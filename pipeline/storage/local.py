@@ -14,17 +14,31 @@ from typing import IO
 from fsspec.spec import AbstractFileSystem
 
 
-def find(fs: AbstractFileSystem, path: str) -> dict[str, dict[str, object]]:
-    """What `fs.find` gives, but a folder that can't be read is an error, and links to files are in it."""
+def find(fs: AbstractFileSystem, path: str, through_links: bool = False) -> dict[str, dict[str, object]]:
+    """What `fs.find` gives, but a folder that can't be read is an error, and links to files are in it.
+
+    Parameters
+    ----------
+    through_links
+        Follow links to folders too, but not round in circles.
+    """
     if os.path.isfile(path):
         return {path: fs.info(path)}
     found = {}
-    for folder, _, names in os.walk(path, onerror=_raise_unless_gone):
+    for folder, inner, names in os.walk(path, onerror=_raise_unless_gone, followlinks=through_links):
+        inner[:] = [name for name in inner if not _leads_back(os.path.join(folder, name))]
         for file in names:
             with contextlib.suppress(FileNotFoundError):  # gone since, or a link to nothing
                 details = fs.info(os.path.join(folder, file))
                 found[details["name"]] = details
     return found
+
+
+def _leads_back(folder: str) -> bool:
+    """Whether a folder is a link to one that it lies in, on the way by which it was reached."""
+    if not os.path.islink(folder):
+        return False
+    return any(above.exists() and above.samefile(folder) for above in Path(folder).parents)
 
 
 def _raise_unless_gone(error: OSError) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import resource
+import signal
 import sys
 import tempfile
 import warnings
@@ -15,7 +17,7 @@ import ray
 from ray.data import DataContext
 from ray.util.annotations import RayDeprecationWarning
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, RunError
 from pipeline.faults import DRIVER_PID
 from pipeline.streaming.scaling import Device
 
@@ -24,6 +26,9 @@ _IN_FLIGHT = {"cpu": 704 << 20, "gpu": 4 << 30}
 """Bytes that may wait for each model actor: seconds of its work."""
 _SINKS_A_GPU = 4
 """A sink waits for the store most of the time."""
+
+_LEAST_OPEN_FILES = 256
+"""With which a run on a few cores goes well."""
 
 _NO_PROGRESS_SECONDS = 1800
 """Longer than a unit full of rows that time out takes (see `isolation`)."""
@@ -66,14 +71,17 @@ def connect() -> None:
     ------
     InputError
         If the named cluster can't be reached.
+    RunError
+        If too few files may be open at a time.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ[DRIVER_PID] = str(os.getpid())
     # Else Ray's core prints an error about every actor that may be restarted (ray-project/ray#53727).
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = os.environ.get("RAY_ADDRESS")
+    _check_open_files()
     try:
-        with _stderr_held_back():
+        with _own_sigterm(), _stderr_held_back():
             ray.init(
                 address=address or "local",
                 include_dashboard=None if address else False,
@@ -94,6 +102,32 @@ def connect() -> None:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     # The one way there is to bound restarts (Ray 2.60).
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", RayDeprecationWarning)
+
+
+def _check_open_files() -> None:
+    """Make sure that Ray's processes can open what they need; they would die without a word that helps."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < _LEAST_OPEN_FILES:
+        raise RunError(
+            f"no more than {hard} files may be open at a time here, and Ray needs {_LEAST_OPEN_FILES}; raise "
+            "the limit (ulimit -n), then run the same command again"
+        )
+    if soft != resource.RLIM_INFINITY and soft < _LEAST_OPEN_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_LEAST_OPEN_FILES, hard))
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep the process's own handler of SIGTERM; Ray's core would print the stack, and abort at times."""
+    own = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:  # by a handler that Ray sets as it starts
+        signal.signal(signal.SIGTERM, own)
+        signal.raise_signal(signal.SIGTERM)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, own)
 
 
 @contextlib.contextmanager

@@ -134,6 +134,11 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
         raise ImageError(
             "bad_object_id", f"object_id is {len(name):,} characters long; expected at most {_LONGEST_ID:,}"
         )
+    if "\0" in name:
+        raise ImageError(
+            "bad_object_id",
+            f"object_id {name!r} holds a NUL, where FITS and VOTable end a text; expected an id without",
+        )
     if duplicate:
         raise ImageError(
             "duplicate_object_id", f"object_id {name!r} stands in an earlier row too; that one counts"

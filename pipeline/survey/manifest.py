@@ -47,7 +47,7 @@ def read_survey(uri: str) -> Survey | None:
         return None
     try:
         values = json.loads(storage.read_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error}); remove the set and ingest it again") from error
     if not isinstance(values, dict):
         raise InputError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from typing import Any, cast
 
 import numpy as np
@@ -98,8 +98,7 @@ def train_distributed(
             ),
         )
         try:
-            with _watching(seen, progress):
-                trainer.fit()
+            _fit(trainer, seen, progress)
         except ray.train.TrainingFailedError as error:
             raise _in_one_line(error) from error
 
@@ -159,22 +158,21 @@ class _Seen:
         return self._seen
 
 
-@contextlib.contextmanager
-def _watching(seen: Any, progress: Callable[[int], None]) -> Iterator[None]:
-    """Pass on how far the workers are while they train."""
-    over = threading.Event()
+def _fit(trainer: TorchTrainer, seen: Any, progress: Callable[[int], None]) -> None:
+    """Train, passing on how far the workers are."""
+    done: Future[Any] = Future()
 
-    def watch() -> None:
-        while not over.wait(_TOLD_EVERY_SECONDS):
-            progress(ray.get(seen.get.remote()))
+    def fit() -> None:
+        try:
+            done.set_result(trainer.fit())
+        except Exception as error:  # noqa: BLE001 (it is raised where it is waited for)
+            done.set_exception(error)
 
-    watcher = threading.Thread(target=watch, name="training progress", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
+    # In the main thread Ray Train would take SIGINT over, and end the process as if all were done.
+    threading.Thread(target=fit, name="training", daemon=True).start()
+    while wait([done], _TOLD_EVERY_SECONDS).not_done:
+        progress(ray.get(seen.get.remote()))
+    done.result()
 
 
 def _cached(job: TrainingJob) -> list[Any]:

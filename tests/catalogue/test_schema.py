@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.catalogue import QUARANTINE_SCHEMA, catalogue_schema, digest
-from pipeline.catalogue.schema import SCHEMA_VERSION
 from pipeline.errors import InputError
+from pipeline.protocol.fingerprint import SCHEMA_VERSION
 from pipeline.tree import DecisionTree
 
 

@@ -16,12 +16,12 @@ def metadata_kinds() -> Iterator[Kind]:
     yield Kind("blank id", ("no_object_id",), {"object_id": " \t\n"})
     yield Kind("long id", ("bad_object_id",), {"object_id": "x" * 1001})
     yield Kind("very long id", ("bad_object_id",), {"object_id": "é" * 1_000_000})
+    yield Kind("id with NUL", ("bad_object_id",), {"object_id": "a\0b"})
     for name, value in {
         "longest id": "y" * 1000,
         "emoji id": "🌌🔭",
         "id with quotes": "a\"b'c,d\\e",
         "id with lines": "a\nb\tc",
-        "id with NUL": "a\0b",
         "id like a path": "../../etc/passwd",
         "id like a number": "587722981742084144",
         "id like NaN": "NaN",

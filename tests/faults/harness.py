@@ -20,7 +20,13 @@ _MARK = "TUNINGFORK_TEST_RUN"
 class Run:
     """One call of ``tuningfork``; everything that it starts carries a mark in its environment."""
 
-    def __init__(self, words: list[str], folder: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        words: list[str],
+        folder: Path,
+        environment: dict[str, str] | None = None,
+        new_group: bool = False,
+    ) -> None:
         self.mark = uuid.uuid4().hex
         base = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
         self.log = folder / f"{self.mark}.log"
@@ -31,6 +37,7 @@ class Run:
             env=base | {"PYTHONPATH": str(ROOT), _MARK: self.mark} | RAY_SETTINGS | (environment or {}),
             stdout=self._stream,
             stderr=subprocess.STDOUT,
+            process_group=0 if new_group else None,
         )
 
     def wait(self, seconds: float = 300) -> int:
@@ -66,9 +73,11 @@ class Run:
 
 
 @contextmanager
-def running(words: list[str], folder: Path, environment: dict[str, str] | None = None) -> Iterator[Run]:
+def running(
+    words: list[str], folder: Path, environment: dict[str, str] | None = None, new_group: bool = False
+) -> Iterator[Run]:
     """A run that is killed at the end, with all that it started, if it still goes."""
-    run = Run(words, folder, environment)
+    run = Run(words, folder, environment, new_group)
     try:
         yield run
     finally:

@@ -64,6 +64,18 @@ def test_a_worker_is_killed(trained: tuple[list[str], Path], tmp_path: Path) -> 
     check_same_curve(output, undisturbed)
 
 
+def test_a_training_that_is_stopped_says_so(trained: tuple[list[str], Path], tmp_path: Path) -> None:
+    words, _ = trained
+    output = tmp_path / "out"
+    with running([*words, f"output={output}"], tmp_path) as run:
+        wait_for_checkpoint(run, output)
+        run.process.send_signal(signal.SIGINT)
+        assert run.process.wait(60) == 130, run.text()
+        assert run.text().splitlines()[-1] == "tuningfork: interrupted; the same command continues"
+        assert "Traceback" not in run.text()
+        wait_for(lambda: not list(run.processes()), seconds=30)
+
+
 @pytest.mark.long
 def test_the_driver_is_killed_and_the_command_is_run_again(
     trained: tuple[list[str], Path], tmp_path: Path

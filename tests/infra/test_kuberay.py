@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -216,13 +217,52 @@ def test_secrets_are_named_and_never_written(documents: list[Object]) -> None:
         assert not [text for text in config["data"].values() if "AWS_SECRET_ACCESS_KEY" in text]
 
 
-def test_nothing_comes_in_but_what_must(documents: list[Object]) -> None:
+def policies_of(documents: list[Object], direction: str) -> list[Object]:
     policies = of_kind(documents, "NetworkPolicy")
+    return [policy for policy in policies if policy["spec"]["policyTypes"] == [direction]]
+
+
+def test_nothing_goes_out_but_what_must(documents: list[Object]) -> None:
+    policies = policies_of(documents, "Egress")
+    closed = [one["spec"]["podSelector"] for one in policies if "egress" not in one["spec"]]
+    assert closed == [{}]
+    opened = {}
+    for policy in policies:
+        for rule in policy["spec"].get("egress", ()):
+            assert rule["to"]
+            opened[policy["metadata"]["name"]] = [port["port"] for port in rule.get("ports", ())]
+    assert opened == {
+        "to-dns": [53, 53],
+        "to-ray-nodes": [],  # all ports
+        "submitter-to-dashboard": [8265],
+        "to-store": [443],
+        "autoscaler-to-kubernetes-api": [443, 6443],
+        "scheduler-to-kubernetes-api": [443, 6443],
+    }
+
+
+@pytest.mark.parametrize("service", ["169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200"])
+def test_no_pod_reaches_a_metadata_service(documents: list[Object], service: str) -> None:
+    for policy in policies_of(documents, "Egress"):
+        for rule in policy["spec"].get("egress", ()):
+            blocks = [target["ipBlock"] for target in rule["to"] if "ipBlock" in target]
+            for block in blocks:
+                inside = ip_address(service) in ip_network(block["cidr"])
+                excepted = any(ip_address(service) in ip_network(one) for one in block.get("except", ()))
+                assert not inside or excepted, policy["metadata"]["name"]
+
+
+def test_every_policy_is_of_one_direction(documents: list[Object]) -> None:
+    each = [policy["spec"]["policyTypes"] for policy in of_kind(documents, "NetworkPolicy")]
+    assert {tuple(directions) for directions in each} == {("Ingress",), ("Egress",)}
+
+
+def test_nothing_comes_in_but_what_must(documents: list[Object]) -> None:
+    policies = policies_of(documents, "Ingress")
     everywhere = [one for one in policies if one["spec"]["podSelector"] == {}]
     assert [one["spec"].get("ingress", []) for one in everywhere] == [[]]
     opened = {}
     for policy in policies:
-        assert policy["spec"]["policyTypes"] == ["Ingress"]
         for rule in policy["spec"].get("ingress", ()):
             assert rule["from"]
             opened[policy["metadata"]["name"]] = [port["port"] for port in rule.get("ports", ())]

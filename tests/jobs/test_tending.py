@@ -13,7 +13,7 @@ import pytest
 
 from jobs.cli import main
 from jobs.verify import verdict
-from pipeline.catalogue import Recount
+from pipeline.catalogue import Recount, adopt_plan, read_plans
 from pipeline.storage import connection
 from pipeline.tree import DecisionTree
 from tests.jobs.damage import Made, flip_bit, truncate
@@ -73,6 +73,19 @@ def test_verify_tells_of_orphans_and_vacuum_removes_them(
         f"run {made.plan.run}: 1 file, 1,300,000 bytes, orphans: parts that no ledger entry names ({orphan})",
         "vacuum: removed 1 file, 1,300,000 bytes",
     ]
+
+
+def test_a_run_that_was_moved_and_linked_is_the_same_run(
+    capsys: pytest.CaptureFixture[str], made: Made, tmp_path: Path
+) -> None:
+    folder = Path(made.layout.folder)
+    shutil.move(folder, tmp_path / "moved")
+    folder.symlink_to(tmp_path / "moved")
+    assert read_plans(made.layout.output) == [made.plan]
+    assert adopt_plan(made.layout.output, made.plan) == made.plan
+    assert run(capsys, "verify", made)[0] == 0
+    assert run(capsys, "status", made)[0] == 0
+    assert run(capsys, "vacuum", made)[0] == 0
 
 
 def test_verify_without_parts_says_so(capsys: pytest.CaptureFixture[str], made: Made) -> None:

@@ -28,7 +28,7 @@ def plot(name: str, title: str = "a plot") -> Figure:
 
 def test_parts_are_files_and_the_page_holds_them(tmp_path: Path) -> None:
     table = Table(
-        "scores", "Scores", ("answer", "rmse", "n"), [("a, b", 0.123456789, 1200), ("c", None, "?")]
+        "scores", "Scores", ("answer", "rmse", "n"), [("a, b", 0.123456789, 1200), ("=c()", None, "?")]
     )
     gallery = Gallery("Hard ones", [Picture("g<1>", encoded(blob(), "JPEG"), "RMSE 0.3")])
     raw = Raw('<p id="own">own</p>', "#own { color: red; }", 'document.getElementById("own").title = "x";')
@@ -50,9 +50,9 @@ def test_parts_are_files_and_the_page_holds_them(tmp_path: Path) -> None:
     assert list(csv.reader((tmp_path / "tables/scores.csv").open())) == [
         ["answer", "rmse", "n"],
         ["a, b", "0.123456789", "1200"],
-        ["c", "", "?"],
+        ["'=c()", "", "?"],
     ]
-    assert [e.text for e in page.of("td")] == ["a, b", "0.1235", "1,200", "c", "–", "?"]
+    assert [e.text for e in page.of("td")] == ["a, b", "0.1235", "1,200", "=c()", "–", "?"]
     for name in ("first", "second"):
         assert (tmp_path / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (tmp_path / f"figures/{name}.svg").read_text()

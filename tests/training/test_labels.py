@@ -149,3 +149,10 @@ def test_a_table_that_is_absent_empty_or_ragged_is_one_line(
         with pytest.raises(InputError, match="cannot read labels"):
             read_labels(str(tmp_path), tree)
     assert "no galaxies" in message(tmp_path, labels[:0], tree)
+
+
+def test_ids_that_an_export_guarded_are_read_as_they_were(
+    labels: pd.DataFrame, tree: DecisionTree, tmp_path: Path
+) -> None:
+    found = read(tmp_path, labels.assign(GalaxyID=["'=1+1", "-1.5", "'a"]), tree)
+    assert found.ids == ("=1+1", "-1.5", "'a")

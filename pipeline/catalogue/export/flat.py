@@ -15,7 +15,7 @@ _ROW_GROUP_ROWS = 65_536
 
 
 def write_csv(snapshot: Snapshot, out: str, progress: Progress) -> None:
-    """Every column, as CSV."""
+    """Every column, as CSV; text that a spreadsheet could execute is guarded (see `storage.guarded`)."""
     _write_csv(snapshot, out, progress, snapshot.schema.names, snapshot.schema.names)
 
 
@@ -33,7 +33,13 @@ def _write_csv(
     options = pa_csv.WriteOptions(quoting_style="needed")
     with storage.open_new(out) as stream, pa_csv.CSVWriter(stream, schema, write_options=options) as writer:
         for batch in snapshot.batches(columns, progress):
-            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+            writer.write_batch(pa.RecordBatch.from_arrays([*map(_guarded, batch.columns)], schema=schema))
+
+
+def _guarded(column: pa.Array) -> pa.Array:
+    if not pa.types.is_string(column.type):
+        return column
+    return pa.array([text and storage.guarded(text) for text in column.to_pylist()], column.type)
 
 
 def write_parquet(snapshot: Snapshot, out: str, progress: Progress) -> None:

@@ -25,13 +25,25 @@ class Text:
 
 
 def measure_texts(snapshot: Snapshot) -> dict[str, Text]:
-    """What the text columns hold, by name; one pass over them."""
+    """What the text columns hold, by name; one pass over them.
+
+    Raises
+    ------
+    InputError
+        If a text holds a NUL, where it would end for those who read records.
+    """
     names = [field.name for field in snapshot.schema if pa.types.is_string(field.type)]
     texts = dict.fromkeys(names, Text())
     for batch in snapshot.batches(names):
         for name in names:
             values = batch[name].drop_null()
             if len(values):
+                cut = values.filter(pc.match_substring(values, "\0"))
+                if len(cut):
+                    raise InputError(
+                        f"{name} {cut[0].as_py()!r} holds a NUL, where FITS and VOTable end a text; use "
+                        "--format parquet or csv"
+                    )
                 longest = pc.max(pc.binary_length(values)).as_py()
                 plain = pc.all(pc.string_is_ascii(values)).as_py()
                 texts[name] = Text(max(texts[name].width, longest), texts[name].ascii and plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ from astropy.io.votable.ucd import parse_ucd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import storage
 from pipeline.catalogue import catalogue_schema, export_catalogue
 from pipeline.catalogue.export import Format
 from pipeline.catalogue.export.snapshot import BATCH_ROWS
@@ -198,3 +200,38 @@ def test_topcats_reader(form: Format, awkward: str, tree: DecisionTree, tmp_path
     assert re.search(r"dec\(Double\)/deg - Declination", told)
     told = readers.stilts("tpipe", f"in={out}", f"ifmt={form}", "cmd=meta name ucd", "ofmt=csv")
     assert "dec,pos.eq.dec;meta.main" in told.splitlines()
+
+
+@pytest.mark.parametrize("form", ["fits", "votable"])
+def test_a_text_that_would_be_cut_off_is_refused(form: Format, tree: DecisionTree, tmp_path: Path) -> None:
+    rows = galaxies(tree, [("sound", 1.0, 2.0), ("a\0b", 1.0, 2.0)])
+    catalogue = write_catalogue(str(tmp_path / "catalogue"), tree, rows)
+    with pytest.raises(InputError, match=r"object_id 'a\\x00b' holds a NUL.*use --format parquet or csv"):
+        export_catalogue(catalogue, str(tmp_path / "out"), tree, form)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["csv", "kaggle"])
+def test_no_id_is_a_formula_to_a_spreadsheet(form: Format, tree: DecisionTree, tmp_path: Path) -> None:
+    ids = [
+        "=cmd|' /C calc'!A0",
+        "@SUM(A1)",
+        "-2+3|x",
+        "+1(2)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "'=1",
+        "''@a",
+        "'a",
+        "a",
+    ]
+    harmless = ["-1.5", "+J0123", "-J0123.5-4507", "587722981742084144", "'-1.5"]
+    rows = galaxies(tree, [(name, 1.0, 2.0) for name in [*ids, *harmless]])
+    catalogue = write_catalogue(str(tmp_path / "catalogue"), tree, rows)
+    out = tmp_path / "out.csv"
+    export_catalogue(catalogue, str(out), tree, form)
+    with out.open(newline="", encoding="utf-8") as stream:
+        written = [row[0] for row in csv.reader(stream)][1:]
+    assert written == [*(f"'{name}" for name in ids[:-2]), *ids[-2:], *harmless]
+    assert [storage.unguarded(text) for text in written] == [*ids, *harmless]
