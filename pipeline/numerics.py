@@ -75,6 +75,7 @@ last digit at most (numpy) or give back what was stored (h5py, pyarrow, safetens
 only PNG here) don't count."""
 
 
+@functools.cache
 def numerics() -> str:
     """What decides the answers of this code with these libraries, as a fingerprint holds it.
 

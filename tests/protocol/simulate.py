@@ -1,0 +1,262 @@
+"""One history from a seed: drivers, vacuums, refreshes, restores and faults, in an order that chance decides.
+
+``python -m tests.protocol.simulate --seeds 20000`` runs many, and with ``--seed`` tells one in full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import multiprocessing
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from pipeline.errors import HeldError, InputError
+from pipeline.protocol import vacuum
+from pipeline.protocol.commit import WriteVersion
+from pipeline.protocol.ledger import CreateEntry
+from pipeline.protocol.run import Outcome, classify, refresh
+from tests.protocol import invariants
+from tests.protocol.handlers import HANDLERS, WRITES
+from tests.protocol.invariants import Broken
+from tests.protocol.mutants import MUTANTS
+from tests.protocol.world import Process, World
+
+STEPS = 260
+NODES = ("one", "two")
+KINDS = ("classify", "classify", "new run", "refresh", "refresh", "vacuum")
+LEAPS = (5.0, 25.0, 90.0, 7_200.0, 6 * 86_400.0, 9 * 86_400.0)
+"""Seconds that may pass at once, while everybody sleeps or is stopped."""
+
+
+def simulate(seed: int) -> World:
+    """One history.
+
+    Raises
+    ------
+    Broken
+        If an invariant doesn't hold, with the history.
+    """
+    world = World(seed, HANDLERS, WRITES)
+    try:
+        _live(world)
+        _settle(world)
+    except Broken as broken:
+        raise Broken(f"seed {seed}: {broken}\n" + "\n".join(world.history)) from None
+    finally:
+        for process in world.named.values():
+            process.abandon()
+    return world
+
+
+def _live(world: World) -> None:
+    random = world.random
+    for shard in "ab"[: random.choice((1, 2, 2))]:
+        _rewrite(world, shard)
+    begun = 0
+    nap = random.choice((0.0, 0.1, 0.5))
+    for _ in range(STEPS):
+        pick = random.random()
+        if pick < nap:
+            _nap(world)
+        pick = random.random()
+        if begun < 6 and pick < (0.5 if begun == 0 else 0.025):
+            _begin(world, begun)
+            begun += 1
+        elif pick < 0.05:
+            _disturb(world)
+        elif world.late and pick < 0.07:
+            _land(world)
+        _advance(world)
+
+
+def _begin(world: World, number: int) -> None:
+    """Let a process begin, of one kind or another."""
+    random = world.random
+    process = Process(f"p{number}", random.choice(NODES), random.choice((0.0, 0.0, -3e5, 2e5)))
+    process.facts["weights"] = random.choice(("v", "v", "v", "w"))
+    kind = (
+        random.choice(("classify", "classify", "new run", "refresh", "refresh", "vacuum"))
+        if number
+        else "classify"
+    )
+    world.note(f"{process.name} on {process.node} begins: {kind} by {process.facts['weights']}")
+    if kind == "vacuum":
+        options = vacuum.Options(
+            random.choice((0.0, 3600.0, 86_400.0)), random.random() < 0.3, random.random() < 0.4
+        )
+        world.start(process, vacuum.vacuum(options))
+    elif kind == "refresh":
+        world.start(process, refresh("out"))
+    else:
+        world.start(process, classify("out", kind == "new run"))
+
+
+def _nap(world: World) -> None:
+    """Stop a process that is about to write a version or an entry: where it matters most."""
+    for process in world.processes:
+        about = type(process.instruction)
+        if about in (WriteVersion, CreateEntry) and not process.stopped and world.random.random() < 0.3:
+            process.stopped = True
+            world.note(f"{process.name} is stopped before {about.__name__}")
+
+
+def _disturb(world: World) -> None:
+    """Stop, continue or kill a process, rewrite a shard, restore a version, or let time pass."""
+    random = world.random
+    living = [process for process in world.processes if process.parent is None]
+    what = random.choice(("stop", "stop", "continue", "kill", "rewrite", "restore", "leap"))
+    if what == "rewrite":
+        _rewrite(world, random.choice("ab"))
+    elif what == "restore":
+        _restore(world)
+    elif what == "leap":
+        world.now += random.choice(LEAPS)
+    elif living:
+        process = random.choice(living)
+        if what == "kill":
+            world.kill(process)
+        else:
+            process.stopped = what == "stop"
+            world.note(f"{process.name} is {'stopped' if process.stopped else 'continued'}")
+
+
+def _rewrite(world: World, shard: str) -> None:
+    before = dict(world.source.history.get((shard, world.source.shards.get(shard, "")), ()))
+    count = world.random.randint(1, 4)
+    for name in [f"{shard}{i}" for i in range(count)]:
+        if name not in before or world.random.random() < 0.3:
+            before[name] = before.get(name, 0) + 1
+    for name in list(before)[count:]:
+        del before[name]
+    world.note(f"shard {shard} is rewritten: {before}")
+    world.source.write(shard, before.items())
+
+
+def _restore(world: World) -> None:
+    """What a user may do by the Delta library, as the runbook advises."""
+    log = world.store.log
+    if len(log.versions) < 2:
+        return
+    to = world.random.randrange(len(log.versions) - 1)
+    if log.versions[to].files <= world.store.files.keys():
+        world.note(f"version {to} is restored as version {log.restore(to, world.now)}")
+
+
+def _land(world: World) -> None:
+    with contextlib.suppress(InputError, HeldError):
+        world.land()
+
+
+def _advance(world: World) -> None:
+    """Let one process take a step; if all wait, let the time pass that the first of them waits for."""
+    able = [process for process in world.processes if process.can_run(world.now)]
+    if able:
+        process = world.random.choice(able)
+        world.now += 0.05
+        world.step(process)
+        if process.ended:
+            _note_end(world, process)
+        return
+    waiting = [process.wakes for process in world.processes if not process.owner.stopped]
+    if waiting:
+        world.now = max(world.now, min(waiting))
+
+
+def _note_end(world: World, process: Process) -> None:
+    how = process.error or (process.result.how if isinstance(process.result, Outcome) else "done")
+    world.note(f"{process.name} ends: {how}")
+    invariants.check_outcome(world, process)
+
+
+def _settle(world: World) -> None:
+    """Let all that is begun come to its end, then bring the catalogue up to date, without trouble."""
+    world.faults = False
+    for process in list(world.processes):
+        if process.stopped and world.random.random() < 0.5:
+            world.kill(process)
+        process.stopped = False
+    _run_all(world)
+    while world.late:
+        _land(world)
+    invariants.check_readable(world, "when all had ended")
+    for attempt in range(6):
+        process = Process(f"last{attempt}", "three")
+        process.facts["weights"] = "v"
+        world.note(f"{process.name} begins: refresh by v")
+        world.start(process, refresh("out"))
+        _run_all(world)
+        if process.error is None and process.result.how == "unchanged":
+            break
+    else:
+        raise Broken(f"the catalogue can't be brought up to date: {process.error}")
+    invariants.check_end(world)
+
+
+def _run_all(world: World) -> None:
+    for _ in range(20_000):
+        if not world.processes:
+            return
+        _advance(world)
+    raise Broken("processes never end")
+
+
+def run_seeds(seeds: Iterable[int]) -> Counter[str]:
+    """Many histories; what happened in them, counted."""
+    counts: Counter[str] = Counter()
+    for seed in seeds:
+        world = simulate(seed)
+        counts["seeds"] += 1
+        counts["versions"] += len(world.store.log.versions)
+        counts["runs committed"] += sum(version.run is not None for version in world.store.log.versions)
+        counts["fences"] += sum(version.fence for version in world.store.log.versions)
+        counts["restores"] += sum(version.restored for version in world.store.log.versions)
+        counts["files removed"] += world.counts["removed"]
+    return counts
+
+
+def seeds_to_counterexample(mutant: str, most: int) -> tuple[int, str] | None:
+    """How many histories without a guard it takes to break an invariant, and which; None if none does."""
+    with MUTANTS[mutant]():
+        for seed in range(most):
+            try:
+                simulate(seed)
+            except Broken as broken:
+                return seed + 1, str(broken).partition("\n")[0]
+    return None
+
+
+def main() -> None:
+    """Run many histories, on all cores, or tell one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20_000)
+    parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="tell this history in full")
+    parser.add_argument("--mutants", action="store_true", help="seeds to a counterexample without each guard")
+    parser.add_argument("--cores", type=int, default=multiprocessing.cpu_count())
+    options = parser.parse_args()
+    if options.seed is not None:
+        print("\n".join(simulate(options.seed).history))
+        return
+    if options.mutants:
+        for name in MUTANTS:
+            print(f"{name:24} {seeds_to_counterexample(name, options.seeds)}", flush=True)
+        return
+    started = time.perf_counter()
+    pieces = [
+        range(first, min(first + 1000, options.start + options.seeds))
+        for first in range(options.start, options.start + options.seeds, 1000)
+    ]
+    counts: Counter[str] = Counter()
+    with multiprocessing.Pool(options.cores) as pool:
+        for found in pool.imap_unordered(run_seeds, pieces):
+            counts += found
+            rate = counts["seeds"] / (time.perf_counter() - started)
+            print(f"\r{counts['seeds']:,} histories, {rate:,.0f} a second", end="", file=sys.stderr)
+    print(f"\n{dict(counts)}, {time.perf_counter() - started:.0f} s, every invariant held")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""The protocol in simulated histories: all invariants hold, and without any guard one of them breaks."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.protocol.mutants import MUTANTS
+from tests.protocol.simulate import run_seeds, seeds_to_counterexample, simulate
+
+SEEDS = 20_000
+SECONDS = 60.0
+LEAST = 1_000
+MOST_WITHOUT_A_GUARD = 20_000
+
+
+def test_no_history_loses_doubles_or_mixes_a_galaxy() -> None:
+    """`SEEDS` of them, or as many as a slow machine can in `SECONDS`."""
+    started, seen = time.monotonic(), 0
+    while seen < SEEDS and (seen < LEAST or time.monotonic() - started < SECONDS):
+        run_seeds(range(seen, seen + 100))
+        seen += 100
+
+
+@pytest.mark.parametrize("guard", MUTANTS)
+def test_every_guard_is_needed(guard: str) -> None:
+    assert seeds_to_counterexample(guard, MOST_WITHOUT_A_GUARD) is not None
+
+
+def test_a_history_follows_from_its_seed() -> None:
+    assert simulate(7).history == simulate(7).history
