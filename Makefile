@@ -73,6 +73,7 @@ bench: $(READY)
 soak: $(READY)
 	$(BIN)/pytest -m long
 	TUNINGFORK_PROTOCOL_EXAMPLES=2000 $(BIN)/pytest tests/catalogue/test_protocol.py
+	$(BIN)/python -m tests.protocol.simulate --seeds 1000000
 	$(BIN)/python -m tests.faults.soak --kills 100
 	$(BIN)/python -m tests.benchmarks.protocol_price --s3
 	$(BIN)/python -m tests.benchmarks.memory

@@ -232,7 +232,7 @@ def compare(
 
     `tuningfork compare before/catalogue after/catalogue output=DIR [galaxies=48] [other_as_of=WHEN]`
 
-    `tuningfork compare out/catalogue out/catalogue --as-of 0 output=DIR`
+    `tuningfork compare out/catalogue out/catalogue --as-of 1 output=DIR`
 
     Writes `report.html`, and its tables and figures beside it.
     """
