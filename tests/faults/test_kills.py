@@ -113,12 +113,12 @@ def test_a_crash_at_the_worst_moment_is_continued(undisturbed: Undisturbed, poin
     output = f"crash_{point}"
     with running(classify(output), undisturbed.folder, {CRASH_AT: point}) as run:
         assert run.process.wait(300) == -9, run.text()
-    committed = (undisturbed.folder / output / "catalogue/_delta_log").exists()
+    committed = (undisturbed.folder / output / "catalogue/_delta_log" / f"{1:020d}.json").exists()
     assert committed == (point in ("after_commit", "after_report"))
     text = finish(undisturbed, output)
     assert ("continues" in text) == (point != "after_part")
     assert_same_as(undisturbed, output)
-    assert len(list((undisturbed.folder / output / "catalogue/_delta_log").glob("*.json"))) == 1
+    assert len(list((undisturbed.folder / output / "catalogue/_delta_log").glob("*.json"))) == 2
 
 
 @pytest.mark.long
