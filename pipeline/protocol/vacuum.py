@@ -15,7 +15,7 @@ from pipeline import storage
 from pipeline.errors import InputError
 from pipeline.protocol.commit import OpenTable, WriteVersion
 from pipeline.protocol.layout import is_part, is_temporary
-from pipeline.protocol.lease import HoldLease, ReleaseLease
+from pipeline.protocol.lease import ConfirmLease, HoldLease, ReleaseLease
 from pipeline.protocol.ledger import Ledger, LedgerEntry, ReadLedger
 from pipeline.protocol.plan import Plan, ReadPlans
 from pipeline.protocol.steps import Instruction, Steps
@@ -165,7 +165,7 @@ def vacuum(options: Options) -> Steps[list[Removal]]:
     InputError
         If the output holds no run.
     HeldError
-        If a run works on it.
+        If a run works on it, or has taken the lease over.
     """
     table = yield from OpenTable()
     if options.dry_run:
@@ -199,7 +199,11 @@ def _vacuum(options: Options, epoch: int) -> Steps[list[Removal]]:
 
 
 def _vacuum_catalogue(options: Options, epoch: int, now: float) -> Steps[list[Removal]]:
-    """Remove data files; those of commits that were cut short only behind a version of the vacuum's own."""
+    """Remove data files; those of commits that were cut short only behind a version of the vacuum's own.
+
+    The lease is confirmed once they are listed: none of them can be a successor's, whom no version of a lower
+    epoch would keep out.
+    """
     while True:
         table = yield from OpenTable()
         if table is None:
@@ -210,7 +214,10 @@ def _vacuum_catalogue(options: Options, epoch: int, now: float) -> Steps[list[Re
         if options.dry_run:
             return removals
         cut_short = any(file for removal in removals for file in removal.files if _unnamed(file, log))
-        if not cut_short or (yield from WriteVersion(log.version + 1, None, epoch)):
+        if not cut_short:
+            break
+        yield from ConfirmLease()
+        if (yield from WriteVersion(log.version + 1, None, epoch)):
             break
     for removal in removals:
         yield from Remove(removal)

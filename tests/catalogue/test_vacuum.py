@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from datetime import timedelta
@@ -12,6 +13,7 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline import storage
 from pipeline.catalogue import (
     Removal,
     catalogue_uri,
@@ -20,6 +22,8 @@ from pipeline.catalogue import (
     read_ledger,
     vacuum_output,
 )
+from pipeline.catalogue.lease import lease_uri
+from pipeline.errors import HeldError
 from pipeline.protocol.vacuum import Options
 from pipeline.tree import DecisionTree
 from tests.jobs.damage import Made, truncate
@@ -122,6 +126,27 @@ def test_a_part_about_to_be_entered_stays(tmp_path: Path, tree: DecisionTree) ->
     assert [Path(file.uri).name for file in removal.files] == ["00000000-0123abcd.parquet"]
     assert pending.exists()
     assert read_ledger(layout).keys() == {0}
+
+
+def test_a_vacuum_that_slept_through_a_takeover_removes_nothing(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that no version names are then those that its successor is about to commit."""
+    written = list[Path]()
+    clock = storage.clock
+
+    def sleep(output: str) -> float:
+        mine = json.loads(storage.read_bytes(lease_uri(output)))
+        theirs = mine | {"holder": "theirs", "epoch": mine["epoch"] + 1, "run": "theirs"}
+        storage.write_bytes(lease_uri(output), json.dumps(theirs).encode())
+        written.append(leave(Path(catalogue_uri(output)) / f"part-00000-01234567-{'0' * 64}.parquet"))
+        return clock(output)
+
+    monkeypatch.setattr(storage, "clock", sleep)
+    with pytest.raises(HeldError, match="was taken over by run theirs"):
+        vacuum(made)
+    assert written[0].exists()
+    assert DeltaTable(catalogue_uri(made.layout.output)).version() == 1
 
 
 def test_parts_of_committed_runs_go_only_when_asked(made: Made) -> None:
