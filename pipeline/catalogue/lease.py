@@ -110,7 +110,7 @@ class Lease:
         try:
             _perform(give_back(self._record), self._output)
         except (HeldError, InputError, StorageTrouble) as error:
-            _logger.warning("the lease could not be given back: %s", error)
+            _logger.info("the lease could not be given back: %s", error)
 
     def _renew(self) -> None:
         last = time.monotonic()

@@ -211,6 +211,7 @@ class _Child:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "pipeline.streaming.child", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
+                cwd=os.sep,  # Ray may have made a job's own anew, and then it can't be started there
                 env=os.environ | single | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
