@@ -320,3 +320,12 @@ def test_reading_ahead_keeps_order_and_bounds() -> None:
     with pytest.raises(InputError, match="fifty"):
         next(results)
     assert len(begun) <= 66
+
+
+def test_a_connection_that_broke_off_under_the_delta_library_passes() -> None:
+    text = "Generic S3 error \x1b[31m↳\x1b[0m HTTP error \x1b[31m↳\x1b[0m request or response body error"
+    with (
+        pytest.raises(StorageTrouble, match="broke the connection off"),
+        storage.explained("open", "s3://b/x"),
+    ):
+        raise OSError(text)

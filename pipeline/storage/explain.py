@@ -17,6 +17,11 @@ _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _CODE_IN_TEXT = re.compile(r"<Code>(\w+)</Code>")
 """The Delta library's errors hold the store's answer as text only."""
 
+_BROKEN_OFF_IN_TEXT = re.compile(r"request or response body error|error sending request")
+"""So they tell of a connection that broke off."""
+
+_BROKEN_OFF = "{endpoint} broke the connection off again and again; check the store and the network"
+
 _THROTTLED = (
     f"the store is throttling: it refused {ATTEMPTS} times in a row (%s); try again later, or with less "
     "work at a time"
@@ -75,7 +80,7 @@ _PASSING_BY_CLASS = {
     ),
     **dict.fromkeys(
         ("ConnectionClosedError", "ResponseStreamingError", "ClientPayloadError", "IncompleteReadError"),
-        "{endpoint} broke the connection off again and again; check the store and the network",
+        _BROKEN_OFF,
     ),
 }
 
@@ -106,6 +111,7 @@ def is_passing(error: BaseException) -> bool:
         isinstance(error, ConnectionError | TimeoutError)
         or error_code(error) in _PASSING_BY_CODE
         or bool(_by_class(error, _PASSING_BY_CLASS))
+        or bool(_BROKEN_OFF_IN_TEXT.search(str(error)))
     )
 
 
@@ -113,6 +119,8 @@ def reason(error: BaseException) -> str:
     """Why a store's call failed, and what to do about it; of one line, without secrets."""
     known = (_BY_CODE | _PASSING_BY_CODE).get(error_code(error))
     known = known or _by_class(error, _BY_CLASS | _PASSING_BY_CLASS)
+    if not known and _BROKEN_OFF_IN_TEXT.search(str(error)):
+        known = _BROKEN_OFF
     if known:
         return known.format(endpoint=_endpoint())
     if isinstance(error, FileNotFoundError):
