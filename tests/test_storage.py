@@ -372,3 +372,12 @@ def test_a_panic_is_not_printed_and_all_else_is(capfd: pytest.CaptureFixture[str
             os.write(2, f"\nthread 'tokio' (1) panicked at a.rs:1:2:\nAlready shut down\n{note}".encode())
         os.write(2, b"the lease could not be renewed\n")
     assert capfd.readouterr().err == "the lease could not be renewed\n"
+
+
+def test_a_connection_that_broke_off_under_the_delta_library_passes() -> None:
+    text = "Generic S3 error \x1b[31m↳\x1b[0m HTTP error \x1b[31m↳\x1b[0m request or response body error"
+    with (
+        pytest.raises(StorageTrouble, match="broke the connection off"),
+        storage.explained("open", "s3://b/x"),
+    ):
+        raise OSError(text)

@@ -135,7 +135,10 @@ def side_by_side(
 def version_of(output: str, plan: Plan) -> int | None:
     """The catalogue's version that a run made; None if the log tells of none."""
     table = open_catalogue(catalogue_uri(output))
-    history = [] if table is None else table.history()
+    if table is None:
+        return None
+    with storage.explained("read the log of", catalogue_uri(output)):
+        history = table.history()
     return next((entry["version"] for entry in history if entry.get("run") == plan.run), None)
 
 

@@ -47,7 +47,10 @@ def read_state(output: str, run: str | None = None) -> TableState | None:
         If the table can't be read.
     """
     table = open_catalogue(catalogue_uri(output))
-    return None if table is None else state_of(table, run)
+    if table is None:
+        return None
+    with storage.explained("read the log of", catalogue_uri(output)):
+        return state_of(table, run)
 
 
 def state_of(table: DeltaTable, run: str | None = None) -> TableState:

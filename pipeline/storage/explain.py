@@ -21,6 +21,11 @@ _CODE_IN_TEXT = re.compile(r"<Code>(\w+)</Code>")
 _NUMBER_IN_TEXT = re.compile(r"\b(?:os error|errno) (\d+)\b", re.IGNORECASE)
 """Nor do they, or Arrow's, have the system's number of an error as anything else."""
 
+_BROKEN_OFF_IN_TEXT = re.compile(r"request or response body error|error sending request")
+"""So they tell of a connection that broke off."""
+
+_BROKEN_OFF = "{endpoint} broke the connection off again and again; check the store and the network"
+
 _THROTTLED = (
     f"the store is throttling: it refused {ATTEMPTS} times in a row (%s); try again later, or with less "
     "work at a time"
@@ -79,7 +84,7 @@ _PASSING_BY_CLASS = {
     ),
     **dict.fromkeys(
         ("ConnectionClosedError", "ResponseStreamingError", "ClientPayloadError", "IncompleteReadError"),
-        "{endpoint} broke the connection off again and again; check the store and the network",
+        _BROKEN_OFF,
     ),
 }
 
@@ -124,6 +129,7 @@ def is_passing(error: BaseException) -> bool:
         or error_code(error) in _PASSING_BY_CODE
         or bool(_by_class(error, _PASSING_BY_CLASS))
         or error_number(error) in _PASSING_BY_NUMBER
+        or bool(_BROKEN_OFF_IN_TEXT.search(str(error)))
     )
 
 
@@ -132,6 +138,8 @@ def reason(error: BaseException) -> str:
     known = (_BY_CODE | _PASSING_BY_CODE).get(error_code(error))
     known = known or _by_class(error, _BY_CLASS | _PASSING_BY_CLASS)
     known = known or _PASSING_BY_NUMBER.get(error_number(error))
+    if not known and _BROKEN_OFF_IN_TEXT.search(str(error)):
+        known = _BROKEN_OFF
     if known:
         return known.format(endpoint=_endpoint())
     if isinstance(error, FileNotFoundError):

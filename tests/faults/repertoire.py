@@ -1,0 +1,22 @@
+"""All that the verbs load and work out, so that it is done once (see `tests.faults.company`)."""
+
+import aiobotocore.session
+import deltalake
+import s3fs
+
+import jobs.classify
+import jobs.compare
+import jobs.refresh
+import jobs.report
+import jobs.vacuum
+import jobs.verify
+import pipeline.numerics
+import pipeline.streaming.decode
+import pipeline.streaming.metrics
+import pipeline.streaming.model
+import pipeline.streaming.sink
+import pipeline.streaming.stream
+
+__all__ = ["aiobotocore", "deltalake", "jobs", "pipeline", "s3fs"]
+
+pipeline.numerics.code_digest()
