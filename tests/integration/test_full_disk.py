@@ -48,7 +48,7 @@ def test_a_run_goes_on_once_its_disk_has_room(small_disk: Path, tmp_path: Path) 
     assert_refused(tmp_path, "the disk is full; make room")  # for a part
     parts = sum(file.stat().st_size for file in small_disk.rglob("*.parquet"))
     assert parts == 0
-    remount(small_disk, "size=150k")
+    remount(small_disk, "size=230k")
     assert_refused(tmp_path, "the disk is full; make room")  # in the commit
     assert list(small_disk.glob("out/runs/*/quarantine.parquet"))
     remount(small_disk, "ro")

@@ -9,7 +9,7 @@ from unittest import mock
 
 from pipeline.protocol import commit, lease, plan, run, vacuum
 from pipeline.protocol.plan import Plan
-from pipeline.protocol.steps import Steps
+from pipeline.protocol.steps import Instruction, Steps
 from tests.protocol import handlers, invariants
 from tests.protocol.world import Process, World
 
@@ -104,10 +104,29 @@ def _without_fence() -> contextlib.AbstractContextManager[Any]:
     return mock.patch.dict(handlers.HANDLERS, {commit.WriteVersion: write})
 
 
+class _Unconfirmed(Instruction[None]):
+    """Stands where the lease is confirmed."""
+
+
+@contextlib.contextmanager
+def _vacuum_without_a_look() -> Iterator[None]:
+    with (
+        mock.patch.object(vacuum, "ConfirmLease", _Unconfirmed),
+        mock.patch.dict(handlers.HANDLERS, {_Unconfirmed: _nothing}),
+    ):
+        yield
+
+
 def _without_lease(options: vacuum.Options) -> Steps[list[vacuum.Removal]]:
     """Vacuum as it was: beside whoever works, and writing nothing."""
     table = yield from commit.OpenTable()
     return (yield from vacuum._vacuum(options, 0 if table is None else table.epoch))
+
+
+@contextlib.contextmanager
+def _vacuum_without_lease() -> Iterator[None]:
+    with _vacuum_without_a_look(), mock.patch.object(vacuum, "vacuum", _without_lease):
+        yield
 
 
 def _all_orphans(files: Any, ledger: Any) -> Any:
@@ -177,7 +196,8 @@ MUTANTS: dict[str, Mutant] = {
     "plans created": _handler(plan.CreatePlan, _forced_plan),
     "base by content": _relied_on_transactions,
     "inputs checked": _unchecked_inputs,
-    "vacuum's lease": _code(handlers.vacuum, "vacuum", _without_lease),
+    "vacuum's lease": _vacuum_without_lease,
+    "vacuum's look at the lease": _vacuum_without_a_look,
     "vacuum's fence": _without_fence,
     "vacuum by all versions": _handler(vacuum.ReadLog, _named_live_only),
     "vacuum by entries": _code(vacuum, "orphaned_parts", _all_orphans),

@@ -25,6 +25,7 @@ from tests.protocol.mutants import MUTANTS
 from tests.protocol.world import Process, World
 
 STEPS = 260
+NAPS = (WriteVersion, CreateEntry, vacuum.StoreClock)
 NODES = ("one", "two")
 KINDS = ("classify", "classify", "new run", "refresh", "refresh", "vacuum")
 LEAPS = (5.0, 25.0, 90.0, 7_200.0, 6 * 86_400.0, 9 * 86_400.0)
@@ -55,12 +56,14 @@ def _live(world: World) -> None:
     random = world.random
     for shard in "ab"[: random.choice((1, 2, 2))]:
         _rewrite(world, shard)
+    if random.random() < 0.25:
+        _live_asleep(world)
+        return
     begun = 0
     nap = random.choice((0.0, 0.1, 0.5))
     for _ in range(STEPS):
-        pick = random.random()
-        if pick < nap:
-            _nap(world)
+        if random.random() < nap:
+            _nap(world, 0.3)
         pick = random.random()
         if begun < 6 and pick < (0.5 if begun == 0 else 0.025):
             _begin(world, begun)
@@ -70,6 +73,29 @@ def _live(world: World) -> None:
         elif world.late and pick < 0.07:
             _land(world)
         _advance(world)
+
+
+def _live_asleep(world: World) -> None:
+    """All fall asleep where it matters most, and others begin; then one of them wakes much later."""
+    random = world.random
+    begun = 0
+    for _ in range(2 * STEPS):
+        _nap(world, 0.6)
+        asleep = [process for process in world.processes if process.stopped]
+        if any(not process.owner.stopped for process in world.processes):
+            _advance(world)
+        elif begun < 5 and (not asleep or random.random() < 0.6):
+            if random.random() < 0.3:
+                _rewrite(world, "a")
+            _begin(world, begun)
+            begun += 1
+        elif asleep:
+            world.now += random.choice(LEAPS)
+            process = random.choice(asleep)
+            process.stopped, process.facts["napped"] = False, process.instruction
+            world.note(f"{process.name} is continued")
+        else:
+            return
 
 
 def _begin(world: World, number: int) -> None:
@@ -94,13 +120,15 @@ def _begin(world: World, number: int) -> None:
         world.start(process, classify("out", kind == "new run"))
 
 
-def _nap(world: World) -> None:
-    """Stop a process that is about to write a version or an entry: where it matters most."""
+def _nap(world: World, chance: float) -> None:
+    """Stop processes that are about to write a version or an entry, or to vacuum: where it matters most."""
     for process in world.processes:
-        about = type(process.instruction)
-        if about in (WriteVersion, CreateEntry) and not process.stopped and world.random.random() < 0.3:
-            process.stopped = True
-            world.note(f"{process.name} is stopped before {about.__name__}")
+        about = process.instruction
+        if type(about) in NAPS and not process.stopped and about is not process.facts.get("napped"):
+            process.facts["napped"] = about
+            if world.random.random() < chance:
+                process.stopped = True
+                world.note(f"{process.name} is stopped before {type(about).__name__}")
 
 
 def _disturb(world: World) -> None:
