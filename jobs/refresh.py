@@ -9,13 +9,12 @@ from jobs.classify import StreamConfig, plan_shards, settings_of, settled, sourc
 from jobs.console import say
 from jobs.survey_run import SurveyRun, is_finished
 from pipeline.catalogue import (
-    Known,
     Plan,
     PlannedShard,
     RunLayout,
-    catalogue_dataset,
     catalogue_uri,
     changed_settings,
+    known_rows,
     make_plan,
     read_plans,
     report_uri,
@@ -24,6 +23,7 @@ from pipeline.catalogue import (
 )
 from pipeline.catalogue.changes import is_readable, version_of
 from pipeline.catalogue.export import open_snapshot
+from pipeline.errors import InputError
 from pipeline.network import Model, check_model
 from pipeline.protocol.run import Base, DrawPlan, refresh
 from pipeline.survey import Source, read_contents
@@ -70,15 +70,19 @@ def report_changes(config: StreamConfig, tree: DecisionTree, plan: Plan, source:
         say(f"Version {plan.kept} of {uri} was vacuumed: no report of what run {plan.run} changed")
         return
     after = open_snapshot(uri, tree, as_of=str(version))
-    changes, page = write_changes(
-        RunLayout(config.output, plan.run).changes,
-        f"{config.title}: what run {plan.run} changed",
-        tree,
-        before,
-        after,
-        lambda shard: source,
-        config.report_galaxies,
-    )
+    try:
+        changes, page = write_changes(
+            RunLayout(config.output, plan.run).changes,
+            f"{config.title}: what run {plan.run} changed",
+            tree,
+            before,
+            after,
+            lambda shard: source,
+            config.report_galaxies,
+        )
+    except InputError as error:  # another program may have written the version before
+        say(f"No report of what run {plan.run} changed: {error}")
+        return
     say(f"Changes:   {told(changes)}; {page}")
 
 
@@ -113,11 +117,10 @@ def plan_refresh(
             say(f"Nothing changed since run {base.plan.run}: {count}")
             return None
         relied_on = base.plan.shards
-    rows = catalogue_dataset(catalogue_uri(config.output), tree).to_batches(list(Known.COLUMNS))
     shards, gone = select_rows(
         shards,
         relied_on,
-        Known(rows, alike),
+        known_rows(config.output, tree, base, alike),
         lambda shard: read_contents(source, shard.uri, shard.rows),
     )
     plan = make_plan(

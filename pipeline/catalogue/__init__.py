@@ -6,6 +6,7 @@ from pipeline.catalogue.commit import (
     commit_run,
     current_run,
     is_committed,
+    known_rows,
     read_summary,
     summarize,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "export_catalogue",
     "hold_lease",
     "is_committed",
+    "known_rows",
     "make_plan",
     "open_catalogue",
     "output_status",

@@ -6,18 +6,19 @@ import functools
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
+from deltalake import DeltaTable
 from deltalake.transaction import AddAction
 from pydantic import Field, ValidationError
 
 from pipeline import storage
-from pipeline.catalogue.files import BATCH_ROWS, read_batches, write_data_files
+from pipeline.catalogue.files import BATCH_ROWS, read_batches, recorded_digest, write_data_files
 from pipeline.catalogue.ledger import read_stored
 from pipeline.catalogue.plans import read_plans
 from pipeline.catalogue.quarantine import read_quarantine, write_quarantine
-from pipeline.catalogue.refresh import Keeper, ReadIds, kept_batches
+from pipeline.catalogue.refresh import Keeper, Known, ReadIds, kept_batches
 from pipeline.catalogue.schema import catalogue_schema
 from pipeline.catalogue.snapshot import find_table, snapshot_files
 from pipeline.catalogue.table import read_state, table_handlers
@@ -30,6 +31,7 @@ from pipeline.protocol.layout import RunLayout, catalogue_uri
 from pipeline.protocol.lease import ConfirmLease, Sleep
 from pipeline.protocol.ledger import Ledger, quarantine_counts
 from pipeline.protocol.plan import Plan
+from pipeline.protocol.run import Base
 from pipeline.protocol.steps import Handlers, perform
 from pipeline.tree import DecisionTree
 
@@ -161,10 +163,41 @@ def write_files(
     rows = _batches(layout, schema, ledger)
     if plan.kept is not None and read_ids is not None:
         table = find_table(uri, plan.kept)
-        files = [] if table is None else [file.uri for file in snapshot_files(uri, table)]
+        files = [] if table is None else kept_files(uri, table, plan.base is not None)
         keeper = Keeper(plan, read_ids, read_quarantine(layout))
         rows = itertools.chain(kept_batches(read_batches(files, schema), keeper), rows)
     return write_data_files(uri, schema, rows)
+
+
+def kept_files(uri: str, table: DeltaTable, by_a_run: bool) -> list[str]:
+    """The data files of a version whose rows a refresh may keep.
+
+    Of a version that no run wrote these are the files that runs wrote, such as a restore brings back; what is
+    in another program's files is classified anew.
+    """
+    files = [file.uri for file in snapshot_files(uri, table)]
+    return [file for file in files if by_a_run or recorded_digest(file) is not None]
+
+
+def known_rows(output: str, tree: DecisionTree, base: Base, runs: Sequence[str] | None) -> Known:
+    """What a refresh knows of the rows that it may keep.
+
+    Parameters
+    ----------
+    runs
+        See `Known`.
+
+    Raises
+    ------
+    InputError
+        If a data file is gone or damaged.
+    """
+    uri = catalogue_uri(output)
+    table = find_table(uri, base.version)
+    files = [] if table is None else kept_files(uri, table, base.plan is not None)
+    schema = catalogue_schema(tree)
+    columns = pa.schema([schema.field(name) for name in Known.COLUMNS])
+    return Known(read_batches(files, columns), runs)
 
 
 def summarize(plan: Plan, ledger: Ledger, seconds: float, resumed: bool = False) -> RunSummary:

@@ -215,7 +215,9 @@ def _stale_problems(run: Run, rows: pa.Table) -> Iterator[RowProblem]:
     yield RowProblem(f"stale {GONE} or {UNREADABLE}", marked & ~known, lambda i: repr(marks[i]))
     yield RowProblem("each stale object_id once", again, lambda i: "it again")
     told = "no stale row, for the run kept none"
-    yield RowProblem(told, marked & (run.plan.base is None), lambda i: repr(marks[i]))
+    yield RowProblem(
+        told, marked & (run.plan.base is None and run.plan.kept is None), lambda i: repr(marks[i])
+    )
 
 
 def _difference(run: Run, rows: pa.Table, places: NDArray[np.int64], i: int) -> str:

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from pipeline import storage
 from pipeline.errors import InputError
-from pipeline.protocol.commit import OpenTable, WriteVersion
+from pipeline.protocol.commit import OpenTable, Unclear, WriteVersion
 from pipeline.protocol.layout import is_part, is_temporary
 from pipeline.protocol.lease import ConfirmLease, HoldLease, ReleaseLease
 from pipeline.protocol.ledger import Ledger, LedgerEntry, ReadLedger
@@ -217,8 +217,11 @@ def _vacuum_catalogue(options: Options, epoch: int, now: float) -> Steps[list[Re
         if not cut_short:
             break
         yield from ConfirmLease()
-        if (yield from WriteVersion(log.version + 1, None, epoch)):
-            break
+        try:
+            if (yield from WriteVersion(log.version + 1, None, epoch)):
+                break
+        except Unclear as unclear:
+            raise unclear.error from unclear
     for removal in removals:
         yield from Remove(removal)
     return removals

@@ -58,7 +58,8 @@ class Player:
     def signal(self, number: signal.Signals) -> None:
         """Stop it, have it go on, or kill it; nothing if it has ended."""
         if self.status is None and self._process.pid is not None:
-            os.kill(self._process.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended in this moment
+                os.kill(self._process.pid, number)
 
     def wait_until_stopped(self) -> None:
         """Wait until it has stopped itself."""

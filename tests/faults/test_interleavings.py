@@ -17,13 +17,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from pipeline.faults import CRASH_AT
 from tests.faults.company import Player, company
 from tests.faults.history import current, doubled, precisions, versions
 from tests.faults.stage import Stage
 from tests.faults.survey import BAD_EVERY, cutout_table
+from tests.tables import snapshot
 
 SETTINGS = ("transforms=1", "precision=float32", "unit_rows=8")
 DAYS = 24 * 3600
@@ -148,6 +149,17 @@ def test_a_restored_catalogue_is_brought_up_to_date(classified: Survey) -> None:
     survey.add("d", 80, 20)
     survey.succeed("refresh")
     survey.assert_complete(100)
+
+
+def test_what_another_program_wrote_is_classified_anew(classified: Survey) -> None:
+    survey = classified
+    catalogue = str(survey.output / "catalogue")
+    write_deltalake(catalogue, snapshot(catalogue), mode="append")
+    DeltaTable(catalogue).update({"smooth_or_featured_smooth": "0.5"}, predicate="object_id > 'g000020'")
+    survey.succeed("refresh")
+    assert doubled(versions(str(survey.output))[-1]) == []
+    survey.succeed("verify")
+    assert 0.5 not in snapshot(catalogue)["smooth_or_featured_smooth"].to_pylist()
 
 
 def test_a_vacuum_keeps_out_a_commit_whose_files_it_removes(classified: Survey) -> None:

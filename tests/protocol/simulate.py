@@ -113,6 +113,7 @@ def _begin(world: World, number: int) -> None:
         options = vacuum.Options(
             random.choice((0.0, 3600.0, 86_400.0)), random.random() < 0.3, random.random() < 0.4
         )
+        process.facts["history"] = options.history
         world.start(process, vacuum.vacuum(options))
     elif kind == "refresh":
         world.start(process, refresh("out"))
@@ -164,9 +165,9 @@ def _rewrite(world: World, shard: str) -> None:
 
 
 def _restore(world: World) -> None:
-    """What a user may do by the Delta library, as the runbook advises."""
+    """What a user may do by the Delta library, as the runbook advises: not while history is removed."""
     log = world.store.log
-    if len(log.versions) < 2:
+    if len(log.versions) < 2 or any(process.facts.get("history") for process in world.processes):
         return
     to = world.random.randrange(len(log.versions) - 1)
     if log.versions[to].files <= world.store.files.keys():
