@@ -6,19 +6,26 @@ import functools
 from typing import Any
 
 from pipeline import storage
-from pipeline.errors import HeldError, InputError, RunError
+from pipeline.errors import InputError, RunError
 from pipeline.protocol import commit, lease, ledger, plan, run, vacuum
 from pipeline.protocol.ledger import LedgerEntry, StoredTable
 from pipeline.protocol.plan import Plan, PlannedShard, WorkUnit, make_plan
 from pipeline.protocol.steps import Steps
 from tests.protocol import invariants
 from tests.protocol.delta import Conflict, Version
+from tests.protocol.leases import (
+    confirm_lease,
+    create_lease,
+    hold_lease,
+    looks_alive,
+    read_lease,
+    release_lease,
+    swap_lease,
+)
 from tests.protocol.world import DataFile, Handler, Part, Process, Row, World
 
 STALE_LISTING = 30.0
 """Seconds for which a listing may not show a new entry."""
-
-BEAT = lease.TIME_TO_LIVE / 5
 
 
 @functools.lru_cache(maxsize=4096)
@@ -34,94 +41,6 @@ def _shard(uri: str, etag: str, rows: int) -> PlannedShard:
 @functools.lru_cache(maxsize=4096)
 def _units(shards: tuple[PlannedShard, ...], unit_rows: int) -> tuple[WorkUnit, ...]:
     return tuple(Plan.model_construct(shards=shards, unit_rows=unit_rows).units())
-
-
-# The lease
-
-
-def read_lease(world: World, process: Process, _: lease.ReadLease) -> Any:
-    if world.store.lease is None:
-        raise InputError("lease.json doesn't exist")
-    return world.store.lease
-
-
-def create_lease(world: World, process: Process, instruction: lease.CreateLease) -> bool:
-    if world.store.lease is not None:
-        return False
-    return write_lease(world, process, instruction.record)
-
-
-def swap_lease(world: World, process: Process, instruction: lease.SwapLease) -> bool:
-    if world.store.lease is None or world.store.lease[1] != instruction.etag:
-        return False
-    return write_lease(world, process, instruction.record)
-
-
-def write_lease(world: World, process: Process, record: lease.LeaseRecord) -> bool:
-    taken = world.store.lease is None or world.store.lease[0].holder != record.holder
-    world.store.lease = (record, world.unique())
-    if taken and record.holder is not None:
-        world.note(f"{process.name} takes the lease, epoch {record.epoch}")
-        invariants.check_lease(world, process, record.epoch)
-    return True
-
-
-def looks_alive(world: World, process: Process, instruction: lease.LooksAlive) -> bool | None:
-    holder = world.named[instruction.record.process]
-    return holder.alive if holder.node == process.node else None
-
-
-def hold_lease(world: World, process: Process, instruction: lease.HoldLease) -> Steps[int]:
-    mine = lease.LeaseRecord(
-        holder=f"{process.name}-{world.unique()}",
-        epoch=0,
-        run=process.name,
-        node=process.node,
-        process=process.name,
-        beat=0,
-        time="",
-    )
-    process.lease = yield from lease.take(mine, instruction.after_epoch)
-    process.beating = world.start(
-        Process(f"{process.name}'s heart", process.node, parent=process), _beat(world, process)
-    )
-    return process.lease.epoch
-
-
-def _beat(world: World, process: Process) -> Steps[None]:
-    last = world.now
-    while process.alive and process.lease is not None:
-        yield from lease.Sleep(BEAT)
-        if process.lease is None:
-            return
-        try:
-            process.lease = yield from lease.renew(process.lease)
-            last = world.now
-        except HeldError as error:
-            process.lost = error
-            return
-        except (InputError, RunError) as error:
-            if world.now - last > lease.TIME_TO_LIVE:
-                process.lost = error
-                return
-
-
-def confirm_lease(world: World, process: Process, _: lease.ConfirmLease) -> Steps[None]:
-    if process.lost is not None:
-        raise process.lost
-    assert process.lease is not None
-    process.lease = yield from lease.renew(process.lease)
-
-
-def release_lease(world: World, process: Process, _: lease.ReleaseLease) -> Steps[None]:
-    mine, process.lease = process.lease, None
-    if process.beating is not None:
-        world.end(process.beating)
-    if mine is not None and process.lost is None:
-        try:
-            yield from lease.give_back(mine)
-        except (InputError, RunError, HeldError):
-            return
 
 
 # Plans

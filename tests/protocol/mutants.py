@@ -10,7 +10,7 @@ from unittest import mock
 from pipeline.protocol import commit, lease, plan, run, vacuum
 from pipeline.protocol.plan import Plan
 from pipeline.protocol.steps import Instruction, Steps
-from tests.protocol import handlers, invariants
+from tests.protocol import handlers, invariants, leases
 from tests.protocol.world import Process, World
 
 Mutant = Callable[[], contextlib.AbstractContextManager[Any]]
@@ -56,7 +56,7 @@ def _may_commit(without: str) -> Callable[[Plan, commit.TableState, int], bool]:
 
 
 def _forced_swap(world: World, process: Process, instruction: lease.SwapLease) -> bool:
-    return handlers.write_lease(world, process, instruction.record)
+    return leases.write_lease(world, process, instruction.record)
 
 
 def _forced_entry(world: World, process: Process, instruction: Any) -> bool:
