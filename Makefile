@@ -68,6 +68,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.explain_rate
 	$(BIN)/python -m tests.benchmarks.page_weight
 	$(BIN)/python -m tests.benchmarks.plan_scale
+	$(BIN)/python -m tests.benchmarks.verify_rate
 
 # The long forms: many kills and examples where `make test` has a few.
 soak: $(READY)

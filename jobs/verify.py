@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from jobs.console import say
 from jobs.cutouts import plans_of, sources_of
 from jobs.places import TablePlace
-from pipeline.catalogue import Recount, tree_digest, verify_output
+from pipeline import storage
+from pipeline.catalogue import Finding, Plan, Recount, RunLayout, digest, tree_digest, verify_output
 from pipeline.config import StrictModel
 from pipeline.errors import InputError, StorageTrouble
-from pipeline.survey import open_source
+from pipeline.survey import load_survey, open_source
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 
@@ -47,21 +50,43 @@ def run(config: VerifyConfig) -> int:
 
 
 def _verify(config: VerifyConfig) -> int:
+    plans = plans_of(config.output)
     tree = load_tree(config.tree)
-    _check_tree(config, tree)
-    recount, findings, sources = Recount(), 0, sources_of(config.output)
-    plain = open_source()
-    for finding in verify_output(
-        config.output,
-        tree,
-        lambda shard: sources.get(shard, plain).read_ids(shard),
-        recount,
-        lambda shard: sources.get(shard, plain).describe(shard),
-    ):
+    _check_tree(config, tree, plans)
+    recount, findings = Recount(), 0
+    for finding in _findings(config.output, plans, tree, recount):
         findings += 1
         say(f"FINDING {finding}")
     say(f"verify: {verdict(recount, findings)}")
     return 1 if findings else 0
+
+
+def _findings(output: str, plans: list[Plan], tree: DecisionTree, recount: Recount) -> Iterator[Finding]:
+    torn = list(_torn_surveys(output, plans))
+    if torn:
+        yield from torn
+        return
+    sources, plain = sources_of(output), open_source()
+    yield from verify_output(
+        output,
+        tree,
+        lambda shard: sources.get(shard, plain).read_ids(shard),
+        recount,
+        lambda shard: sources.get(shard, plain).describe(shard),
+    )
+
+
+def _torn_surveys(output: str, plans: list[Plan]) -> Iterator[Finding]:
+    """Survey files of runs that can be read and not understood."""
+    for plan in plans:
+        place = RunLayout(output, plan.run).survey
+        if not storage.exists(place):
+            continue
+        storage.read_bytes(place)  # what a store raises is no finding
+        try:
+            load_survey(place)
+        except InputError as error:
+            yield Finding("survey file", str(error), "restore it: without it the inputs can't be read")
 
 
 def verdict(recount: Recount, findings: int) -> str:
@@ -76,6 +101,11 @@ def verdict(recount: Recount, findings: int) -> str:
         )
         if recount.stale:
             found += f"; {recount.stale:,} stale beside them"
+    if not recount.sealed:
+        found += (
+            "; made by a version that sealed nothing: what no count and no part tells would go unseen, until "
+            "the next run seals it"
+        )
     if recount.parts_removed:
         found += "; the run's parts were removed by `tuningfork vacuum`, so the catalogue stands for itself"
     if recount.orphans:
@@ -89,11 +119,13 @@ def _count(number: int, name: str) -> str:
     return f"{number:,} {name}" + ("" if number == 1 else "s")
 
 
-def _check_tree(config: VerifyConfig, tree: DecisionTree) -> None:
-    plans = plans_of(config.output)
+def _check_tree(config: VerifyConfig, tree: DecisionTree, plans: list[Plan]) -> None:
+    """Check that the tree is that of the latest run, unless its plan was edited, which is a finding."""
+    if not plans or digest(plans[0].fingerprint)[:12] != plans[0].run.partition("-")[0]:
+        return
     own = tree_digest(tree)
-    if plans and plans[-1].fingerprint.get("tree", own) != own:
+    if plans[0].fingerprint.get("tree", own) != own:
         raise InputError(
-            f"{config.output}: run {plans[-1].run} answered another decision tree than {config.tree}; "
+            f"{config.output}: run {plans[0].run} answered another decision tree than {config.tree}; "
             "name the one it was given as tree=FILE"
         )

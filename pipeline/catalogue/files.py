@@ -106,6 +106,13 @@ def _store(folder: str, stem: str, data: bytes) -> AddAction:
     )
 
 
+def statistics_of(metadata: pq.FileMetaData) -> dict[str, Any]:
+    """Statistics of a data file's columns, each by the name that the Delta library gives it."""
+    nested = _statistics(metadata)
+    kinds = {"min.": "minValues", "max.": "maxValues", "null_count.": "nullCount"}
+    return {prefix + name: value for prefix, kind in kinds.items() for name, value in nested[kind].items()}
+
+
 def _statistics(metadata: pq.FileMetaData) -> dict[str, Any]:
     """What the Delta protocol calls per-file statistics: readers pass over files by them."""
     least: dict[str, Any] = {}

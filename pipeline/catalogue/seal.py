@@ -1,12 +1,14 @@
 """The seal of a run: what every file that it leaves must contain, kept in its summary.
 
-Not sealed are the parts (the ledger has their digests, and the seal the ledger's), the lease, and what the
-Delta library writes to open a table faster (checkpoints); and nothing is that comes after the run.
+The seal of a later run has the digest of the summary before its own. Not sealed are the parts (the ledger has
+their digests, and the seal the ledger's), the lease, and what the Delta library writes to open a table faster
+(checkpoints); and nothing is that comes after the run.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping
 
 from deltalake import DeltaTable
@@ -14,6 +16,7 @@ from deltalake import DeltaTable
 from pipeline import storage
 from pipeline.catalogue.commit import RunSummary
 from pipeline.catalogue.files import recorded_digest
+from pipeline.catalogue.plans import read_plans
 from pipeline.catalogue.snapshot import open_catalogue, snapshot_files
 from pipeline.errors import InputError
 from pipeline.protocol.fingerprint import digest
@@ -32,15 +35,12 @@ def seal(layout: RunLayout, summary: RunSummary) -> RunSummary:
         If a file can't be read.
     """
     files = dict(_data_files(layout.output)) | dict(_log_files(layout))
-    own = [file for file in storage.list_files(layout.folder) if _is_sealed(layout, file.uri)]
+    own = [file.uri for file in storage.list_files(layout.folder) if _is_sealed(layout, file.uri)]
     report = report_uri(layout.output)
-    uris = [file.uri for file in own] + ([report] if storage.exists(report) else [])
+    uris = [*own, *([report] if storage.exists(report) else []), *_summary_before(layout)]
     digests = storage.read_ahead(file_digest, uris)
     files |= dict(zip((relative(layout.output, uri) for uri in uris), digests, strict=True))
-    entries = [file.uri for file in storage.list_files(layout.ledger, ".json")]
-    digests = storage.read_ahead(file_digest, entries)
-    ledger = dict(zip(map(storage.name, entries), digests, strict=True))
-    files[relative(layout.output, layout.ledger) + "/"] = ledger_digest(ledger)
+    files[relative(layout.output, layout.ledger) + "/"] = ledger_digest(entry_digests(layout))
     return summary.model_copy(update={"files": dict(sorted(files.items()))}).with_checksum()
 
 
@@ -54,6 +54,12 @@ def file_digest(uri: str) -> str:
     return hashlib.sha256(storage.read_bytes(uri)).hexdigest()
 
 
+def entry_digests(layout: RunLayout) -> dict[str, str]:
+    """sha256 of each entry of a ledger, by its name."""
+    entries = [file.uri for file in storage.list_files(layout.ledger, ".json")]
+    return dict(zip(map(storage.name, entries), storage.read_ahead(file_digest, entries), strict=True))
+
+
 def ledger_digest(entries: Mapping[str, str]) -> str:
     """sha256 of all entries of a ledger, from the sha256 of each by its name."""
     return digest(sorted(entries.items()))
@@ -62,6 +68,14 @@ def ledger_digest(entries: Mapping[str, str]) -> str:
 def _is_sealed(layout: RunLayout, uri: str) -> bool:
     inside = relative(layout.folder, uri)
     return not inside.startswith(("parts/", LEDGER)) and inside not in ("parts-removed.json", "summary.json")
+
+
+def _summary_before(layout: RunLayout) -> list[str]:
+    """The summary of the latest run before that has one."""
+    plans = read_plans(layout.output)
+    own = next(plan.sequence for plan in plans if plan.run == layout.run)
+    summaries = (RunLayout(layout.output, plan.run).summary for plan in plans if plan.sequence < own)
+    return list(itertools.islice(filter(storage.exists, summaries), 1))
 
 
 def _data_files(output: str) -> Iterator[tuple[str, str]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -13,6 +16,8 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipeline import storage
 from pipeline.errors import InputError
+
+_STATISTICS = ("min.", "max.", "null_count.")
 
 
 class DamagedCatalogue(InputError):
@@ -29,9 +34,25 @@ def open_catalogue(uri: str) -> DeltaTable | None:
     InputError
         If the store can't be reached.
     """
+    with reading_log(uri):
+        return find_table(uri)
+
+
+@contextlib.contextmanager
+def reading_log(uri: str) -> Iterator[None]:
+    """Tell a log that can't be understood from a store that can't be reached.
+
+    The Delta library reads the history of a table and its transactions when they are asked for, so that
+    damage to them shows only then.
+
+    Raises
+    ------
+    DamagedCatalogue, InputError
+        See `open_catalogue`.
+    """
     try:
         with storage.explained("open", uri):
-            return find_table(uri)
+            yield
     except InputError as error:
         if isinstance(error.__cause__, DeltaError | ValueError):
             raise DamagedCatalogue(str(error)) from error.__cause__
@@ -94,18 +115,31 @@ def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
 
 @dataclass(frozen=True)
 class SnapshotFile:
-    """A file of the catalogue as the Delta log describes it."""
+    """A file of the catalogue as the Delta log describes it.
+
+    Attributes
+    ----------
+    statistics
+        Of its columns, by ``min.``, ``max.`` or ``null_count.`` and the column; readers pass over files by
+        them.
+    """
 
     uri: str
     size: int
     rows: int
+    statistics: dict[str, Any] = field(default_factory=dict)
 
 
 def snapshot_files(uri: str, table: DeltaTable) -> list[SnapshotFile]:
     """The files of the table's snapshot."""
     actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     return [
-        SnapshotFile(storage.join(uri, unquote(file["path"])), file["size_bytes"], file["num_records"])
+        SnapshotFile(
+            storage.join(uri, unquote(file["path"])),
+            file["size_bytes"],
+            file["num_records"],
+            {name: value for name, value in file.items() if name.startswith(_STATISTICS)},
+        )
         for file in sorted(actions, key=lambda file: str(file["path"]))
     ]
 

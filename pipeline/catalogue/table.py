@@ -13,7 +13,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipeline import storage
 from pipeline.catalogue.schema import catalogue_schema
-from pipeline.catalogue.snapshot import find_table, open_catalogue
+from pipeline.catalogue.snapshot import find_table, open_catalogue, reading_log
 from pipeline.errors import InputError, RunError
 from pipeline.protocol.commit import CreateTable, OpenTable, TableState, Unclear, WriteVersion
 from pipeline.protocol.layout import catalogue_uri
@@ -54,14 +54,22 @@ def read_state(output: str, run: str | None = None) -> TableState | None:
 
 
 def state_of(table: DeltaTable, run: str | None = None) -> TableState:
-    """The state of a table as it was opened."""
+    """The state of a table as it was opened.
+
+    Raises
+    ------
+    InputError
+        If its log can't be understood.
+    """
     content, writer = table.version(), None
-    for entry in _newest_first(table):
-        if _FENCE not in entry and entry.get("operation") not in _ROWS_UNCHANGED:
-            content, writer = entry["version"], entry.get("run")
-            break
-    made = None if run is None else table.transaction_version(run)
-    return TableState(table.version(), content, writer, made, table.transaction_version(_LEASE) or 0)
+    with reading_log(table.table_uri):
+        for entry in _newest_first(table):
+            if _FENCE not in entry and entry.get("operation") not in _ROWS_UNCHANGED:
+                content, writer = entry["version"], entry.get("run")
+                break
+        made = None if run is None else table.transaction_version(run)
+        epoch = table.transaction_version(_LEASE) or 0
+    return TableState(table.version(), content, writer, made, epoch)
 
 
 def _newest_first(table: DeltaTable) -> Iterator[dict[str, Any]]:
@@ -164,7 +172,7 @@ def read_log(output: str) -> TableLog:
     live = frozenset(storage.name(unquote(file)) for file in table.file_uris())
     named, superseded = set(live), dict[str, float]()
     for file in storage.list_files(storage.join(uri, "_delta_log"), ".json"):
-        for action in _actions(file.uri):
+        for action in actions(file.uri):
             for kind in action.keys() & {"add", "remove"}:
                 name = storage.name(unquote(action[kind]["path"]))
                 named.add(name)
@@ -181,5 +189,6 @@ def _weeks_as_days(text: str) -> str:
     return f"{int(number) * 7} days" if unit.startswith("week") else text
 
 
-def _actions(uri: str) -> list[dict[str, Any]]:
+def actions(uri: str) -> list[dict[str, Any]]:
+    """What an entry of the log does, in the terms of the Delta protocol."""
     return [json.loads(line) for line in storage.read_bytes(uri).splitlines() if line.strip()]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.catalogue.ledger import entry_uri, parse_entry
 from pipeline.catalogue.plans import read_plans
-from pipeline.catalogue.snapshot import DamagedCatalogue, open_catalogue, snapshot_files
+from pipeline.catalogue.snapshot import DamagedCatalogue, open_catalogue, reading_log, snapshot_files
 from pipeline.catalogue.table import state_of
 from pipeline.catalogue.verify_files import (
     AFRESH,
@@ -27,7 +27,7 @@ from pipeline.catalogue.verify_files import (
     reading,
 )
 from pipeline.catalogue.verify_rows import Book, hash_rows
-from pipeline.catalogue.verify_seal import check_logs, check_summary
+from pipeline.catalogue.verify_seal import check_earlier, check_summary, is_sealed
 from pipeline.errors import InputError
 from pipeline.protocol.fingerprint import digest
 from pipeline.protocol.layout import RunLayout, catalogue_uri, runs_folder
@@ -46,7 +46,13 @@ _INPUT = "restore the shard as it was, or classify what is there now with new_ru
 
 @dataclass
 class Recount:
-    """What was counted while an output was verified; the counts are those of the catalogue's snapshot."""
+    """What was counted while an output was verified; the counts are those of the catalogue's snapshot.
+
+    Attributes
+    ----------
+    sealed
+        Whether the run that made it is sealed; one of an earlier version isn't.
+    """
 
     run: str = ""
     rows: int = 0
@@ -57,6 +63,7 @@ class Recount:
     stale: int = 0
     orphans: list[storage.FileInfo] = field(default_factory=list)
     parts_removed: bool = False
+    sealed: bool = True
 
 
 def verify_output(
@@ -99,16 +106,15 @@ def verify_output(
             )
         yield Finding("plan", f"{runs_folder(output)}: expected a plan.json, found none", "restore it")
         return
+    table, state, committed = None, None, list[Plan]()
     try:
-        table = _open_catalogue(catalogue_uri(output))
-    except Damaged as error:
-        yield Finding("catalogue", str(error), AFRESH)
+        table = open_catalogue(catalogue_uri(output))
+        if table is not None:
+            state, committed = state_of(table), _committed(catalogue_uri(output), table, plans)
+    except DamagedCatalogue as error:
+        yield Finding("catalogue", _damaged_log(catalogue_uri(output), error), AFRESH)
         table = None
     reads = (read_ids, describe)
-    state = None if table is None else state_of(table)
-    committed = [
-        plan for plan in plans if table is not None and table.transaction_version(plan.run) is not None
-    ]
     if state is not None and state.run is None and not state.untouched:
         problem = (
             f"expected version {state.content} written by a run, found another writer's, such as a restore"
@@ -120,7 +126,9 @@ def verify_output(
         earlier = frozenset(plan.run for plan in committed if plan is not current)
         layout = RunLayout(output, current.run)
         yield from _verify_run(layout, current, tree, reads, table, recount, earlier)
-    yield from check_logs(output, committed)
+        for plan in committed:
+            if plan is not current:
+                yield from check_earlier(RunLayout(output, plan.run))
     if plans[0] not in committed:
         earlier = frozenset(plan.run for plan in committed)
         layout = RunLayout(output, plans[0].run)
@@ -132,15 +140,18 @@ def verify_output(
         )
 
 
-def _open_catalogue(uri: str) -> DeltaTable | None:
-    """The catalogue; the Delta library's errors don't tell a torn log from a store that is away."""
-    try:
-        return open_catalogue(uri)
-    except DamagedCatalogue as error:
-        log = storage.join(uri, "_delta_log")
-        for file in storage.list_files(log):
-            storage.read_bytes(file.uri)
-        raise Damaged(f"{log} can't be read: {' '.join(str(error).split())}") from error
+def _committed(uri: str, table: DeltaTable, plans: Iterable[Plan]) -> list[Plan]:
+    """The plans of those runs that the catalogue took."""
+    with reading_log(uri):
+        return [plan for plan in plans if table.transaction_version(plan.run) is not None]
+
+
+def _damaged_log(uri: str, error: DamagedCatalogue) -> str:
+    """What is wrong with the log, unless its store is away: the Delta library's errors don't tell."""
+    log = storage.join(uri, "_delta_log")
+    for file in storage.list_files(log):
+        storage.read_bytes(file.uri)
+    return f"{log} can't be read: {' '.join(str(error).split())}"
 
 
 def _verify_run(
@@ -159,7 +170,8 @@ def _verify_run(
         for shard in plan.shards:
             yield from check_shard(shard, *reads, np.zeros(0, np.uint64))
         return
-    run = Run(layout, plan, tree, {}, Book(plan), table is not None, earlier)
+    columns = None if table is None else pa.schema(table.schema().to_arrow())
+    run = Run(layout, plan, tree, {}, Book(plan), table is not None, columns, earlier)
     yield from check_ledger(run)
     recount.orphans += orphaned_parts(parts, run.ledger)
     for shard, start in zip(plan.shards, run.book.starts, strict=False):
@@ -181,7 +193,7 @@ def _verify_run(
     recount.run, recount.rows, recount.units, recount.files = plan.run, plan.rows, plan.unit_count, len(files)
     recount.classified, recount.quarantined = int(run.book.catalogued.sum()), int(run.book.quarantined.sum())
     recount.stale = len(run.stale)
-    recount.parts_removed = removed
+    recount.parts_removed, recount.sealed = removed, is_sealed(layout)
 
 
 def check_plan(layout: RunLayout, plan: Plan) -> Iterator[Finding]:

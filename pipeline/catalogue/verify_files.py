@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipeline import storage
-from pipeline.catalogue.files import recorded_digest
+from pipeline.catalogue.files import recorded_digest, statistics_of
 from pipeline.catalogue.ledger import entry_uri
 from pipeline.catalogue.schema import GONE, QUARANTINE_SCHEMA, UNREADABLE, catalogue_schema
 from pipeline.catalogue.snapshot import SnapshotFile
@@ -87,6 +87,8 @@ class Run:
 
     Attributes
     ----------
+    columns
+        Of the table, as its log has them.
     earlier
         Runs that were committed before, whose rows it may have kept.
     stale
@@ -101,6 +103,7 @@ class Run:
     ledger: dict[int, LedgerEntry]
     book: Book
     committed: bool
+    columns: pa.Schema | None = None
     earlier: frozenset[str] = frozenset()
     stale: set[int] = field(default_factory=set)
     entries: dict[str, str] = field(default_factory=dict)
@@ -188,6 +191,8 @@ def check_catalogue_file(run: Run, file: SnapshotFile) -> Iterator[Finding]:
         if size != file.size:
             raise Damaged(f"{file.uri}: expected {file.size} bytes as in the Delta log, found {size}")
         data = _read_whole(file.uri, recorded_digest(file.uri), "in its name")
+        if recorded_digest(file.uri) is not None:
+            _check_log_of(run, file, data)
         for both in _batches(file.uri, data, catalogue_schema(run.tree)):
             rows += len(both)
             tally.add(_stale_problems(run, both), both)
@@ -202,6 +207,21 @@ def check_catalogue_file(run: Run, file: SnapshotFile) -> Iterator[Finding]:
         yield Finding("catalogue", str(error), AFRESH)
     for line in tally.lines():
         yield Finding("catalogue", f"{file.uri}: {line}", AFRESH)
+
+
+def _check_log_of(run: Run, file: SnapshotFile, data: bytes) -> None:
+    """What the log says of a file that is as it was written: readers choose files and columns by it."""
+    with _explained(file.uri):
+        metadata = pq.read_metadata(pa.BufferReader(data))
+        columns = metadata.schema.to_arrow_schema()
+    if run.columns is not None and not columns.equals(run.columns):
+        raise Damaged(f"{file.uri}: expected the columns of the Delta log, found others")
+    statistics = statistics_of(metadata)
+    for name, logged in file.statistics.items():
+        if logged != statistics.get(name):
+            raise Damaged(
+                f"{file.uri}: expected {name} {logged} as in the Delta log, found {statistics.get(name)}"
+            )
 
 
 def _stale_problems(run: Run, rows: pa.Table) -> Iterator[RowProblem]:

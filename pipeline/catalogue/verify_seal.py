@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from pydantic import ValidationError
 
 from pipeline import storage
 from pipeline.catalogue.commit import RunSummary, summarize
-from pipeline.catalogue.seal import LEDGER, file_digest, ledger_digest, relative
+from pipeline.catalogue.files import recorded_digest
+from pipeline.catalogue.seal import LEDGER, entry_digests, file_digest, ledger_digest, relative
+from pipeline.catalogue.table import actions
 from pipeline.catalogue.verify_files import AFRESH, Damaged, Finding, Run, reading
 from pipeline.protocol.layout import RunLayout, catalogue_uri, report_uri
-from pipeline.protocol.plan import Plan
 
 _LOG = "/_delta_log/"
+_OF_ROWS = frozenset({"add", "remove", "cdc"})
+"""Actions of the log that change rows."""
+
 _AGAIN = "run the same command again"
 
 
@@ -40,6 +44,15 @@ def read_sealed(layout: RunLayout) -> RunSummary | None:
     return summary
 
 
+def is_sealed(layout: RunLayout) -> bool:
+    """Whether a run is sealed; one that an earlier version of this program finished isn't."""
+    try:
+        summary = read_sealed(layout)
+    except Damaged:
+        return True
+    return summary is None or summary.files is not None
+
+
 def check_summary(run: Run, files: Sequence[str]) -> Iterator[Finding]:
     """The run's summary against its ledger, and all that it seals.
 
@@ -64,29 +77,80 @@ def check_summary(run: Run, files: Sequence[str]) -> Iterator[Finding]:
         if run.complete and values[0] != values[1]:
             problem = f"{layout.summary}: expected {name} {values[0]} as in the ledger, found {values[1]}"
             yield Finding("summary", problem, AFRESH)
-    if summary.files is not None:
-        yield from _check_files(run, summary.files, files)
-
-
-def _check_files(run: Run, sealed: dict[str, str], files: Sequence[str]) -> Iterator[Finding]:
-    layout, output = run.layout, run.layout.output
-    inside = relative(output, catalogue_uri(output)) + "/"
-    data = {place for place in sealed if place.startswith(inside) and _LOG not in place}
-    other = data ^ {relative(output, file) for file in files}
+    if summary.files is None:
+        if any(map(recorded_digest, files)):
+            problem = "expected a seal, for the data files bear digests in their names, found none"
+            yield Finding("summary", f"{layout.summary}: {problem}", AFRESH)
+        return
+    current = {relative(layout.output, file) for file in files}
+    other = {place for place in summary.files if _is_data(layout, place)} ^ current
     if other:
         problem = "expected the data files that the run committed, found a difference"
-        yield Finding("catalogue", f"{catalogue_uri(output)}: {problem} in {min(other)}", AFRESH)
+        uri = catalogue_uri(layout.output)
+        yield Finding("catalogue", f"{uri}: {problem} in {min(other)}", AFRESH)
+    here = {place for place in current if recorded_digest(place) is None} | {
+        relative(layout.output, report_uri(layout.output))
+    }
+    yield from _check_files(layout, summary.files, run.entries, here)
+    own = [_version(place) for place in summary.files if _LOG in place]
+    if own:
+        yield from _check_later_versions(layout.output, max(own))
+
+
+def check_earlier(layout: RunLayout) -> Iterator[Finding]:
+    """What a run seals that a later one has superseded.
+
+    Passed over are the report, which is the later run's, and data files that are gone: `vacuum` removes them.
+    """
+    try:
+        summary = read_sealed(layout)
+    except Damaged as error:
+        yield Finding("summary", str(error), AFRESH)
+        return
+    if summary is not None and summary.files is not None:
+        data = {place for place in summary.files if _is_data(layout, place)}
+        there = {
+            relative(layout.output, file.uri) for file in storage.list_files(catalogue_uri(layout.output))
+        }
+        yield from _check_files(layout, summary.files, entry_digests(layout), data & there)
+
+
+def _check_files(
+    layout: RunLayout, sealed: Mapping[str, str], entries: Mapping[str, str], here: Set[str]
+) -> Iterator[Finding]:
+    """Sealed files as they are.
+
+    A version whose entry is gone is no finding where there is a checkpoint: the Delta library removes what is
+    older, and no snapshot needs it.
+
+    Parameters
+    ----------
+    entries
+        sha256 of the files of the ledger, by name.
+    here
+        Which of data files and report are to be checked.
+    """
+    log = storage.list_files(storage.join(catalogue_uri(layout.output), "_delta_log"))
+    versions = {storage.name(file.uri) for file in log}
+    report = report_uri(layout.output)
     for place, digest in sealed.items():
-        if place in data or _LOG in place:
-            continue
-        uri = storage.join(output, place)
+        uri = storage.join(layout.output, place)
         if place.endswith(f"/{LEDGER}"):
-            if ledger_digest(run.entries) != digest:
+            if ledger_digest(entries) != digest:
                 problem = "expected the entries as they were when the run ended, found others"
                 yield Finding("ledger", f"{layout.ledger}: {problem}", AFRESH)
+        elif _LOG in place and "_last_checkpoint" in versions and storage.name(place) not in versions:
             continue
-        advice = f"remove it and {_AGAIN}" if uri == report_uri(output) else AFRESH
-        yield from _check_file(place, uri, digest, advice)
+        elif place in here or not (_is_data(layout, place) or uri == report):
+            about = "catalogue" if _LOG in place else place
+            advice = f"remove it and {_AGAIN}" if uri == report else AFRESH
+            yield from _check_file(about, uri, digest, advice)
+
+
+def _is_data(layout: RunLayout, place: str) -> bool:
+    """Whether a sealed file is one of the catalogue's data files."""
+    inside = relative(layout.output, catalogue_uri(layout.output)) + "/"
+    return place.startswith(inside) and _LOG not in place
 
 
 def _check_file(about: str, uri: str, digest: str, advice: str) -> Iterator[Finding]:
@@ -101,20 +165,23 @@ def _check_file(about: str, uri: str, digest: str, advice: str) -> Iterator[Find
         yield Finding(about, problem, advice)
 
 
-def check_logs(output: str, plans: Sequence[Plan]) -> Iterator[Finding]:
-    """The log of the table, as far as the summaries of committed runs seal it.
-
-    A version whose entry is gone is no finding where there is a checkpoint: the Delta library removes what is
-    older, and no snapshot needs it.
-    """
+def _check_later_versions(output: str, own: int) -> Iterator[Finding]:
+    """The versions after that of the run whose rows the catalogue holds: none of them may change a row."""
     log = storage.join(catalogue_uri(output), "_delta_log")
-    present = {storage.name(file.uri) for file in storage.list_files(log)}
-    for plan in plans:
-        try:
-            summary = read_sealed(RunLayout(output, plan.run))
-        except Damaged:  # told with the run, if it is one that is verified
+    for file in storage.list_files(log, ".json"):
+        if _version(file.uri) <= own:
             continue
-        for place, digest in ((summary and summary.files) or {}).items():
-            if _LOG not in place or ("_last_checkpoint" in present and storage.name(place) not in present):
-                continue
-            yield from _check_file("catalogue", storage.join(output, place), digest, AFRESH)
+        try:
+            other = sorted(_OF_ROWS & {kind for action in actions(file.uri) for kind in action})
+        except ValueError as error:
+            problem = f"{file.uri}: expected lines of JSON, found {error}"
+            yield Finding("catalogue", problem, AFRESH)
+            continue
+        if other:
+            problem = f"{file.uri}: expected a version that changes no row, found {other[0]}"
+            yield Finding("catalogue", problem, AFRESH)
+
+
+def _version(uri: str) -> int:
+    """The version that an entry of the log writes."""
+    return int(storage.name(uri).removesuffix(".json"))

@@ -36,6 +36,7 @@ from tests.jobs.damage import (
     quarantine_too,
     rename_galaxy,
     rewrite,
+    seal_again,
     stray_entry,
     swap_ids,
     truncate,
@@ -105,7 +106,7 @@ DAMAGE: dict[str, tuple[Callable[[Made], object], str]] = {
         r"summary: .*summary\.json is missing: the run was stopped",
     ),
     "summary with other counts": (
-        lambda m: edit_json(Path(m.layout.summary), lambda s: s.update(classified=25)),
+        lambda m: seal_again(m, classified=25),
         r"summary: .*classified 21.*found 25",
     ),
     "quarantine deleted": (
@@ -322,6 +323,7 @@ def test_without_parts_the_catalogue_is_held_to_inputs_quarantine_and_ledger(mad
     Path(made.layout.parts_removed).write_text("{}")
     assert made.verify() == []
     edit_catalogue(made, swap_ids)
+    seal_again(made)
     (found,) = made.verify()
     assert "expected the object_id of the input row" in found
     edit_entry(1, rows=2, classified=2, quarantined={})(made)
@@ -352,6 +354,7 @@ def test_a_quarantined_row_may_lack_its_name_and_not_bear_another(
     made: Made, name: str | None, clean: bool
 ) -> None:
     edit_rejects(made, object_id=name)
+    seal_again(made)
     assert (made.verify() == []) == clean
 
 

@@ -25,6 +25,7 @@ from pipeline.catalogue import (
     summarize,
     tree_digest,
 )
+from pipeline.catalogue.seal import seal
 from pipeline.survey import duplicate_rows, list_shards, read_ids
 from pipeline.tree import DecisionTree
 
@@ -114,10 +115,11 @@ def record(layout: RunLayout, tree: DecisionTree, unit: WorkUnit, seed: int = 0)
 
 
 def commit(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
-    """Write the summary and commit, as `classify` does."""
+    """Commit and write the sealed summary, as `classify` does."""
     ledger = read_ledger(layout)
-    storage.write_bytes(layout.summary, summarize(plan, ledger, 3.0).model_dump_json().encode())
     commit_run(layout, tree, plan, ledger, epoch=1)
+    summary = seal(layout, summarize(plan, ledger, 3.0))
+    storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
 
 
 def make_output(folder: Path, tree: DecisionTree, seed: int = 0) -> tuple[RunLayout, Plan]:

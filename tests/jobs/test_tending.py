@@ -16,7 +16,7 @@ from jobs.verify import verdict
 from pipeline.catalogue import Recount, adopt_plan, read_plans
 from pipeline.storage import connection
 from pipeline.tree import DecisionTree
-from tests.jobs.damage import Made, flip_bit, truncate
+from tests.jobs.damage import Made, edit_json, flip_bit, truncate
 from tests.jobs.outputs import make_output, plan_run, record
 
 
@@ -128,6 +128,24 @@ def test_another_tree_is_refused(capsys: pytest.CaptureFixture[str], made: Made,
     assert "answered another decision tree" in capsys.readouterr().err
 
 
+def test_a_tree_that_an_edited_plan_names_is_a_finding(
+    capsys: pytest.CaptureFixture[str], made: Made
+) -> None:
+    edit_json(Path(made.layout.plan), lambda plan: plan["fingerprint"].update(tree="another"))
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", made.layout.output])
+    assert stop.value.code == 1
+    assert "FINDING plan: " in capsys.readouterr().out
+
+
+def test_a_torn_survey_file_is_a_finding(capsys: pytest.CaptureFixture[str], made: Made) -> None:
+    Path(made.layout.survey).write_text("name: [torn")
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", made.layout.output])
+    assert stop.value.code == 1
+    assert "FINDING survey file: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("recount", "findings", "expected"),
     [
@@ -137,6 +155,12 @@ def test_another_tree_is_refused(capsys: pytest.CaptureFixture[str], made: Made,
             Recount(rows=4000, classified=3991, quarantined=9, units=16, files=1),
             0,
             "clean: 4,000 input rows = 3,991 classified + 9 quarantined, 16 units, 1 file",
+        ),
+        (
+            Recount(rows=10, classified=10, units=1, files=1, sealed=False),
+            0,
+            "clean: 10 input rows = 10 classified + 0 quarantined, 1 unit, 1 file; made by a version that "
+            "sealed nothing: what no count and no part tells would go unseen, until the next run seals it",
         ),
     ],
 )
