@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
 
+from pipeline.faults import DRIVER_PID
 from tests.faults.harness import wait_for
 from tests.faults.stage import Stage
 
@@ -102,6 +103,7 @@ def _perform(
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
+    os.environ.pop(DRIVER_PID, None)  # a process that streams in this suite leaves its own there
     os.environ.update(environment)
     stage.set_up()
     from jobs.cli import main
