@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -90,4 +91,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     # `timeout` and terminals send a signal more than once: a second one must not break the giving back.
     for ending in _ENDING:
         signal.signal(ending, signal.SIG_IGN)
+    # One line is still to come, on standard error; a thread of Ray's would print more, of all that ends now.
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     raise Interrupted(number)
