@@ -14,6 +14,7 @@ from pipeline.catalogue import (
     RunLayout,
     catalogue_uri,
     changed_settings,
+    holds_columns,
     known_rows,
     make_plan,
     read_plans,
@@ -94,6 +95,9 @@ def plan_refresh(
     every = make_plan(shards, config.unit_rows, settings)
     if base is None:
         say(f"{config.output} has no catalogue yet: all {every.rows:,} galaxies are new")
+        return every
+    if not holds_columns(config.output, tree, base.version):
+        say(f"The catalogue answers another decision tree: all {every.rows:,} galaxies are to be done")
         return every
     relied_on: Sequence[PlannedShard] = ()
     alike = None

@@ -106,6 +106,10 @@ def verdict(recount: Recount, findings: int) -> str:
             "; made by a version that sealed nothing: what no count and no part tells would go unseen, until "
             "the next run seals it"
         )
+    if recount.unfinished:
+        found += (
+            f"; run {recount.unfinished} is not finished, so the catalogue is still that of the run before it"
+        )
     if recount.parts_removed:
         found += "; the run's parts were removed by `tuningfork vacuum`, so the catalogue stands for itself"
     if recount.orphans:

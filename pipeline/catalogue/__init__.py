@@ -2,9 +2,11 @@
 
 from pipeline.catalogue.commit import (
     RunSummary,
+    adopt_plan,
     commit_handlers,
     commit_run,
     current_run,
+    holds_columns,
     is_committed,
     known_rows,
     read_summary,
@@ -13,7 +15,7 @@ from pipeline.catalogue.commit import (
 from pipeline.catalogue.export import Exported, catalogue_dataset, export_catalogue
 from pipeline.catalogue.lease import Lease, LeaseKeeper, hold_lease
 from pipeline.catalogue.ledger import read_ledger, record_unit
-from pipeline.catalogue.plans import adopt_plan, plan_handlers, read_plans
+from pipeline.catalogue.plans import plan_handlers, read_plans
 from pipeline.catalogue.quarantine import read_quarantine
 from pipeline.catalogue.refresh import Known, changed_settings, same_source, select_rows
 from pipeline.catalogue.rows import answer_matrix, catalogue_rows
@@ -59,6 +61,7 @@ __all__ = [
     "digest",
     "export_catalogue",
     "hold_lease",
+    "holds_columns",
     "is_committed",
     "known_rows",
     "make_plan",

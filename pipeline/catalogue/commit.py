@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from pipeline import storage
 from pipeline.catalogue.files import BATCH_ROWS, read_batches, recorded_digest, write_data_files
 from pipeline.catalogue.ledger import read_stored
-from pipeline.catalogue.plans import read_plans
+from pipeline.catalogue.plans import plan_handlers, read_plans
 from pipeline.catalogue.quarantine import read_quarantine, write_quarantine
 from pipeline.catalogue.refresh import Keeper, Known, ReadIds, kept_batches
 from pipeline.catalogue.schema import catalogue_schema
@@ -25,6 +25,7 @@ from pipeline.catalogue.table import read_state, table_handlers
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
 from pipeline.faults import crash_point
+from pipeline.protocol.adoption import adopt
 from pipeline.protocol.commit import CheckInputs, WriteFiles, WriteVersion, commit
 from pipeline.protocol.fingerprint import digest
 from pipeline.protocol.layout import RunLayout, catalogue_uri
@@ -132,6 +133,18 @@ def commit_handlers(
     }
 
 
+def adopt_plan(
+    output: str, plan: Plan, new_run: bool = False, is_finished: Callable[[Plan], bool] = lambda plan: True
+) -> Plan:
+    """See `pipeline.protocol.adoption.adopt`; for an output that nobody else works on."""
+    handlers = {
+        **plan_handlers(output, is_finished),
+        **table_handlers(output),
+        ConfirmLease: lambda _: None,
+    }
+    return perform(adopt(plan, output, 0, new_run), handlers)
+
+
 def commit_run(
     layout: RunLayout,
     tree: DecisionTree,
@@ -177,6 +190,13 @@ def kept_files(uri: str, table: DeltaTable, by_a_run: bool) -> list[str]:
     """
     files = [file.uri for file in snapshot_files(uri, table)]
     return [file for file in files if by_a_run or recorded_digest(file) is not None]
+
+
+def holds_columns(output: str, tree: DecisionTree, version: int) -> bool:
+    """Whether a version of the catalogue has all columns for a tree, so that its rows can be kept."""
+    table = find_table(catalogue_uri(output), version)
+    columns = pa.schema([]) if table is None else pa.schema(table.schema().to_arrow())
+    return all(field.name in columns.names for field in catalogue_schema(tree))
 
 
 def known_rows(output: str, tree: DecisionTree, base: Base, runs: Sequence[str] | None) -> Known:

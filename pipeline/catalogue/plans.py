@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from pipeline import storage
 from pipeline.errors import InputError
+from pipeline.protocol.adoption import CreatePlan, IsFinished, ReadPlans
 from pipeline.protocol.layout import RunLayout, runs_folder
-from pipeline.protocol.lease import ConfirmLease
-from pipeline.protocol.plan import CreatePlan, IsFinished, Plan, ReadPlans, adopt, newest_first
-from pipeline.protocol.steps import Handlers, perform
+from pipeline.protocol.plan import Plan, newest_first
+from pipeline.protocol.steps import Handlers
 
 
 def read_plans(output: str) -> list[Plan]:
@@ -34,7 +34,7 @@ def read_plans(output: str) -> list[Plan]:
 
 
 def plan_handlers(output: str, is_finished: Callable[[Plan], bool]) -> Handlers:
-    """What carries out the instructions of `pipeline.protocol.plan`.
+    """What carries out the instructions of `pipeline.protocol.adoption`.
 
     Parameters
     ----------
@@ -51,11 +51,3 @@ def plan_handlers(output: str, is_finished: Callable[[Plan], bool]) -> Handlers:
         CreatePlan: create,
         IsFinished: lambda instruction: is_finished(instruction.plan),
     }
-
-
-def adopt_plan(
-    output: str, plan: Plan, new_run: bool = False, is_finished: Callable[[Plan], bool] = lambda plan: True
-) -> Plan:
-    """See `pipeline.protocol.plan.adopt`; for an output that nobody else works on."""
-    handlers = {**plan_handlers(output, is_finished), ConfirmLease: lambda _: None}
-    return perform(adopt(plan, output, 0, new_run), handlers)

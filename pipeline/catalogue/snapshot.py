@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipeline import storage
+from pipeline.catalogue.log import content_of
 from pipeline.errors import InputError
 
 _STATISTICS = ("min.", "max.", "null_count.")
@@ -77,7 +78,9 @@ def open_version(uri: str, as_of: str | None = None) -> DeltaTable:
         raise InputError(f"{uri} is not a catalogue; expected the folder `catalogue` that classify made")
     if as_of is not None:
         table.load_as_version(_version_at(uri, table, as_of))
-    if table.version() == 0 and table.history(1)[0]["operation"] == "CREATE TABLE":
+    with reading_log(uri):
+        content = content_of(uri, table, tuple)
+    if content is None:
         raise InputError(
             f"{uri} is empty{'' if as_of is None else ' as of ' + as_of}: no run was committed yet; "
             "`tuningfork status` tells how far it is"

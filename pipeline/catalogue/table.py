@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from typing import Any
 from urllib.parse import unquote
 
-import pandas as pd
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipeline import storage
+from pipeline.catalogue.log import actions, content_of, files_transaction
+from pipeline.catalogue.plans import read_plans
 from pipeline.catalogue.schema import catalogue_schema
 from pipeline.catalogue.snapshot import find_table, open_catalogue, reading_log
 from pipeline.errors import InputError, RunError
@@ -24,13 +22,17 @@ from pipeline.tree import DecisionTree
 _LEASE = "lease"
 """The application whose transactions in the log are epochs of the lease."""
 
-_FENCE = "fence"
-"""Marks versions that change no row, in their commit's information."""
-
-_ROWS_UNCHANGED = frozenset({"VACUUM START", "VACUUM END", "SET TBLPROPERTIES"})
-"""Operations of the Delta library that change no row either."""
-
 _RETENTION = "delta.deletedFileRetentionDuration"
+_SECONDS = {
+    "nanosecond": 1e-9,
+    "microsecond": 1e-6,
+    "millisecond": 1e-3,
+    "second": 1.0,
+    "minute": 60.0,
+    "hour": 3_600.0,
+    "day": 86_400.0,
+    "week": 604_800.0,
+}
 
 
 def read_state(output: str, run: str | None = None) -> TableState | None:
@@ -50,35 +52,24 @@ def read_state(output: str, run: str | None = None) -> TableState | None:
     if table is None:
         return None
     with storage.explained("read the log of", catalogue_uri(output)):
-        return state_of(table, run)
+        return state_of(output, table, run)
 
 
-def state_of(table: DeltaTable, run: str | None = None) -> TableState:
-    """The state of a table as it was opened.
+def state_of(output: str, table: DeltaTable, run: str | None = None) -> TableState:
+    """The state of an output's table as it was opened.
 
     Raises
     ------
-    InputError
+    DamagedCatalogue
         If its log can't be understood.
     """
-    content, writer = table.version(), None
     with reading_log(table.table_uri):
-        for entry in _newest_first(table):
-            if _FENCE not in entry and entry.get("operation") not in _ROWS_UNCHANGED:
-                content, writer = entry["version"], entry.get("run")
-                break
+        content = content_of(catalogue_uri(output), table, lambda: [plan.run for plan in read_plans(output)])
         made = None if run is None else table.transaction_version(run)
         epoch = table.transaction_version(_LEASE) or 0
-    return TableState(table.version(), content, writer, made, epoch)
-
-
-def _newest_first(table: DeltaTable) -> Iterator[dict[str, Any]]:
-    """What the log says of each version; most often only the newest is asked for."""
-    told = 0
-    for limit in (1, 16, None):
-        entries = table.history(limit)
-        yield from entries[told:]
-        told = len(entries)
+    if content is None:
+        return TableState(table.version(), None, None, made, epoch)
+    return TableState(table.version(), content.version, content.run, made, epoch)
 
 
 def table_handlers(output: str, tree: DecisionTree | None = None) -> Handlers:
@@ -128,6 +119,7 @@ def write_version(output: str, tree: DecisionTree | None, instruction: WriteVers
     transactions = [Transaction(_LEASE, instruction.epoch)]
     if plan is not None:
         transactions.append(Transaction(plan.run, instruction.version))
+        transactions.append(files_transaction(file.path for file in instruction.files))
     try:
         with storage.explained("commit to", uri), storage.panics_unprinted():
             table = DeltaTable(
@@ -141,7 +133,7 @@ def write_version(output: str, tree: DecisionTree | None, instruction: WriteVers
                     schema=schema,
                     commit_properties=CommitProperties(
                         app_transactions=transactions,
-                        custom_metadata={_FENCE: "true"} if plan is None else {"run": plan.run},
+                        custom_metadata={"fence": "true"} if plan is None else {"run": plan.run},
                         max_commit_retries=0,
                     ),
                 )
@@ -179,16 +171,27 @@ def read_log(output: str) -> TableLog:
                 if kind == "remove":
                     superseded[name] = file.modified
     configured = table.metadata().configuration.get(_RETENTION) or "interval 1 week"
-    retention = pd.Timedelta(_weeks_as_days(configured.removeprefix("interval ")))
-    return TableLog(table.version(), live, frozenset(named), superseded, retention.total_seconds())
+    return TableLog(live, frozenset(named), superseded, retention_seconds(configured))
 
 
-def _weeks_as_days(text: str) -> str:
-    """A duration of Delta's as pandas reads it."""
-    number, unit = text.split()
-    return f"{int(number) * 7} days" if unit.startswith("week") else text
+def retention_seconds(text: str) -> float:
+    """How long a table wants superseded files kept, from its property.
 
+    Raises
+    ------
+    InputError
+        If it is no duration.
 
-def actions(uri: str) -> list[dict[str, Any]]:
-    """What an entry of the log does, in the terms of the Delta protocol."""
-    return [json.loads(line) for line in storage.read_bytes(uri).splitlines() if line.strip()]
+    Examples
+    --------
+    >>> retention_seconds("interval 1 week")
+    604800.0
+    """
+    words = text.lower().removeprefix("interval ").split()
+    counts, units = words[::2], [word.removesuffix("s") for word in words[1::2]]
+    if not words or len(words) % 2 or not all(map(str.isdecimal, counts)) or set(units) - _SECONDS.keys():
+        raise InputError(
+            f"the catalogue's property {_RETENTION} is {text!r}; expected a duration such as "
+            "'interval 7 days'"
+        )
+    return sum(int(count) * _SECONDS[unit] for count, unit in zip(counts, units, strict=True))

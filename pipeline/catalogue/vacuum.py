@@ -13,9 +13,9 @@ from pipeline.catalogue.ledger import read_ledger
 from pipeline.catalogue.plans import read_plans
 from pipeline.catalogue.table import read_log, table_handlers
 from pipeline.errors import InputError
+from pipeline.protocol.adoption import ReadPlans
 from pipeline.protocol.layout import RunLayout, catalogue_uri
 from pipeline.protocol.ledger import ReadLedger
-from pipeline.protocol.plan import ReadPlans
 from pipeline.protocol.steps import perform
 from pipeline.protocol.vacuum import (
     ListCatalogue,

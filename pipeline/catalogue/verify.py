@@ -52,6 +52,8 @@ class Recount:
     ----------
     sealed
         Whether the run that made it is sealed; one of an earlier version isn't.
+    unfinished
+        A later run, which isn't committed yet.
     """
 
     run: str = ""
@@ -64,6 +66,7 @@ class Recount:
     orphans: list[storage.FileInfo] = field(default_factory=list)
     parts_removed: bool = False
     sealed: bool = True
+    unfinished: str | None = None
 
 
 def verify_output(
@@ -75,8 +78,8 @@ def verify_output(
 ) -> Iterator[Finding]:
     """Recount an output: inputs, plan, ledger, parts, quarantine and the catalogue's snapshot.
 
-    The run that made the snapshot is verified, and the latest run if that isn't committed yet; runs that were
-    superseded are passed over.
+    The run that made the snapshot is verified. A later run that isn't committed yet is passed over: it may
+    never be. While no run's rows are in the catalogue, it is the latest run that is verified.
 
     Parameters
     ----------
@@ -110,12 +113,12 @@ def verify_output(
     try:
         table = open_catalogue(catalogue_uri(output))
         if table is not None:
-            state, committed = state_of(table), _committed(catalogue_uri(output), table, plans)
+            state, committed = state_of(output, table), _committed(catalogue_uri(output), table, plans)
     except DamagedCatalogue as error:
         yield Finding("catalogue", _damaged_log(catalogue_uri(output), error), AFRESH)
         table = None
     reads = (read_ids, describe)
-    if state is not None and state.run is None and not state.untouched:
+    if state is not None and state.run is None and state.content is not None:
         problem = (
             f"expected version {state.content} written by a run, found another writer's, such as a restore"
         )
@@ -129,15 +132,19 @@ def verify_output(
         for plan in committed:
             if plan is not current:
                 yield from check_earlier(RunLayout(output, plan.run))
-    if plans[0] not in committed:
-        earlier = frozenset(plan.run for plan in committed)
-        layout = RunLayout(output, plans[0].run)
-        yield from _verify_run(layout, plans[0], tree, reads, None, recount, earlier)
-        yield Finding(
-            f"run {plans[0].run}",
-            f"{catalogue_uri(output)}: expected this run's snapshot, found none: the run is not committed",
-            "give the same command again",
-        )
+    latest = plans[0]
+    if latest in committed:
+        return
+    layout = RunLayout(output, latest.run)
+    if any(state and plan.run == state.run for plan in committed) and not storage.exists(layout.summary):
+        recount.unfinished = latest.run
+        return
+    yield from _verify_run(layout, latest, tree, reads, None, recount, frozenset(p.run for p in committed))
+    yield Finding(
+        f"run {latest.run}",
+        f"{catalogue_uri(output)}: expected this run's snapshot, found none: the run is not committed",
+        "give the same command again",
+    )
 
 
 def _committed(uri: str, table: DeltaTable, plans: Iterable[Plan]) -> list[Plan]:

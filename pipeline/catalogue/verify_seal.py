@@ -9,14 +9,12 @@ from pydantic import ValidationError
 from pipeline import storage
 from pipeline.catalogue.commit import RunSummary, summarize
 from pipeline.catalogue.files import recorded_digest
+from pipeline.catalogue.log import actions, rows_changed_by
 from pipeline.catalogue.seal import LEDGER, entry_digests, file_digest, ledger_digest, relative
-from pipeline.catalogue.table import actions
 from pipeline.catalogue.verify_files import AFRESH, Damaged, Finding, Run, reading
 from pipeline.protocol.layout import RunLayout, catalogue_uri, report_uri
 
 _LOG = "/_delta_log/"
-_OF_ROWS = frozenset({"add", "remove", "cdc"})
-"""Actions of the log that change rows."""
 
 _AGAIN = "run the same command again"
 
@@ -172,7 +170,7 @@ def _check_later_versions(output: str, own: int) -> Iterator[Finding]:
         if _version(file.uri) <= own:
             continue
         try:
-            other = sorted(_OF_ROWS & {kind for action in actions(file.uri) for kind in action})
+            other = rows_changed_by(actions(file.uri))
         except ValueError as error:
             problem = f"{file.uri}: expected lines of JSON, found {error}"
             yield Finding("catalogue", problem, AFRESH)

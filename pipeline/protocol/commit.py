@@ -45,9 +45,9 @@ class TableState:
     version
         Its newest.
     content
-        The version whose rows it holds: the newest but for those that changed no row.
+        The version whose rows it holds: the newest but for those that changed no row; None if none ever did.
     run
-        The run that wrote `content`; None if something else did.
+        The run whose rows these are; None if something else wrote them.
     made
         The version under which it took a certain run (see `OpenTable`); None if it never did.
     epoch
@@ -55,15 +55,10 @@ class TableState:
     """
 
     version: int
-    content: int
+    content: int | None
     run: str | None
     made: int | None
     epoch: int
-
-    @property
-    def untouched(self) -> bool:
-        """Whether no run was ever committed, nor anything else written."""
-        return self.content == 0 and self.run is None
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,8 @@ from datetime import UTC, datetime
 from pydantic import Field
 
 from pipeline.config import StrictModel
-from pipeline.errors import HeldError, InputError
 from pipeline.numerics import numerics
-from pipeline.protocol.fingerprint import SCHEMA_VERSION, declared, digest, in_words
-from pipeline.protocol.lease import ConfirmLease
-from pipeline.protocol.steps import Instruction, Steps
+from pipeline.protocol.fingerprint import SCHEMA_VERSION, digest
 
 
 class PlannedShard(StrictModel):
@@ -192,85 +189,3 @@ def newest_first(plans: Iterable[Plan]) -> list[Plan]:
     Two that were made at the same moment have the same sequence: then that of the later lease counts.
     """
     return sorted(plans, key=lambda plan: (plan.sequence, plan.epoch, plan.run), reverse=True)
-
-
-@dataclass(frozen=True)
-class ReadPlans(Instruction[list[Plan]]):
-    """The plans of all runs of the output, newest first."""
-
-
-@dataclass(frozen=True)
-class CreatePlan(Instruction[bool]):
-    """Write a new run's plan if there is none of its name; False if there is."""
-
-    plan: Plan
-
-
-@dataclass(frozen=True)
-class IsFinished(Instruction[bool]):
-    """Whether nothing is left to do of a run: it is committed, and its summary is there."""
-
-    plan: Plan
-
-
-def adopt(draft: Plan, output: str, epoch: int, new_run: bool = False) -> Steps[Plan]:
-    """Write the plan of a new run, or find the run that it continues; under the lease of that epoch.
-
-    Parameters
-    ----------
-    output
-        Named in what is refused.
-    new_run
-        Start afresh, unless the latest run is itself an unfinished one of the same fingerprint: the same
-        command given again continues what it began.
-
-    Raises
-    ------
-    InputError
-        If the output's latest run has another fingerprint, naming what changed, and `new_run` isn't set.
-    HeldError
-        If someone else planned the same run at this moment.
-    """
-    plans = yield from ReadPlans()
-    latest = plans[0] if plans else None
-    if latest is not None:
-        same = declared(latest.fingerprint) == draft.fingerprint
-        if same and not (new_run and (yield from IsFinished(latest))):
-            return latest
-        if not new_run:
-            raise InputError(f"{output} {_refusal(latest, draft)}")
-    sequence = latest.sequence + 1 if latest else 1
-    run = draft.run if sequence == 1 else f"{draft.run}-{sequence}"
-    plan = draft.model_copy(update={"run": run, "sequence": sequence, "epoch": epoch})
-    yield from ConfirmLease()
-    if not (yield from CreatePlan(plan)):
-        raise HeldError(f"run {run} was planned by someone else at this moment; try again")
-    return plan
-
-
-def _refusal(latest: Plan, draft: Plan) -> str:
-    """Why an output's latest run isn't continued, and what to do."""
-    if latest.kept is not None or latest.base is not None:
-        return (
-            f"was brought up to date by `refresh` (run {latest.run}); go on with that, name another "
-            "output, or start afresh with new_run=true (the catalogue's history is kept)"
-        )
-    before = declared(latest.fingerprint)
-    changed = [key for key in draft.fingerprint if before.get(key) != draft.fingerprint[key]]
-    details = "; ".join(_change(key, latest, draft) for key in changed)
-    return (
-        f"holds run {latest.run}, made from something else: {details}. Name another output, or start "
-        "afresh with new_run=true (the catalogue's history is kept)"
-    )
-
-
-def _change(key: str, old: Plan, new: Plan) -> str:
-    """What changed, in words."""
-    if key == "input":
-        before = {shard.uri: shard for shard in old.shards}
-        after = {shard.uri: shard for shard in new.shards}
-        added, gone = len(after.keys() - before.keys()), len(before.keys() - after.keys())
-        changed = [uri for uri in after.keys() & before.keys() if after[uri] != before[uri]]
-        example = f", such as {min(changed)}" if changed else ""
-        return f"input ({added} shards added, {gone} gone, {len(changed)} changed{example})"
-    return in_words(key, declared(old.fingerprint).get(key), new.fingerprint[key])

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.errors import InputError
+from pipeline.protocol.adoption import IsFinished, ReadPlans, adopt, same_work
 from pipeline.protocol.commit import OpenTable, TableState, commit, standing_table
-from pipeline.protocol.fingerprint import declared
 from pipeline.protocol.lease import ConfirmLease, HoldLease, ReleaseLease
 from pipeline.protocol.ledger import Ledger, ReadLedger
-from pipeline.protocol.plan import IsFinished, Plan, ReadPlans, WorkUnit, adopt
+from pipeline.protocol.plan import Plan, WorkUnit
 from pipeline.protocol.steps import Instruction, Steps
 
 
@@ -148,7 +148,7 @@ def base_of(table: TableState, plans: Sequence[Plan]) -> Base | None:
 
     A run's plan is relied on only where the table still holds just what that run wrote.
     """
-    if table.untouched:
+    if table.content is None:
         return None
     return Base(table.content, next((plan for plan in plans if plan.run == table.run), None))
 
@@ -189,11 +189,15 @@ def _last_epoch() -> Steps[int]:
 
 
 def _complete(draft: Plan) -> Steps[Plan | None]:
-    """The latest run, if it is what is asked for and nothing is left to do of it."""
+    """The run that is asked for, if nothing is left to do of it: the latest, or the one that the table holds.
+
+    The latest may be a refresh that was cut short, and that nobody wants any more.
+    """
     plans = yield from ReadPlans()
-    if not plans or declared(plans[0].fingerprint) != draft.fingerprint:
+    table = yield from OpenTable()
+    held = [plan for plan in plans if table is not None and plan.run == table.run]
+    plan = next((plan for plan in plans[:1] + held if same_work(plan, draft)), None)
+    if plan is None or not (yield from IsFinished(plan)):
         return None
-    if not (yield from IsFinished(plans[0])):
-        return None
-    yield from check_held(plans[0])
-    return plans[0]
+    yield from check_held(plan)
+    return plan

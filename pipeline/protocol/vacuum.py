@@ -1,8 +1,9 @@
 """What an output no longer needs: decided from its files, its ledgers and its table's log.
 
-What is removed can't be needed later, whoever sleeps meanwhile: a part is removed only when its unit has an
-entry, for an entry is written once and names others; a file of the catalogue only when a version written by
-the vacuum itself keeps out every commit that might have been about to name it. So a vacuum may sleep, too.
+What is removed can't be needed later, whoever sleeps meanwhile. A part is removed only when its unit has an
+entry, for an entry is written once and names others. A file of the catalogue, or a part of a run that was not
+committed, is removed only behind a fence: a version written by the vacuum itself, which keeps out every
+commit that might have been about to need it. So a vacuum may sleep, too.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from datetime import timedelta
 
 from pipeline import storage
 from pipeline.errors import InputError
+from pipeline.protocol.adoption import ReadPlans
 from pipeline.protocol.commit import OpenTable, Unclear, WriteVersion
 from pipeline.protocol.layout import is_part, is_temporary
 from pipeline.protocol.lease import ConfirmLease, HoldLease, ReleaseLease
 from pipeline.protocol.ledger import Ledger, LedgerEntry, ReadLedger
-from pipeline.protocol.plan import Plan, ReadPlans
+from pipeline.protocol.plan import Plan
 from pipeline.protocol.steps import Instruction, Steps
 
 IN_USE = timedelta(hours=1).total_seconds()
@@ -60,12 +62,15 @@ class Removal:
         What they are, and why they can go.
     marker
         File that is written first, to say that the removal was meant.
+    fenced
+        Whether a commit may be about to need the files, and has to be kept out first.
     """
 
     about: str
     what: str
     files: tuple[storage.FileInfo, ...]
     marker: str | None = None
+    fenced: bool = False
 
     @property
     def bytes(self) -> int:
@@ -100,10 +105,8 @@ class TableLog:
 
     Attributes
     ----------
-    version
-        The newest.
     live
-        Files of that version.
+        Files of the newest version.
     named
         Files that any version in the log names.
     superseded
@@ -113,7 +116,6 @@ class TableLog:
         Seconds for which the table wants such files kept.
     """
 
-    version: int
     live: frozenset[str]
     named: frozenset[str]
     superseded: Mapping[str, float]
@@ -178,7 +180,34 @@ def vacuum(options: Options) -> Steps[list[Removal]]:
 
 
 def _vacuum(options: Options, epoch: int) -> Steps[list[Removal]]:
+    """Look, fence, remove.
+
+    The fence is the version after the one that was there before the look: nothing was committed meanwhile.
+    The lease is confirmed after the look: nothing seen is a successor's, whom the fence wouldn't keep out.
+    """
     now = yield from StoreClock()
+    while True:
+        table = yield from OpenTable()
+        removals = yield from _removals(options, now)
+        if options.dry_run:
+            return removals
+        if table is None:
+            removals = [removal for removal in removals if not removal.fenced]
+        if table is None or not any(removal.fenced for removal in removals):
+            break
+        yield from ConfirmLease()
+        try:
+            if (yield from WriteVersion(table.version + 1, None, epoch)):
+                break
+        except Unclear as unclear:
+            raise unclear.error from unclear
+    for removal in removals:
+        yield from Remove(removal)
+    return removals
+
+
+def _removals(options: Options, now: float) -> Steps[list[Removal]]:
+    """All that can be removed of an output."""
     plans = yield from ReadPlans()
     if not plans:
         raise InputError("it is no output of classify: expected runs/<run>/plan.json below it")
@@ -192,38 +221,9 @@ def _vacuum(options: Options, epoch: int) -> Steps[list[Removal]]:
         except InputError as error:
             ledger = str(error)
         removals += run_removals(RunFiles(plan, plan is plans[0], committed, files, ledger), options, now)
-    if not options.dry_run:
-        for removal in removals:
-            yield from Remove(removal)
-    return removals + (yield from _vacuum_catalogue(options, epoch, now))
-
-
-def _vacuum_catalogue(options: Options, epoch: int, now: float) -> Steps[list[Removal]]:
-    """Remove data files; those of commits that were cut short only behind a version of the vacuum's own.
-
-    The lease is confirmed once they are listed: none of them can be a successor's, whom no version of a lower
-    epoch would keep out.
-    """
-    while True:
-        table = yield from OpenTable()
-        if table is None:
-            return []
+    if (yield from OpenTable()) is not None:
         files = yield from ListCatalogue()
-        log = yield from ReadLog()
-        removals = list(catalogue_removals(files, log, options, now))
-        if options.dry_run:
-            return removals
-        cut_short = any(file for removal in removals for file in removal.files if _unnamed(file, log))
-        if not cut_short:
-            break
-        yield from ConfirmLease()
-        try:
-            if (yield from WriteVersion(log.version + 1, None, epoch)):
-                break
-        except Unclear as unclear:
-            raise unclear.error from unclear
-    for removal in removals:
-        yield from Remove(removal)
+        removals += catalogue_removals(files, (yield from ReadLog()), options, now)
     return removals
 
 
@@ -244,7 +244,8 @@ def run_removals(run: RunFiles, options: Options, now: float) -> Iterator[Remova
     if not run.committed and not run.latest:
         old = _older(parts, max(options.grace, IN_USE), now)
         if old:
-            yield Removal(about, "parts of a run that a later one replaced before its commit", old)
+            what = "parts of a run that a later one replaced before its commit"
+            yield Removal(about, what, old, fenced=True)
         return
     if isinstance(run.ledger, str):
         yield Removal(about, f"left alone, since its ledger is damaged: {run.ledger}", ())
@@ -301,9 +302,11 @@ def catalogue_removals(
     `files` must have been listed before the log was read: a file is there before a version names it.
     """
     files = list(files)
-    unnamed = _older([file for file in files if _unnamed(file, log)], max(options.grace, IN_USE), now)
-    if unnamed:
-        yield Removal(CATALOGUE, "files of commits that were cut short", unnamed)
+    unnamed = [file for file in files if storage.name(file.uri) not in log.named]
+    old = _older(unnamed, max(options.grace, IN_USE), now)
+    if old:
+        what = "files of commits that were cut short, or of versions that the log has forgotten"
+        yield Removal(CATALOGUE, what, old, fenced=True)
     if options.history:
         dropped = tuple(
             file
@@ -313,10 +316,6 @@ def catalogue_removals(
         )
         if dropped:
             yield Removal(CATALOGUE, "files of superseded versions, past the table's retention time", dropped)
-
-
-def _unnamed(file: storage.FileInfo, log: TableLog) -> bool:
-    return storage.name(file.uri) not in log.named
 
 
 def _named_parts(ledger: Mapping[int, LedgerEntry]) -> set[str]:

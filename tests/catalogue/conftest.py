@@ -17,6 +17,8 @@ from pipeline.catalogue import (
     record_unit,
 )
 from pipeline.tree import DecisionTree
+from tests.jobs.damage import Made
+from tests.jobs.outputs import make_output
 
 
 @pytest.fixture
@@ -32,6 +34,13 @@ def plan() -> Plan:
 @pytest.fixture
 def layout(tmp_path: Path, plan: Plan) -> RunLayout:
     return RunLayout(str(tmp_path / "out"), plan.run)
+
+
+@pytest.fixture
+def made(tmp_path: Path, tree: DecisionTree) -> Made:
+    """An output of 25 rows, committed."""
+    layout, plan = make_output(tmp_path, tree)
+    return Made(tmp_path, layout, plan, tree)
 
 
 def classified_rows(tree: DecisionTree, unit: WorkUnit, run: str, bad: int = 0) -> pa.Table:

@@ -1,13 +1,26 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalogue import Plan, PlannedShard, adopt_plan, changed_settings, make_plan
+from pipeline.catalogue import (
+    Plan,
+    PlannedShard,
+    adopt_plan,
+    changed_settings,
+    commit_run,
+    make_plan,
+    read_ledger,
+)
 from pipeline.errors import InputError
+from pipeline.protocol.layout import runs_folder
+from tests.jobs.damage import Made
+from tests.jobs.outputs import record, rerun
 
 VERSION_1 = {
     "schema": "1",
@@ -92,6 +105,37 @@ def test_a_new_run_that_was_interrupted_is_continued(tmp_path: Path, plan: Plan)
     second = adopt_plan(str(tmp_path), plan, new_run=True)
     again = adopt_plan(str(tmp_path), plan, new_run=True, is_finished=lambda run: run.run != second.run)
     assert again == second
+
+
+def test_a_new_run_whose_rows_were_replaced_is_not_continued(made: Made) -> None:
+    """It was killed after its commit; then the version before it was restored."""
+    layout, second = rerun(made.folder, made.plan)
+    for unit in second.units():
+        record(layout, made.tree, unit)
+    commit_run(layout, made.tree, second, read_ledger(layout), epoch=2)
+
+    def adopted() -> str:
+        return adopt_plan(
+            layout.output, made.plan, new_run=True, is_finished=lambda run: run.run != second.run
+        ).run
+
+    assert adopted() == second.run
+    DeltaTable(str(made.catalogue)).restore(1)
+    assert adopted() == f"{made.plan.run}-3"
+
+
+def test_a_run_gets_no_name_that_the_catalogue_has(made: Made) -> None:
+    """Also where the folders of all runs were removed."""
+    shutil.rmtree(runs_folder(made.layout.output))
+    assert adopt_plan(made.layout.output, made.plan).run == f"{made.plan.run}-2"
+
+
+def test_a_refresh_that_was_cut_short_is_not_told_as_done(made: Made) -> None:
+    shards = [made.plan.shards[0], made.plan.shards[1].model_copy(update={"etag": "other"})]
+    draft = make_plan(shards, made.plan.unit_rows, {"weights": "w" * 64}, made.plan.run, 1)
+    adopt_plan(made.layout.output, draft, new_run=True)
+    with pytest.raises(InputError, match="is about to be brought up to date by `refresh`"):
+        adopt_plan(made.layout.output, made.plan)
 
 
 def test_a_run_that_was_begun_before_versions_were_declared_is_continued(tmp_path: Path, plan: Plan) -> None:

@@ -1,0 +1,130 @@
+"""What the log of the catalogue's table tells of its rows: which version wrote them, and which run.
+
+The Delta library removes old entries of the log, behind a checkpoint. What an entry told is gone with it; but
+transactions are kept, and with them a digest of the files that the newest run wrote.
+
+References
+----------
+The Delta protocol, https://github.com/delta-io/delta/blob/master/PROTOCOL.md: actions, checkpoints, and the
+transactions of applications.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from deltalake import DeltaTable, Transaction
+
+from pipeline import storage
+
+_FILES = "files"
+"""The application whose transaction in the log is a digest of the names of a run's files."""
+
+_OF_ROWS = frozenset({"add", "remove", "cdc"})
+"""Actions by which a version changes rows."""
+
+_ENTRY = re.compile(r"(\d{20})\.json")
+_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\..*parquet")
+
+
+@dataclass(frozen=True)
+class Content:
+    """The rows of a table.
+
+    Attributes
+    ----------
+    version
+        That wrote them: the newest but for those that changed no row. The oldest that can still be read where
+        the log no longer has that one.
+    run
+        That wrote them; None if something else did.
+    """
+
+    version: int
+    run: str | None
+
+
+def content_of(uri: str, table: DeltaTable, runs: Callable[[], Iterable[str]]) -> Content | None:
+    """The rows of a table as it was opened; None if nothing ever wrote any.
+
+    Parameters
+    ----------
+    runs
+        All runs of the output; asked for only where the log no longer tells which of them it was.
+
+    Raises
+    ------
+    ValueError
+        If an entry of the log isn't JSON.
+    InputError
+        If the store can't be reached.
+    """
+    entries, checkpoints = _listed(uri)
+    oldest = table.version()
+    for version in range(table.version(), -1, -1):
+        if version not in entries:
+            readable = min((one for one in checkpoints if one >= oldest - 1), default=oldest)
+            return Content(readable, _run_by_files(table, runs()))
+        oldest = version
+        done = actions(entries[version])
+        run = _writer(done)
+        if run is not None or rows_changed_by(done):
+            return Content(version, run)
+    return None
+
+
+def actions(uri: str) -> list[dict[str, Any]]:
+    """What an entry of the log does, in the terms of the Delta protocol.
+
+    Raises
+    ------
+    ValueError
+        If it isn't lines of JSON.
+    """
+    return [json.loads(line) for line in storage.read_bytes(uri).splitlines() if line.strip()]
+
+
+def rows_changed_by(done: Iterable[dict[str, Any]]) -> list[str]:
+    """The actions of an entry that change rows."""
+    return sorted({kind for action in done for kind in _OF_ROWS & action.keys()})
+
+
+def files_transaction(files: Iterable[str]) -> Transaction:
+    """What a run's version says of its files, by their names."""
+    return Transaction(_FILES, _digest(files))
+
+
+def _listed(uri: str) -> tuple[dict[int, str], list[int]]:
+    """Entries of the log, by their versions, and the versions of its checkpoints."""
+    entries, checkpoints = dict[int, str](), []
+    for file in storage.list_files(storage.join(uri, "_delta_log")):
+        if match := _ENTRY.fullmatch(storage.name(file.uri)):
+            entries[int(match[1])] = file.uri
+        elif match := _CHECKPOINT.fullmatch(storage.name(file.uri)):
+            checkpoints.append(int(match[1]))
+    return entries, checkpoints
+
+
+def _writer(done: Iterable[dict[str, Any]]) -> str | None:
+    run = next((action["commitInfo"].get("run") for action in done if "commitInfo" in action), None)
+    return run if isinstance(run, str) else None
+
+
+def _run_by_files(table: DeltaTable, runs: Iterable[str]) -> str | None:
+    """The run that was committed last, if the table still holds just its files."""
+    made = {run: version for run in runs if (version := table.transaction_version(run)) is not None}
+    live = [storage.name(unquote(file)) for file in table.file_uris()]
+    if not made or table.transaction_version(_FILES) != _digest(live):
+        return None
+    return max(made, key=made.__getitem__)
+
+
+def _digest(files: Iterable[str]) -> int:
+    """Sixty bits, which fit into the version of a transaction."""
+    return int(hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()[:15], 16)

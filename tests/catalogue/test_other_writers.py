@@ -1,0 +1,139 @@
+"""What other programs do to the catalogue's table, as the Delta library lets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable, TableFeatures, write_deltalake
+
+from pipeline.catalogue import catalogue_uri, read_state
+from pipeline.catalogue.commit import holds_columns
+from pipeline.catalogue.snapshot import open_version
+from pipeline.catalogue.table import create_table, retention_seconds
+from pipeline.errors import InputError
+from pipeline.protocol.commit import TableState
+from pipeline.tree import DecisionTree, load_tree
+from tests.jobs.damage import Made
+from tests.jobs.outputs import commit, record, rerun
+from tests.tables import snapshot
+
+
+def state(made: Made) -> TableState:
+    found = read_state(made.layout.output)
+    assert found is not None
+    return found
+
+
+def commit_again(made: Made) -> str:
+    """Another run, committed; its name."""
+    layout, plan = rerun(made.folder, made.plan)
+    for unit in plan.units():
+        record(layout, made.tree, unit, seed=7)
+    commit(layout, made.tree, plan)
+    return plan.run
+
+
+def clean_up_log(made: Made) -> None:
+    """What becomes of a log by itself in the course of months."""
+    table = DeltaTable(str(made.catalogue))
+    table.alter.set_table_properties({"delta.logRetentionDuration": "interval 0 days"})
+    table = DeltaTable(str(made.catalogue))
+    table.create_checkpoint()
+    table.cleanup_metadata()
+    assert len(list(made.catalogue.glob("_delta_log/*.json"))) == 1
+
+
+CHANGES: dict[str, Callable[[DeltaTable], object]] = {
+    "constraint": lambda table: table.alter.add_constraint({"named": "object_id IS NOT NULL"}),
+    "description": lambda table: table.alter.set_table_description("mine"),
+    "name": lambda table: table.alter.set_table_name("mine"),
+    "comment": lambda table: table.alter.set_column_metadata("ra", {"comment": "J2000"}),
+    "feature": lambda table: table.alter.add_feature(TableFeatures.AppendOnly, True),
+    "property": lambda table: table.alter.set_table_properties(
+        {"delta.deletedFileRetentionDuration": "interval 2 days"}
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_changes_no_row_leaves_the_rows_a_runs(
+    made: Made, change: Callable[[DeltaTable], object]
+) -> None:
+    before = state(made)
+    change(DeltaTable(str(made.catalogue)))
+    assert state(made).version > before.version
+    assert (state(made).run, state(made).content) == (made.plan.run, before.content)
+    assert made.verify() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.delete("object_id IS NOT NULL"),
+        lambda table: table.update({"ra": "0.0"}),
+        lambda table: table.restore(0),
+        lambda table: write_deltalake(table, snapshot(table.table_uri), mode="append"),
+    ],
+    ids=["delete", "update", "restore", "append"],
+)
+def test_what_changes_rows_makes_them_another_writers(
+    made: Made, change: Callable[[DeltaTable], object]
+) -> None:
+    change(DeltaTable(str(made.catalogue)))
+    assert (state(made).run, state(made).content) == (None, state(made).version)
+    assert "found another writer's" in made.verify()[0]
+
+
+def test_a_log_that_was_cleaned_up_still_tells_whose_the_rows_are(made: Made) -> None:
+    second = commit_again(made)
+    clean_up_log(made)
+    after = state(made)
+    assert after.run == second
+    assert after.content is not None
+    assert len(snapshot(catalogue_uri(made.layout.output), after.content)) == 21
+    assert made.verify() == []
+
+
+def test_a_log_that_was_cleaned_up_does_not_give_restored_rows_to_a_run(made: Made) -> None:
+    commit_again(made)
+    DeltaTable(str(made.catalogue)).restore(1)
+    clean_up_log(made)
+    assert state(made).run is None
+    assert "found another writer's" in made.verify()[0]
+
+
+def test_an_empty_catalogue_stays_so_when_it_is_fenced_off(tmp_path: Path, tree: DecisionTree) -> None:
+    create_table(str(tmp_path), tree)
+    catalogue = catalogue_uri(str(tmp_path))
+    DeltaTable(catalogue).alter.set_table_description("mine")
+    with pytest.raises(InputError, match="is empty: no run was committed yet"):
+        open_version(catalogue)
+
+
+def test_a_first_version_of_another_programs_is_not_empty(made: Made, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    write_deltalake(catalogue_uri(str(other)), snapshot(str(made.catalogue)))
+    table = read_state(str(other))
+    assert table is not None
+    assert (table.content, table.run) == (0, None)
+
+
+def test_rows_of_another_tree_cannot_be_kept(made: Made) -> None:
+    assert holds_columns(made.layout.output, made.tree, 1)
+    assert not holds_columns(made.layout.output, load_tree(Path("configs/trees/efigi.yaml")), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("7 days", 604_800), ("INTERVAL 1 Week", 604_800), ("interval 1 day 2 hours", 93_600)],
+)
+def test_a_tables_retention_time_is_understood(text: str, seconds: float) -> None:
+    assert retention_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["interval 1 month", "a week", "7", ""])
+def test_a_retention_time_that_is_none_is_told(text: str) -> None:
+    with pytest.raises(InputError, match=r"deletedFileRetentionDuration is .*; expected a duration such as"):
+        retention_seconds(text)
