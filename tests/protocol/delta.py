@@ -43,6 +43,11 @@ class Version:
     restored: bool = False
     written: float = 0.0
 
+    @property
+    def changes_rows(self) -> bool:
+        """Whether a run wrote it, or it changes the files."""
+        return bool(self.run or self.added or self.removed)
+
 
 class Conflict(Exception):
     """The library refuses a commit."""

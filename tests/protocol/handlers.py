@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.errors import InputError, RunError
-from pipeline.protocol import commit, lease, ledger, plan, run, vacuum
+from pipeline.protocol import adoption, commit, lease, ledger, plan, run, vacuum
 from pipeline.protocol.ledger import LedgerEntry, StoredTable
 from pipeline.protocol.plan import Plan, PlannedShard, WorkUnit, make_plan
 from pipeline.protocol.steps import Steps
@@ -46,17 +46,17 @@ def _units(shards: tuple[PlannedShard, ...], unit_rows: int) -> tuple[WorkUnit, 
 # Plans
 
 
-def read_plans(world: World, process: Process, _: plan.ReadPlans) -> list[Plan]:
+def read_plans(world: World, process: Process, _: adoption.ReadPlans) -> list[Plan]:
     return plan.newest_first(world.store.plans.values())
 
 
-def create_plan(world: World, process: Process, instruction: plan.CreatePlan) -> bool:
+def create_plan(world: World, process: Process, instruction: adoption.CreatePlan) -> bool:
     if instruction.plan.run in world.store.plans:
         return world.store.plans[instruction.plan.run] is instruction.plan
     return put_plan(world, process, instruction)
 
 
-def put_plan(world: World, process: Process, instruction: plan.CreatePlan) -> bool:
+def put_plan(world: World, process: Process, instruction: adoption.CreatePlan) -> bool:
     if world.store.plans.get(instruction.plan.run, instruction.plan) is not instruction.plan:
         raise invariants.Broken(f"the plan of run {instruction.plan.run} was written twice")
     world.note(f"{process.name} plans run {instruction.plan.run}, over {instruction.plan.kept}")
@@ -64,7 +64,7 @@ def put_plan(world: World, process: Process, instruction: plan.CreatePlan) -> bo
     return True
 
 
-def is_finished(world: World, process: Process, instruction: plan.IsFinished) -> bool:
+def is_finished(world: World, process: Process, instruction: adoption.IsFinished) -> bool:
     one = instruction.plan.run
     return one in world.store.summaries and one in world.store.log.versions[-1].transactions
 
@@ -188,14 +188,13 @@ def open_table(world: World, process: Process, instruction: commit.OpenTable) ->
     versions = world.store.log.versions
     if not versions:
         return None
-    content = len(versions) - 1
-    while versions[content].fence:
-        content -= 1
+    changes = [number for number, version in enumerate(versions) if version.changes_rows]
+    content = changes[-1] if changes else None
     newest = versions[-1]
     return commit.TableState(
         len(versions) - 1,
         content,
-        versions[content].run,
+        None if content is None else versions[content].run,
         None if instruction.run is None else newest.transactions.get(instruction.run),
         newest.transactions.get("lease", 0),
     )
@@ -316,7 +315,7 @@ def read_log(world: World, process: Process, _: vacuum.ReadLog) -> vacuum.TableL
     versions = world.store.log.versions
     superseded = {name: version.written for version in versions for name in version.removed}
     named = frozenset(name for version in versions for name in version.added | version.removed)
-    return vacuum.TableLog(len(versions) - 1, versions[-1].files, named, superseded, invariants.RETENTION)
+    return vacuum.TableLog(versions[-1].files, named, superseded, invariants.RETENTION)
 
 
 def remove(world: World, process: Process, instruction: vacuum.Remove) -> None:
@@ -341,9 +340,9 @@ HANDLERS: dict[type[Any], Handler] = {
     lease.HoldLease: hold_lease,
     lease.ConfirmLease: confirm_lease,
     lease.ReleaseLease: release_lease,
-    plan.ReadPlans: read_plans,
-    plan.CreatePlan: create_plan,
-    plan.IsFinished: is_finished,
+    adoption.ReadPlans: read_plans,
+    adoption.CreatePlan: create_plan,
+    adoption.IsFinished: is_finished,
     run.DrawPlan: draw_plan,
     ledger.ReadLedger: read_ledger,
     run.DoUnits: do_units,
@@ -369,7 +368,7 @@ WRITES = frozenset(
     {
         lease.CreateLease,
         lease.SwapLease,
-        plan.CreatePlan,
+        adoption.CreatePlan,
         ledger.StoreUnit,
         ledger.CreateEntry,
         commit.CreateTable,

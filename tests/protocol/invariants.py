@@ -36,6 +36,9 @@ def check_version(world: World, process: Process, plan: Plan) -> None:
         raise Broken(f"version {number} by {process.name}: rows of other settings {sorted(mixed)}")
     if sum(1 for other in store.log.versions if other.run == plan.run) > 1:
         raise Broken(f"version {number}: run {plan.run} was committed twice")
+    for (run, unit), (entry, _) in store.entries.items():
+        if run == plan.run and entry.part is not None and entry.part.name not in store.parts:
+            raise Broken(f"version {number} by {process.name}: the part of unit {unit} was removed before")
     if number > 0:
         check_order(world, process, plan)
 
@@ -47,7 +50,7 @@ def check_order(world: World, process: Process, plan: Plan) -> None:
     if versions[-1].transactions["lease"] < before.transactions.get("lease", 0):
         raise Broken(f"version {len(versions) - 1} by {process.name}: its epoch is older than the one before")
     content = len(versions) - 2
-    while versions[content].fence:
+    while content > 0 and not versions[content].changes_rows:
         content -= 1
     if plan.kept not in (None, content):
         raise Broken(

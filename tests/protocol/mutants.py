@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from pipeline.protocol import commit, lease, plan, run, vacuum
+from pipeline.protocol import adoption, commit, lease, run, vacuum
 from pipeline.protocol.plan import Plan
 from pipeline.protocol.steps import Instruction, Steps
 from tests.protocol import handlers, invariants, leases
@@ -24,6 +25,10 @@ def _handler(kind: type[Any], by: Callable[..., Any]) -> Mutant:
 def _code(module: Any, name: str, by: Any) -> Mutant:
     """The protocol has other code."""
     return lambda: mock.patch.object(module, name, by)
+
+
+def _is_finished(one: Plan) -> Steps[bool]:
+    return (yield from adoption.IsFinished(one))
 
 
 def _nothing(world: World, process: Process, instruction: Any) -> None:
@@ -63,17 +68,18 @@ def _forced_entry(world: World, process: Process, instruction: Any) -> bool:
     return handlers.put_entry(world, process, instruction)
 
 
-def _forced_plan(world: World, process: Process, instruction: plan.CreatePlan) -> bool:
+def _forced_plan(world: World, process: Process, instruction: adoption.CreatePlan) -> bool:
     return handlers.put_plan(world, process, instruction)
 
 
 def _base_by_transactions(table: commit.TableState, plans: list[Plan]) -> run.Base | None:
     """The latest run that was ever committed, whatever the table holds now."""
-    if table.untouched:
+    if table.content is None:
         return None
     return run.Base(table.content, next((one for one in plans if one.run in _COMMITTED), None))
 
 
+_ALL_REMOVALS = vacuum._removals
 _COMMITTED: set[str] = set()
 
 
@@ -94,7 +100,7 @@ def _relied_on_transactions() -> Iterator[None]:
 
 def _named_live_only(world: World, process: Process, instruction: vacuum.ReadLog) -> vacuum.TableLog:
     log = handlers.read_log(world, process, instruction)
-    return vacuum.TableLog(log.version, log.live, log.live, log.superseded, log.retention)
+    return vacuum.TableLog(log.live, log.live, log.superseded, log.retention)
 
 
 def _without_fence() -> contextlib.AbstractContextManager[Any]:
@@ -134,6 +140,13 @@ def _all_orphans(files: Any, ledger: Any) -> Any:
     return [file for file in files if file.uri.rpartition("/")[2] not in named]
 
 
+def _unfenced_runs(options: vacuum.Options, now: float) -> Steps[list[vacuum.Removal]]:
+    """What can be removed, the runs' parts as if no commit could need them."""
+    removals = yield from _ALL_REMOVALS(options, now)
+    catalogue = vacuum.CATALOGUE
+    return [one if one.about == catalogue else replace(one, fenced=False) for one in removals]
+
+
 def _own_clock(world: World, process: Process, instruction: Any) -> float:
     return world.now + process.skew
 
@@ -168,7 +181,7 @@ def _without_table() -> Iterator[None]:
 
     def standing(one: str | None = None) -> Steps[commit.TableState]:
         table = yield from commit.OpenTable(one)
-        return table or commit.TableState(-1, 0, None, None, 0)
+        return table or commit.TableState(-1, None, None, None, 0)
 
     def write(world: World, process: Process, instruction: commit.WriteVersion) -> bool:
         if instruction.version > 0:
@@ -193,12 +206,14 @@ MUTANTS: dict[str, Mutant] = {
     "lease swapped": _handler(lease.SwapLease, _forced_swap),
     "every unit accounted for": _code(commit, "check_accounts", lambda one, ledger: None),
     "entries created": _handler(handlers.ledger.CreateEntry, _forced_entry),
-    "plans created": _handler(plan.CreatePlan, _forced_plan),
+    "new run over a replaced one": _code(adoption, "_is_over", _is_finished),
+    "plans created": _handler(adoption.CreatePlan, _forced_plan),
     "base by content": _relied_on_transactions,
     "inputs checked": _unchecked_inputs,
     "vacuum's lease": _vacuum_without_lease,
     "vacuum's look at the lease": _vacuum_without_a_look,
     "vacuum's fence": _without_fence,
+    "vacuum's fence before parts": _code(vacuum, "_removals", _unfenced_runs),
     "vacuum by all versions": _handler(vacuum.ReadLog, _named_live_only),
     "vacuum by entries": _code(vacuum, "orphaned_parts", _all_orphans),
     "vacuum by the store's clock": _handler(vacuum.StoreClock, _own_clock),

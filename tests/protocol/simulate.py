@@ -15,9 +15,10 @@ from collections.abc import Iterable
 
 from pipeline.errors import HeldError, InputError
 from pipeline.protocol import vacuum
-from pipeline.protocol.commit import WriteVersion
+from pipeline.protocol.commit import WriteFiles, WriteVersion
 from pipeline.protocol.ledger import CreateEntry
 from pipeline.protocol.run import Outcome, classify, refresh
+from pipeline.protocol.steps import Steps
 from tests.protocol import invariants
 from tests.protocol.handlers import HANDLERS, WRITES
 from tests.protocol.invariants import Broken
@@ -25,9 +26,11 @@ from tests.protocol.mutants import MUTANTS
 from tests.protocol.world import Process, World
 
 STEPS = 260
-NAPS = (WriteVersion, CreateEntry, vacuum.StoreClock)
+NAPS = (WriteFiles, WriteVersion, CreateEntry, vacuum.StoreClock)
 NODES = ("one", "two")
-KINDS = ("classify", "classify", "new run", "refresh", "refresh", "vacuum")
+KINDS = ("classify", "classify", "new run", "refresh", "refresh")
+VACUUMS = (1, 5)
+"""How many of what begins beside these are vacuums; one or the other number in a history."""
 LEAPS = (5.0, 25.0, 90.0, 7_200.0, 6 * 86_400.0, 9 * 86_400.0)
 """Seconds that may pass at once, while everybody sleeps or is stopped."""
 
@@ -56,8 +59,9 @@ def _live(world: World) -> None:
     random = world.random
     for shard in "ab"[: random.choice((1, 2, 2))]:
         _rewrite(world, shard)
+    vacuums = random.choice(VACUUMS)
     if random.random() < 0.25:
-        _live_asleep(world)
+        _live_asleep(world, vacuums)
         return
     begun = 0
     nap = random.choice((0.0, 0.1, 0.5))
@@ -66,7 +70,7 @@ def _live(world: World) -> None:
             _nap(world, 0.3)
         pick = random.random()
         if begun < 6 and pick < (0.5 if begun == 0 else 0.025):
-            _begin(world, begun)
+            _begin(world, begun, vacuums)
             begun += 1
         elif pick < 0.05:
             _disturb(world)
@@ -75,7 +79,7 @@ def _live(world: World) -> None:
         _advance(world)
 
 
-def _live_asleep(world: World) -> None:
+def _live_asleep(world: World, vacuums: int) -> None:
     """All fall asleep where it matters most, and others begin; then one of them wakes much later."""
     random = world.random
     begun = 0
@@ -87,7 +91,7 @@ def _live_asleep(world: World) -> None:
         elif begun < 5 and (not asleep or random.random() < 0.6):
             if random.random() < 0.3:
                 _rewrite(world, "a")
-            _begin(world, begun)
+            _begin(world, begun, vacuums)
             begun += 1
         elif asleep:
             world.now += random.choice(LEAPS)
@@ -98,16 +102,12 @@ def _live_asleep(world: World) -> None:
             return
 
 
-def _begin(world: World, number: int) -> None:
+def _begin(world: World, number: int, vacuums: int) -> None:
     """Let a process begin, of one kind or another."""
     random = world.random
     process = Process(f"p{number}", random.choice(NODES), random.choice((0.0, 0.0, -3e5, 2e5)))
     process.facts["weights"] = random.choice(("v", "v", "v", "w"))
-    kind = (
-        random.choice(("classify", "classify", "new run", "refresh", "refresh", "vacuum"))
-        if number
-        else "classify"
-    )
+    kind = random.choice(KINDS + ("vacuum",) * vacuums) if number else "classify"
     world.note(f"{process.name} on {process.node} begins: {kind} by {process.facts['weights']}")
     if kind == "vacuum":
         options = vacuum.Options(
@@ -211,17 +211,27 @@ def _settle(world: World) -> None:
     while world.late:
         _land(world)
     invariants.check_readable(world, "when all had ended")
-    for attempt in range(6):
-        process = Process(f"last{attempt}", "three")
-        process.facts["weights"] = "v"
-        world.note(f"{process.name} begins: refresh by v")
-        world.start(process, refresh("out"))
-        _run_all(world)
+    if world.random.random() < 0.2:
+        process = _alone(world, "new run", classify("out", new_run=True))
+        if process.error is not None:
+            raise Broken(f"no new run can be made: {process.error}")
+    for _ in range(6):
+        process = _alone(world, "refresh", refresh("out"))
         if process.error is None and process.result.how == "unchanged":
             break
     else:
         raise Broken(f"the catalogue can't be brought up to date: {process.error}")
     invariants.check_end(world)
+
+
+def _alone(world: World, kind: str, steps: Steps[Outcome]) -> Process:
+    """A call that nobody disturbs."""
+    process = Process(f"last{len(world.named)}", "three")
+    process.facts["weights"] = "v"
+    world.note(f"{process.name} begins: {kind} by v")
+    world.start(process, steps)
+    _run_all(world)
+    return process
 
 
 def _run_all(world: World) -> None:
