@@ -26,12 +26,12 @@ from pipeline.config import StrictModel
 from pipeline.network import DEFAULT_WEIGHTS, Model, check_model
 from pipeline.protocol.run import DrawPlan, classify
 from pipeline.streaming.first_rows import check_survey
+from pipeline.streaming.reading import Reader, open_inventory
 from pipeline.survey import (
+    Inventory,
     ShardInfo,
-    Source,
     duplicate_rows,
     load_survey,
-    open_source,
     recognise,
 )
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
@@ -160,24 +160,25 @@ def settled(config: Config) -> Config:
     return config.model_copy(update=places | {"precision": precision})
 
 
-def source_of(config: SurveyConfig) -> Source:
+def source_of(config: SurveyConfig) -> Inventory:
     """Where the cutouts come from."""
     if config.survey is None:
-        return open_source()
+        return open_inventory()
     survey = load_survey(config.survey)
     if survey.table is not None:
         survey = survey.model_copy(update={"table": storage.absolute(survey.table)})
-    return open_source(recognise(survey, config.input))
+    reader = Reader()
+    return open_inventory(recognise(survey, config.input, reader.holds_bands), reader)
 
 
-def plan_shards(config: SurveyConfig, source: Source) -> list[PlannedShard]:
+def plan_shards(config: SurveyConfig, source: Inventory) -> list[PlannedShard]:
     """The input as it is now."""
     shards = source.list_shards(config.input)
     check_survey(source, shards)
     return repetitions(source, shards)
 
 
-def repetitions(source: Source, shards: Sequence[ShardInfo]) -> list[PlannedShard]:
+def repetitions(source: Inventory, shards: Sequence[ShardInfo]) -> list[PlannedShard]:
     """Shards with their rows that repeat an earlier one."""
     duplicates = duplicate_rows(storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards))
     return [
@@ -186,7 +187,7 @@ def repetitions(source: Source, shards: Sequence[ShardInfo]) -> list[PlannedShar
     ]
 
 
-def settings_of(config: StreamConfig, tree: DecisionTree, model: Model, source: Source) -> dict[str, str]:
+def settings_of(config: StreamConfig, tree: DecisionTree, model: Model, source: Inventory) -> dict[str, str]:
     """What beside the input and the numerics decides the answers, for the fingerprint of a run."""
     return {
         "weights": model.sha256,
@@ -224,7 +225,7 @@ def _amount(hours: float) -> str:
 
 
 def stream_settings(
-    config: SurveyConfig, model: Model, source: Source, index: str, transforms: int
+    config: SurveyConfig, model: Model, source: Inventory, index: str, transforms: int
 ) -> StreamSettings:
     """What the stages of the stream are to do; `index` is where the source's was saved."""
     from pipeline.streaming import StreamSettings

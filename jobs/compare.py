@@ -16,7 +16,7 @@ from pipeline.config import StrictModel
 from pipeline.errors import InputError
 from pipeline.report.changes import Changes, change_sections, gather_changes
 from pipeline.report.document import write_document
-from pipeline.survey import Source
+from pipeline.survey import Inventory
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 
@@ -87,7 +87,7 @@ def write_changes(
     tree: DecisionTree,
     before: Snapshot,
     after: Snapshot,
-    source: Callable[[str], Source],
+    source: Callable[[str], Inventory],
     most: int,
     names: tuple[str, str] | None = None,
 ) -> tuple[Changes, str]:

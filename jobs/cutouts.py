@@ -12,11 +12,12 @@ from jobs.console import say
 from pipeline import storage
 from pipeline.catalogue import Plan, RunLayout, read_plans
 from pipeline.errors import InputError, StorageTrouble
+from pipeline.streaming.reading import Reader, open_inventory
 from pipeline.streaming.viewing import Viewer
-from pipeline.survey import CUTOUT_SCHEMA, Source, load_survey, open_source
+from pipeline.survey import CUTOUT_SCHEMA, Inventory, load_survey
 
 
-def read_cutouts(places: Iterable[str], source: Callable[[str], Source]) -> pa.Table:
+def read_cutouts(places: Iterable[str], source: Callable[[str], Inventory]) -> pa.Table:
     """Read cutouts where the catalogue says that they were.
 
     Parameters
@@ -44,7 +45,7 @@ def read_cutouts(places: Iterable[str], source: Callable[[str], Source]) -> pa.T
     return pa.concat_tables(tables)
 
 
-def readable_cutouts(places: Iterable[str], source: Callable[[str], Source]) -> pa.Table:
+def readable_cutouts(places: Iterable[str], source: Callable[[str], Inventory]) -> pa.Table:
     """The cutouts that can still be read; says which can't, for a catalogue outlives its source."""
     tables = [CUTOUT_SCHEMA.empty_table()]
     with Viewer() as viewer:
@@ -65,21 +66,22 @@ def _by_shard(places: Iterable[str]) -> dict[str, list[int]]:
     return {shard: sorted(inside) for shard, inside in rows.items()}
 
 
-def reader_of(catalogue: str) -> Callable[[str], Source]:
+def reader_of(catalogue: str) -> Callable[[str], Inventory]:
     """What reads an input shard of a catalogue, the folder ``catalogue`` of an output, by the shard's URI."""
-    known, plain = sources_of(storage.absolute(catalogue).rstrip("/").rpartition("/")[0]), open_source()
-    return lambda shard: known.get(shard, plain)
+    return reader_of_output(storage.absolute(catalogue).rstrip("/").rpartition("/")[0])
 
 
-def sources_of(output: str) -> dict[str, Source]:
-    """What reads the input shards of runs that were given a survey file, by the shard's URI."""
-    found: dict[str, Source] = {}
+def reader_of_output(output: str) -> Callable[[str], Inventory]:
+    """What reads an input shard of an output, by the shard's URI: as its run's survey file says, if any."""
+    reader = Reader()
+    sources: dict[str, Inventory] = {}
     for plan in plans_of(output):
         place = RunLayout(output, plan.run).survey
         if storage.exists(place):
-            source = open_source(load_survey(place))
-            found |= dict.fromkeys((shard.uri for shard in plan.shards), source)
-    return found
+            source = open_inventory(load_survey(place), reader)
+            sources |= dict.fromkeys((shard.uri for shard in plan.shards), source)
+    plain = open_inventory(reader=reader)
+    return lambda shard: sources.get(shard, plain)
 
 
 def plans_of(output: str) -> list[Plan]:

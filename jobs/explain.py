@@ -26,7 +26,7 @@ from pipeline.evaluation.ranking import Place
 from pipeline.network import ViewpointNetwork, check_model, contrast_normalised, load_network, member_weights
 from pipeline.report.document import write_document
 from pipeline.report.explanation import Explanation, Portrait, UnitGalaxies, explanation_sections
-from pipeline.survey import Source
+from pipeline.survey import Inventory
 from pipeline.tree import DecisionTree, load_tree
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _check_units(units: tuple[int, ...] | None, network: ViewpointNetwork) -> No
 
 
 def _named(
-    config: ExplainConfig, source: Source, shards: Sequence[PlannedShard], votes: VoteTable | None
+    config: ExplainConfig, source: Inventory, shards: Sequence[PlannedShard], votes: VoteTable | None
 ) -> dict[str, Place]:
     """Where the galaxies are that the settings name; and whether the labels are of this survey."""
     named = [*([config.galaxy] if config.galaxy else []), *(config.occlude or ())]
@@ -128,7 +128,7 @@ def _named(
     return found
 
 
-def places_of(source: Source, shards: Iterable[PlannedShard], wanted: Collection[str]) -> dict[str, Place]:
+def places_of(source: Inventory, shards: Iterable[PlannedShard], wanted: Collection[str]) -> dict[str, Place]:
     """Where galaxies are, by object_id; of those that stand twice the first one."""
     ids, shards = pa.array(sorted(wanted), pa.string()), list(shards)
     found: dict[str, Place] = {}
@@ -162,7 +162,7 @@ def _look(
     config: ExplainConfig,
     tree: DecisionTree,
     network: ViewpointNetwork,
-    source: Source,
+    source: Inventory,
     shards: Sequence[PlannedShard],
     votes: VoteTable | None,
     named: dict[str, Place],

@@ -27,7 +27,7 @@ from pipeline.catalogue.export import open_snapshot
 from pipeline.errors import InputError
 from pipeline.network import Model, check_model
 from pipeline.protocol.run import Base, DrawPlan, refresh
-from pipeline.survey import Source, read_contents
+from pipeline.survey import Inventory, read_contents
 from pipeline.tree import DecisionTree, load_tree
 
 
@@ -58,7 +58,7 @@ def run(config: StreamConfig) -> None:
         say(f"Report:    {report_uri(config.output)}")
 
 
-def report_changes(config: StreamConfig, tree: DecisionTree, plan: Plan, source: Source) -> None:
+def report_changes(config: StreamConfig, tree: DecisionTree, plan: Plan, source: Inventory) -> None:
     """Tell what a committed run made of the version that it kept rows of, where there is one."""
     # What draws takes seconds to load: only a run that committed pays for it.
     from jobs.compare import told, write_changes
@@ -88,7 +88,7 @@ def report_changes(config: StreamConfig, tree: DecisionTree, plan: Plan, source:
 
 
 def plan_refresh(
-    config: StreamConfig, tree: DecisionTree, model: Model, source: Source, base: Base | None
+    config: StreamConfig, tree: DecisionTree, model: Model, source: Inventory, base: Base | None
 ) -> Plan | None:
     """What is to be done, said in a line; None if that is nothing."""
     shards, settings = plan_shards(config, source), settings_of(config, tree, model, source)

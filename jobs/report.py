@@ -13,7 +13,8 @@ from pipeline import storage
 from pipeline.catalogue import RunSummary, catalogue_dataset, catalogue_uri, report_uri
 from pipeline.network import Model
 from pipeline.report import RunCounts, RunFacts, read_catalogue, render_report
-from pipeline.survey import Source, open_source, read_field
+from pipeline.streaming.reading import open_inventory
+from pipeline.survey import Inventory, read_field
 from pipeline.tree import DecisionTree
 
 _PIECE_ROWS = 65_536
@@ -30,7 +31,7 @@ def write_report(
     summary: RunSummary,
     quarantined: Mapping[str, int],
     most: int,
-    source: Source | None = None,
+    source: Inventory | None = None,
 ) -> None:
     """Write ``report.html`` for the catalogue of an output.
 
@@ -61,7 +62,7 @@ def write_report(
         versions={library: version(library) for library in _LIBRARIES},
         limits=model.not_good_for,
     )
-    source = source or open_source()
+    source = source or open_inventory()
     field = read_field(survey) if source.survey is None else None
     page = render_report(
         tree, counts, shown, read_cutouts(shown["input"].to_pylist(), lambda shard: source), facts, field

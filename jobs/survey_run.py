@@ -29,7 +29,7 @@ from pipeline.network import Model
 from pipeline.protocol.ledger import ReadLedger
 from pipeline.protocol.run import BeginRun, DoUnits, DrawPlan, EndRun, Outcome
 from pipeline.protocol.steps import Handlers, Steps, perform
-from pipeline.survey import Source, check_identity, open_source
+from pipeline.survey import Inventory, check_identity, open_source
 from pipeline.tree import DecisionTree
 
 
@@ -48,7 +48,7 @@ class SurveyRun:
     config: StreamConfig
     tree: DecisionTree
     model: Model
-    source: Source
+    source: Inventory
     draw_plan: Callable[[DrawPlan], Plan | None]
     report_changes: Callable[[Plan], None] = lambda plan: None
     keeper: LeaseKeeper = field(init=False)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.console import say
-from jobs.cutouts import plans_of, sources_of
+from jobs.cutouts import plans_of, reader_of_output
 from jobs.places import TablePlace
 from pipeline import storage
 from pipeline.catalogue import Finding, Plan, Recount, RunLayout, digest, tree_digest, verify_output
 from pipeline.config import StrictModel
 from pipeline.errors import InputError, StorageTrouble
-from pipeline.survey import load_survey, open_source
+from pipeline.survey import load_survey
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 
@@ -66,13 +66,13 @@ def _findings(output: str, plans: list[Plan], tree: DecisionTree, recount: Recou
     if torn:
         yield from torn
         return
-    sources, plain = sources_of(output), open_source()
+    source_of = reader_of_output(output)
     yield from verify_output(
         output,
         tree,
-        lambda shard: sources.get(shard, plain).read_ids(shard),
+        lambda shard: source_of(shard).read_ids(shard),
         recount,
-        lambda shard: sources.get(shard, plain).describe(shard),
+        lambda shard: source_of(shard).describe(shard),
     )
 
 

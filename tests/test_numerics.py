@@ -30,6 +30,7 @@ NOT_DECIDING = {
     "streaming.faults": "ends processes in tests",
     "streaming.isolation": "has the same rows decoded in another process",
     "streaming.limits": "ends what takes too long or too much memory",
+    "streaming.process": "starts and ends processes",
     "survey.duplicates": "which rows repeat others is in the plan, and so in the fingerprint",
     "survey.folder": "which files there are is in the plan",
     "survey.formats.suffixes": "which files there are is in the plan",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-_READERS = 16
+READERS = 16
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,11 +22,11 @@ def read_ahead(read: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
         What `read` raises, in its item's turn.
     """
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(_READERS, "read ahead") as readers:
+    with ThreadPoolExecutor(READERS, "read ahead") as readers:
         try:
             for item in items:
                 waiting.append(readers.submit(read, item))
-                if len(waiting) == _READERS:
+                if len(waiting) == READERS:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

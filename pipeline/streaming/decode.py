@@ -91,7 +91,7 @@ class DecodeActor:
         self._limits, self._recentrings = limits or DecodeLimits(), recentrings
         self._source = open_source(survey, index)
         self._isolated = _was_restarted() if isolated is None else isolated
-        self._decoder = IsolatedDecoder(self._limits, recentrings, survey, index)
+        self._decoder = IsolatedDecoder(self._limits, self._source, recentrings, index)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Read and decode one unit, of the shard that was planned."""

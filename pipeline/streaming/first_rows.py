@@ -10,7 +10,7 @@ from pipeline.errors import InputError
 from pipeline.protocol.plan import WorkUnit
 from pipeline.streaming.isolation import IsolatedDecoder
 from pipeline.streaming.limits import DecodeLimits
-from pipeline.survey.source import ShardInfo, Source
+from pipeline.survey.source import Inventory, ShardInfo
 
 _LOOKED_AT = 4
 """Galaxies by which a survey file is tried on an input."""
@@ -19,7 +19,7 @@ _OF_ALL = ("missing_band", "no_extension", "bad_shape")
 """What, if it's wrong with one galaxy after the other, is wrong with the survey file."""
 
 
-def check_survey(source: Source, shards: Sequence[ShardInfo], limits: DecodeLimits | None = None) -> None:
+def check_survey(source: Inventory, shards: Sequence[ShardInfo], limits: DecodeLimits | None = None) -> None:
     """Try a survey file on the first galaxies of an input, in a child process.
 
     A galaxy that kills the child says nothing about the survey file: the run will quarantine it.
@@ -37,7 +37,7 @@ def check_survey(source: Source, shards: Sequence[ShardInfo], limits: DecodeLimi
     unit = WorkUnit(0, first.uri, 0, min(_LOOKED_AT, first.rows))
     with tempfile.TemporaryDirectory() as index:
         source.save_index(index, [first.uri])
-        decoder = IsolatedDecoder(limits or DecodeLimits(), survey=source.survey, index=index)
+        decoder = IsolatedDecoder(limits or DecodeLimits(), source, index=index)
         with contextlib.closing(decoder):
             rows = decoder.decode(unit)
     if all(row.get("reason") in _OF_ALL for row in rows):

@@ -8,13 +8,7 @@ What dies twice is the culprit. So n culprits cost 2n deaths, however they lie.
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,13 +17,9 @@ from pipeline.errors import InputError, StorageTrouble
 from pipeline.protocol.plan import WorkUnit
 from pipeline.streaming.child import pack, unpack
 from pipeline.streaming.limits import DecodeLimits
-from pipeline.survey.formats import open_source
-from pipeline.survey.settings import SurveySettings
-from pipeline.survey.source import Source
+from pipeline.streaming.process import GRACE_SECONDS, READ_SECONDS, START_SECONDS, ChildProcess
+from pipeline.survey.source import Inventory
 
-_START_SECONDS = 120.0
-_READ_SECONDS = 900.0
-_GRACE_SECONDS = 10.0
 _LEAST_SHARE = 0.1
 
 Rows = list[dict[str, Any]]
@@ -103,17 +93,25 @@ def _unreadable(row: int, death: ChildDied) -> dict[str, Any]:
 
 
 class IsolatedDecoder:
-    """Decodes units in a child process, which is kept for the next unit and replaced when it dies."""
+    """Decodes units in a child process, which is kept for the next unit and replaced when it dies.
+
+    Parameters
+    ----------
+    source
+        Tells where units are cut, and what the child is to read by.
+    index
+        See `pipeline.survey.formats.open_source`.
+    """
 
     def __init__(
         self,
         limits: DecodeLimits,
+        source: Inventory,
         recentrings: Sequence[float] = (),
-        survey: SurveySettings | None = None,
         index: str | None = None,
     ) -> None:
         self._recentrings = list(recentrings)
-        self._source, self._index = open_source(survey, index), index
+        self._source, self._index = source, index
         self._isolation = Isolation(limits)
 
     def decode(self, unit: WorkUnit) -> Rows:
@@ -138,7 +136,7 @@ class IsolatedDecoder:
         self._isolation.close()
 
 
-def request_of(source: Source, index: str | None, shard: str, rows: Sequence[int]) -> dict[str, Any]:
+def request_of(source: Inventory, index: str | None, shard: str, rows: Sequence[int]) -> dict[str, Any]:
     """What a child must know to read some rows, ascending."""
     survey = None if source.survey is None else source.survey.model_dump_json()
     return {"shard": shard, "rows": list(rows), "survey": survey, "index": index}
@@ -194,34 +192,16 @@ class Isolation:
                 self.close()
 
 
-@dataclass(frozen=True)
-class _Ending:
-    reason: str
-    how: str
-
-
 class _Child:
     """One child process and the connection to it."""
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
-        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_NUM_THREADS"), "1")
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "pipeline.streaming.child", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                cwd=os.sep,  # Ray may have made a job's own anew, and then it can't be started there
-                env=os.environ | single | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._complaints,
-            )
-        if self._receive(_START_SECONDS) is None:
+        self._process = ChildProcess("pipeline.streaming.child", [theirs])
+        if self._receive(START_SECONDS) is None:
             self.end()
-            self._complaints.seek(0)
-            lines = self._complaints.read().decode(errors="replace").strip().splitlines() or ["no message"]
-            raise RuntimeError(f"the process for isolated decoding can't be started: {lines[-1]}")
+            words = self._process.last_words()
+            raise RuntimeError(f"the process for isolated decoding can't be started: {words}")
 
     def ask(self, request: dict[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
         """The rows that answer a request, as they are done."""
@@ -229,13 +209,13 @@ class _Child:
         with contextlib.suppress(OSError):  # if it is dead, what follows says how
             self._connection.send_bytes(pack(request))
         while True:
-            message = self._receive(_READ_SECONDS if known is None else seconds + _GRACE_SECONDS)
+            message = self._receive(READ_SECONDS if known is None else seconds + GRACE_SECONDS)
             if message is None:
-                ending = self._ending(seconds)
+                ending = self._process.ending(seconds)
                 if known is None and ending.reason != "killed_decoder":
                     # Too slow, or killed from outside: that is the store's fault or the machine's.
                     raise StorageTrouble(
-                        f"reading {request['shard']} took more than {_READ_SECONDS:g} s, or memory ran out; "
+                        f"reading {request['shard']} took more than {READ_SECONDS:g} s, or memory ran out; "
                         "look at the store and the machine, then run the same command again"
                     )
                 raise ChildDied(known, ending.reason, ending.how)
@@ -258,8 +238,7 @@ class _Child:
     def end(self) -> None:
         """Kill the process, if it still runs."""
         self._connection.close()
-        self._process.kill()
-        self._process.wait()
+        self._process.end()
 
     def _receive(self, seconds: float) -> dict[str, Any] | None:
         """The next message; None if the process died or said nothing for so long."""
@@ -268,19 +247,3 @@ class _Child:
             return unpack(connection.recv_bytes()) if connection.poll(seconds) else None
         except (EOFError, OSError):
             return None
-
-    def _ending(self, seconds: float) -> _Ending:
-        try:
-            status = self._process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            status = -signal.SIGALRM
-        if status >= 0:
-            return _Ending("killed_decoder", f"ended its process (exit status {status})")
-        name = signal.Signals(-status).name
-        if name == "SIGALRM":
-            return _Ending("decode_timeout", f"took more than {seconds:g} s")
-        if name == "SIGKILL":
-            return _Ending(
-                "out_of_memory", "ended with its process killed (SIGKILL): most often memory ran out"
-            )
-        return _Ending("killed_decoder", f"killed its process ({name}: {signal.strsignal(-status)})")

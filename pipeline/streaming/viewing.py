@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline.streaming.isolation import Isolation, request_of
 from pipeline.streaming.limits import DecodeLimits
-from pipeline.survey import CUTOUT_SCHEMA, Source
+from pipeline.survey import CUTOUT_SCHEMA, Inventory
 
 
 class Viewer:
@@ -29,7 +29,7 @@ class Viewer:
     ) -> None:
         self._isolation.close()
 
-    def view(self, source: Source, shard: str, rows: Sequence[int]) -> pa.Table:
+    def view(self, source: Inventory, shard: str, rows: Sequence[int]) -> pa.Table:
         """Some rows of a shard, as `CUTOUT_SCHEMA`; those that have no picture are left out.
 
         Parameters

@@ -7,11 +7,12 @@ from pipeline.survey.formats import open_source, recognise
 from pipeline.survey.manifest import Survey, read_survey
 from pipeline.survey.settings import SurveySettings, load_survey
 from pipeline.survey.shards import list_shards, read_field, read_ids, read_rows
-from pipeline.survey.source import ShardInfo, Source, check_identity
+from pipeline.survey.source import Inventory, ShardInfo, Source, check_identity
 from pipeline.survey.writer import ShardWriter
 
 __all__ = [
     "CUTOUT_SCHEMA",
+    "Inventory",
     "ShardInfo",
     "ShardWriter",
     "Source",

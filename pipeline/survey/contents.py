@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.survey.source import Source
+from pipeline.survey.source import Inventory, SalvagedRows
 
 CONTENT_SCHEMA = pa.schema([("object_id", pa.string()), ("content", pa.string())])
 
@@ -30,7 +30,7 @@ def content_digest(cutout: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def read_contents(source: Source, shard: str, rows: int) -> pa.Table:
+def read_contents(source: Inventory, shard: str, rows: int) -> pa.Table:
     """Ids and digests of the rows of a shard, what is best read at once in memory at a time.
 
     Returns
@@ -43,12 +43,12 @@ def read_contents(source: Source, shard: str, rows: int) -> pa.Table:
     StorageTrouble, InputError
         See `Source.read_rows`.
     """
-    pieces = [_contents(source, shard, *bounds) for bounds in source.group_ranges(shard, 0, rows)]
+    pieces = [source.read_contents(shard, *bounds) for bounds in source.group_ranges(shard, 0, rows)]
     return pa.concat_tables([CONTENT_SCHEMA.empty_table(), *pieces])
 
 
-def _contents(source: Source, shard: str, start: int, stop: int) -> pa.Table:
-    read = source.read_rows(shard, start, stop)
+def contents_of(read: SalvagedRows) -> pa.Table:
+    """Ids and digests of rows, with `CONTENT_SCHEMA`."""
     digests = [
         None if offset in read.problems else content_digest(row) for offset, row in enumerate(read.cutouts())
     ]

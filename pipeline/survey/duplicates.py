@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -28,6 +27,8 @@ def duplicate_rows(ids: Iterable[pa.ChunkedArray]) -> list[tuple[int, ...]]:
         For each shard, its rows that repeat an earlier one of this shard or of a shard before it. Empty and
         null ids are nobody's repetition.
     """
+    import pandas as pd  # loads slowly, and a process that only reads files does without
+
     hashes = [_hashes(column) for column in ids]
     starts = np.cumsum([0, *(half.shape[1] for half in hashes)])
     first, second = np.concatenate([np.zeros((2, 0), np.uint64), *hashes], axis=1)
@@ -46,6 +47,8 @@ def duplicate_rows(ids: Iterable[pa.ChunkedArray]) -> list[tuple[int, ...]]:
 
 def _hashes(ids: pa.ChunkedArray) -> NDArray[np.uint64]:
     """Hashes of n ids, of shape (2, n); zero for those that are empty or null."""
+    import pandas as pd
+
     texts = pc.fill_null(ids, "").to_numpy()
     halves = np.array([pd.util.hash_array(texts, hash_key=key, categorize=False) for key in _KEYS], np.uint64)
     return np.where(texts == "", np.uint64(0), halves)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,15 @@ from pipeline.survey.cutouts import (
     undecodable_ids,
 )
 from pipeline.survey.manifest import MANIFEST, read_survey
-from pipeline.survey.source import DamagedShard, SalvagedRows, ShardInfo, check_range, opened
+from pipeline.survey.source import (
+    DamagedShard,
+    Footer,
+    ReadFooter,
+    SalvagedRows,
+    ShardInfo,
+    check_range,
+    opened,
+)
 
 SUFFIX = ".parquet"
 
@@ -38,7 +46,7 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 """What Arrow raises about bytes that are no sound Parquet."""
 
 
-def list_shards(uri: str, layout: TableLayout = CUTOUTS) -> list[ShardInfo]:
+def list_shards(uri: str, layout: TableLayout = CUTOUTS, read: ReadFooter | None = None) -> list[ShardInfo]:
     """The shards of a cutout set, sorted by URI; each one's footer is read, so that it's known to be sound.
 
     Parameters
@@ -48,6 +56,8 @@ def list_shards(uri: str, layout: TableLayout = CUTOUTS) -> list[ShardInfo]:
         passed over, and in a HATS catalogue all that is not one of its partitions.
     layout
         Names of the columns.
+    read
+        Reads a footer, by default `read_footer`.
 
     Raises
     ------
@@ -68,7 +78,8 @@ def list_shards(uri: str, layout: TableLayout = CUTOUTS) -> list[ShardInfo]:
     if not files:
         what = "holds no Parquet file" if storage.exists(uri) else "doesn't exist"
         raise InputError(f"{uri} {what}; expected a cutout set: {layout.advice}")
-    footers = list(storage.read_ahead(lambda file: _read_footer(file.uri, layout), files))
+    read = read or functools.partial(read_footer, layout=layout)
+    footers = list(storage.read_ahead(read, [file.uri for file in files]))
     _check_complete(uri, dict(zip(listed, footers, strict=True)))
     return [
         ShardInfo(file.uri, file.size, file.etag, footer.rows)
@@ -286,8 +297,8 @@ def _check_catalogue(uri: str) -> None:
         )
 
 
-def read_schema(uri: str) -> pa.Schema:
-    """The schema of a Parquet file.
+def holds_bands(uri: str, column: str) -> bool:
+    """Whether a column of a Parquet file holds fluxes by band.
 
     Raises
     ------
@@ -295,23 +306,24 @@ def read_schema(uri: str) -> pa.Schema:
         If it can't be read.
     """
     with _opened(uri) as file:
-        return file.schema_arrow
+        index = file.schema_arrow.get_field_index(column)
+        return index >= 0 and is_banded(file.schema_arrow.field(index).type)
 
 
-class _Footer(NamedTuple):
-    """What is kept of a footer: one as Arrow has it takes tens of kilobytes, and a survey has 20,000."""
+def read_footer(uri: str, layout: TableLayout = CUTOUTS) -> Footer:
+    """What a shard tells of itself: an Arrow footer takes tens of kilobytes, and a survey has 20,000.
 
-    rows: int
-    own: bool
-
-
-def _read_footer(uri: str, layout: TableLayout) -> _Footer:
+    Raises
+    ------
+    InputError
+        If it can't be read or lacks a column.
+    """
     with _opened(uri) as file:
         check_columns(file.schema_arrow, uri, layout)
-        return _Footer(file.metadata.num_rows, WRITTEN_BY in (file.metadata.metadata or {}))
+        return Footer(file.metadata.num_rows, WRITTEN_BY in (file.metadata.metadata or {}))
 
 
-def _check_complete(uri: str, footers: dict[str, _Footer]) -> None:
+def _check_complete(uri: str, footers: dict[str, Footer]) -> None:
     """Check a set of `ShardWriter`'s against its ``survey.json``; a set from elsewhere needs none."""
     if list(footers) == [""]:  # the URI is that of one file
         return

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -68,8 +68,25 @@ class SalvagedRows:
         return next(SalvagedRows(self.table.slice(offset, 1), {}, images).cutouts())
 
 
-class Source(Protocol):
-    """Where cutouts come from; one class a format, each for a whole survey and any of its shards.
+@dataclass(frozen=True)
+class Footer:
+    """What a file tells of itself as a whole.
+
+    Attributes
+    ----------
+    own
+        Whether `ShardWriter` wrote it.
+    """
+
+    rows: int
+    own: bool = False
+
+
+ReadFooter = Callable[[str], Footer]
+
+
+class Inventory(Protocol):
+    """What a survey holds, without its images: all that a run's driver asks.
 
     A shard is known by its URI alone, so that what plans a run and what reads its units share nothing else.
     """
@@ -102,6 +119,28 @@ class Source(Protocol):
     def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
         """Rows [start, stop) cut into what is best read at once."""
 
+    def read_contents(self, shard: str, start: int, stop: int) -> pa.Table:
+        """Ids and digests of rows [start, stop); see `pipeline.survey.contents`.
+
+        Raises
+        ------
+        StorageTrouble, InputError
+            See `Source.read_rows`.
+        """
+
+    def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
+        """Write what finds rows in shards, for other processes; most need nothing.
+
+        Parameters
+        ----------
+        shards
+            URIs of some; by default all that were listed.
+        """
+
+
+class Source(Inventory, Protocol):
+    """Where cutouts come from; one class a format, each for a whole survey and any of its shards."""
+
     def read_rows(self, shard: str, start: int, stop: int) -> SalvagedRows:
         """Rows [start, stop) of a shard, and no more than these are fetched.
 
@@ -127,13 +166,30 @@ class Source(Protocol):
             If it can't be used.
         """
 
-    def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
-        """Write what finds rows in shards, for other processes; most need nothing.
+
+@runtime_checkable
+class FileSource(Source, Protocol):
+    """A source whose shards are files that a C library opens, such as HDF5 or Parquet.
+
+    A damaged one may kill the process that asks for as much as its number of rows.
+    """
+
+    def list_shards(self, uri: str, read_footer: ReadFooter | None = None) -> list[ShardInfo]:
+        """See `Inventory.list_shards`.
 
         Parameters
         ----------
-        shards
-            URIs of some; by default all that were listed.
+        read_footer
+            In the place of the source's own, which opens the file in this process.
+        """
+
+    def read_footer(self, shard: str) -> Footer:
+        """What one file tells of itself.
+
+        Raises
+        ------
+        InputError
+            If it isn't what the survey file says.
         """
 
 
@@ -157,7 +213,7 @@ def check_range(shard: str, rows: int, start: int, stop: int) -> None:
         )
 
 
-def check_identity(source: Source, shard: str, size: int, etag: str) -> None:
+def check_identity(source: Inventory, shard: str, size: int, etag: str) -> None:
     """Check that a shard is still the one that was planned.
 
     Raises

@@ -18,7 +18,7 @@ from pipeline.streaming import rows as rows_module
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.isolation import IsolatedDecoder
 from pipeline.streaming.limits import DecodeLimits
-from pipeline.survey import CUTOUT_SCHEMA, duplicate_rows, list_shards, read_ids
+from pipeline.survey import CUTOUT_SCHEMA, duplicate_rows, list_shards, open_source, read_ids
 from pipeline.survey.shards import salvage_rows
 from tests.faults.poison import galaxy
 
@@ -96,7 +96,7 @@ def test_damaged_ids_do_not_stop_the_plan(shard: Path) -> None:
 
 def test_isolation_salvages_alike(shard: Path) -> None:
     damage(shard, 2, "image")
-    decoder = IsolatedDecoder(DecodeLimits())
+    decoder = IsolatedDecoder(DecodeLimits(), open_source())
     rows = decoder.decode(WorkUnit(0, str(shard), 3, 20))
     decoder.close()
     assert Counter(row.get("reason") for row in rows) == {None: 11, "unreadable_rows": 6}

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalogue import WorkUnit
 from pipeline.errors import InputError, StorageTrouble
-from pipeline.streaming import isolation
+from pipeline.streaming import isolation, process
 from pipeline.streaming.decode import DecodeActor, decode_unit, unit_of
 from pipeline.streaming.first_rows import check_survey
 from pipeline.streaming.isolation import ChildDied, IsolatedDecoder, decode_around_culprits
@@ -75,7 +75,7 @@ def test_exactly_the_culprits_are_found(
 
 @pytest.fixture
 def decoder() -> Iterator[IsolatedDecoder]:
-    decoder = IsolatedDecoder(LIMITS)
+    decoder = IsolatedDecoder(LIMITS, open_source())
     yield decoder
     decoder.close()
 
@@ -166,8 +166,8 @@ def test_a_store_that_never_answers_quarantines_nothing(
     shard = Path(write_shard(tmp_path / "s.parquet", [{"object_id": "a", "image": galaxy(0)}]))
     decoder.decode(WorkUnit(0, str(shard), 0, 1))
     monkeypatch.setattr(ParquetSource, "group_ranges", lambda self, shard, start, stop: [(start, stop)])
-    monkeypatch.setattr(isolation, "_READ_SECONDS", 0.5)
-    monkeypatch.setattr(isolation, "_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(isolation, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
     shard.unlink()
     os.mkfifo(shard)
     with pytest.raises(StorageTrouble, match=r"reading .*s\.parquet took more than 0\.5 s"):
@@ -185,7 +185,7 @@ def test_a_child_that_dies_as_it_reads(
     receive = isolation._Child._receive
 
     def killing(child: isolation._Child, seconds: float) -> dict[str, Any] | None:
-        if seconds == isolation._READ_SECONDS:
+        if seconds == isolation.READ_SECONDS:
             os.kill(child._process.pid, number)
         return receive(child, seconds)
 

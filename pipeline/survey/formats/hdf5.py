@@ -15,10 +15,20 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.errors import InputError
 from pipeline.images import BandImages, mask_bits
+from pipeline.survey.contents import contents_of
 from pipeline.survey.cutouts import CUTOUT_SCHEMA, SIZE
 from pipeline.survey.formats.suffixes import SUFFIXES, ending
 from pipeline.survey.settings import SurveySettings
-from pipeline.survey.source import DamagedShard, SalvagedRows, ShardInfo, check_range, opened, pieces
+from pipeline.survey.source import (
+    DamagedShard,
+    Footer,
+    ReadFooter,
+    SalvagedRows,
+    ShardInfo,
+    check_range,
+    opened,
+    pieces,
+)
 
 _BLOCK = 1 << 20
 """Least that is fetched at a time: HDF5 asks for its own bookkeeping in small pieces all over the file."""
@@ -30,18 +40,23 @@ class Hdf5Source:
 
     survey: SurveySettings
 
-    def list_shards(self, uri: str) -> list[ShardInfo]:
+    def list_shards(self, uri: str, read_footer: ReadFooter | None = None) -> list[ShardInfo]:
         """Each file's datasets are checked, and their values not read."""
+        read = read_footer or self.read_footer
         files = [file for file in storage.list_files(uri) if ending(file.uri, SUFFIXES["hdf5"])]
         if not files:
             what = "holds no HDF5 file" if storage.exists(uri) else "doesn't exist"
             raise InputError(f"{uri} {what}; expected files that end in {', '.join(SUFFIXES['hdf5'])}")
 
         def info(file: storage.FileInfo) -> ShardInfo:
-            with self._opened(file.uri) as found:
-                return ShardInfo(file.uri, file.size, file.etag, len(found["flux"]))
+            return ShardInfo(file.uri, file.size, file.etag, read(file.uri).rows)
 
         return list(storage.read_ahead(info, files))
+
+    def read_footer(self, shard: str) -> Footer:
+        """The datasets are checked."""
+        with self._opened(shard) as found:
+            return Footer(len(found["flux"]))
 
     def describe(self, shard: str) -> storage.FileInfo:
         """That of the file."""
@@ -56,6 +71,10 @@ class Hdf5Source:
     def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
         """Some rows at a time."""
         return pieces(start, stop)
+
+    def read_contents(self, shard: str, start: int, stop: int) -> pa.Table:
+        """The rows are read, and digested."""
+        return contents_of(self.read_rows(shard, start, stop))
 
     def read_rows(self, shard: str, start: int, stop: int) -> SalvagedRows:
         """The needed bands of just these rows; where bytes are damaged, row by row."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.errors import InputError
 from pipeline.images import BandImages
+from pipeline.survey.contents import contents_of
 from pipeline.survey.cutouts import CUTOUT_SCHEMA, SIZE
 from pipeline.survey.folder import MAX_FILE_BYTES
 from pipeline.survey.formats.pictures import open_bytes
@@ -168,6 +169,10 @@ class IndexedSource:
     def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
         """Some rows at a time."""
         return pieces(start, stop)
+
+    def read_contents(self, shard: str, start: int, stop: int) -> pa.Table:
+        """The rows are read, and digested."""
+        return contents_of(self.read_rows(shard, start, stop))
 
     def read_rows(self, shard: str, start: int, stop: int) -> SalvagedRows:
         """The bytes of just these galaxies are fetched, neighbours in one request."""

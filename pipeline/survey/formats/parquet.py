@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.images import BandImages, ImageError, decode_image
 from pipeline.survey import shards
+from pipeline.survey.contents import contents_of
 from pipeline.survey.cutouts import CUTOUTS, TableLayout
 from pipeline.survey.formats.multimodal import IMAGE_PARTS, read_bands
 from pipeline.survey.formats.pictures import open_bytes
 from pipeline.survey.settings import SurveySettings
-from pipeline.survey.source import SalvagedRows, ShardInfo
+from pipeline.survey.source import Footer, ReadFooter, SalvagedRows, ShardInfo
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,13 @@ class ParquetSource:
     def _layout(self) -> TableLayout:
         return CUTOUTS if self.survey is None else table_layout(self.survey)
 
-    def list_shards(self, uri: str) -> list[ShardInfo]:
+    def list_shards(self, uri: str, read_footer: ReadFooter | None = None) -> list[ShardInfo]:
         """Footers are read, and no more."""
-        return shards.list_shards(uri, self._layout)
+        return shards.list_shards(uri, self._layout, read_footer)
+
+    def read_footer(self, shard: str) -> Footer:
+        """The columns are checked."""
+        return shards.read_footer(shard, self._layout)
 
     def describe(self, shard: str) -> storage.FileInfo:
         """That of the file."""
@@ -46,6 +51,10 @@ class ParquetSource:
     def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
         """Cut where row groups end."""
         return shards.group_ranges(shard, start, stop)
+
+    def read_contents(self, shard: str, start: int, stop: int) -> pa.Table:
+        """The rows are read, and digested."""
+        return contents_of(self.read_rows(shard, start, stop))
 
     def read_rows(self, shard: str, start: int, stop: int) -> SalvagedRows:
         """Row groups are fetched whole."""

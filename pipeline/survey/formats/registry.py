@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pipeline import storage
 from pipeline.errors import InputError
 from pipeline.survey import shards
-from pipeline.survey.cutouts import is_banded
 from pipeline.survey.formats.parquet import ParquetSource
 from pipeline.survey.formats.suffixes import SUFFIXES, ending
 from pipeline.survey.settings import Format, SurveySettings
@@ -81,8 +80,15 @@ def open_source(survey: SurveySettings | None = None, index: str | None = None) 
     return _SOURCES[survey.format](survey, index)
 
 
-def recognise(survey: SurveySettings, uri: str) -> SurveySettings:
+def recognise(
+    survey: SurveySettings, uri: str, holds_bands: Callable[[str, str], bool] = shards.holds_bands
+) -> SurveySettings:
     """The survey with its format, which the files below a URI tell if the survey file doesn't.
+
+    Parameters
+    ----------
+    holds_bands
+        Looks into a Parquet file; see `shards.holds_bands`.
 
     Raises
     ------
@@ -106,9 +112,6 @@ def recognise(survey: SurveySettings, uri: str) -> SurveySettings:
         found = " and ".join(f"{known} ({example})" for known, example in examples.items())
         raise InputError(f"{uri} holds {found}; say which as `format` in the survey file")
     ((format_, example),) = examples.items()
-    if format_ == "parquet":
-        schema = shards.read_schema(example)
-        index = schema.get_field_index(survey.columns.image)
-        if index >= 0 and is_banded(schema.field(index).type):
-            format_ = "multimodal"
+    if format_ == "parquet" and holds_bands(example, survey.columns.image):
+        format_ = "multimodal"
     return survey.model_copy(update={"format": format_})

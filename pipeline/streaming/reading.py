@@ -1,0 +1,211 @@
+"""What a run's driver reads of a survey's files, read in a child process: row counts, ids, digests of rows.
+
+libhdf5 and Arrow open files that nobody vouches for, and a damaged one can kill the process that does. All
+threads of the driver ask one child at once. When that dies, each whose answer was due asks once more, alone
+in a fresh one: the file that kills this one as well is at fault, and an error names it. Of other
+forms a driver sees nothing but lists of files and what Python itself reads in tars: they need no child.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.errors import InputError, StorageTrouble
+from pipeline.storage.ahead import READERS
+from pipeline.streaming.process import READ_SECONDS, START_SECONDS, ChildProcess, Ending
+from pipeline.survey.formats import open_source
+from pipeline.survey.settings import SurveySettings
+from pipeline.survey.source import DamagedShard, FileSource, Footer, Inventory, ShardInfo
+
+_SECONDS = 60.0
+"""Of computing: an answer takes some seconds at most, as that on the rows of a large row group."""
+
+_ERRORS = {error.__name__: error for error in (InputError, DamagedShard, StorageTrouble)}
+
+
+def open_inventory(survey: SurveySettings | None = None, reader: Reader | None = None) -> Inventory:
+    """What a driver reads a survey by; one without a survey file is a cutout shard set.
+
+    Parameters
+    ----------
+    reader
+        Of several surveys; by default one of its own.
+
+    Raises
+    ------
+    InputError
+        If the survey file lacks what its format needs.
+    """
+    source = open_source(survey)
+    return IsolatedInventory(source, reader or Reader()) if isinstance(source, FileSource) else source
+
+
+class Reader:
+    """Has files read in a child process, which is replaced when it dies.
+
+    Parameters
+    ----------
+    seconds
+        Most that the child may compute for without an answer to anybody.
+    """
+
+    def __init__(self, seconds: float = _SECONDS) -> None:
+        self._seconds = seconds
+        self._child: _Child | None = None
+        self._replacing, self._alone = threading.Lock(), threading.Lock()
+
+    def holds_bands(self, uri: str, column: str) -> bool:
+        """See `pipeline.survey.shards.holds_bands`."""
+        return bool(self.read("holds_bands", None, uri, column))
+
+    def read(self, call: str, survey: str | None, shard: str, *arguments: Any) -> Any:
+        """What a call of a survey's source gives, a table or what JSON holds.
+
+        Raises
+        ------
+        InputError
+            If the shard kills two children; and what the call raises.
+        StorageTrouble
+            If memory ran out, or nothing came for a quarter of an hour; and what the call raises.
+        """
+        request = {"call": call, "survey": survey, "arguments": [shard, *arguments]}
+        child = self._shared()
+        try:
+            return child.ask(request)
+        except _Died:
+            self._drop(child)
+        with self._alone:
+            child = _Child(1, self._seconds)
+            try:
+                return child.ask(request)
+            except _Died as death:
+                raise _verdict(shard, death.ending) from death
+            finally:
+                child.end()
+
+    def _shared(self) -> _Child:
+        with self._replacing:
+            if self._child is None:
+                self._child = _Child(READERS, self._seconds)
+            return self._child
+
+    def _drop(self, child: _Child) -> None:
+        with self._replacing:
+            if self._child is child:
+                self._child = None
+        child.end()
+
+
+@dataclass(frozen=True)
+class IsolatedInventory:
+    """See `Inventory`; every file is opened by the reader."""
+
+    source: FileSource
+    reader: Reader
+
+    @property
+    def survey(self) -> SurveySettings | None:
+        """The source's."""
+        return self.source.survey
+
+    def list_shards(self, uri: str) -> list[ShardInfo]:
+        """Listed here; footers are read there."""
+        return self.source.list_shards(uri, lambda shard: Footer(**self._read("read_footer", shard)))
+
+    def describe(self, shard: str) -> storage.FileInfo:
+        """What the store tells."""
+        return self.source.describe(shard)
+
+    def read_ids(self, shard: str) -> pa.ChunkedArray:
+        """See `Inventory.read_ids`."""
+        return self._read("read_ids", shard)["object_id"]
+
+    def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
+        """See `Inventory.group_ranges`."""
+        return [(first, last) for first, last in self._read("group_ranges", shard, start, stop)]
+
+    def read_contents(self, shard: str, start: int, stop: int) -> pa.Table:
+        """See `Inventory.read_contents`."""
+        return self._read("read_contents", shard, start, stop)
+
+    def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
+        """These files have an index of their own."""
+
+    def _read(self, call: str, shard: str, *arguments: Any) -> Any:
+        survey = None if self.survey is None else self.survey.model_dump_json()
+        return self.reader.read(call, survey, shard, *arguments)
+
+
+class _Died(Exception):
+    """A child ended while an answer of it was due."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.how)
+        self.ending = ending
+
+
+def _verdict(shard: str, ending: Ending) -> Exception:
+    if ending.reason == "out_of_memory":
+        return StorageTrouble(
+            f"reading {shard} {ending.how}; look at the machine's memory, then run the same command again"
+        )
+    return InputError(
+        f"cannot read {shard}: reading it {ending.how}, also when tried alone; write the file anew, or take "
+        "it out of the input"
+    )
+
+
+class _Child:
+    """One child process and the connections to it, each for one request at a time."""
+
+    def __init__(self, readers: int, seconds: float) -> None:
+        ours, theirs = zip(*(Pipe() for _ in range(readers)), strict=True)
+        self._seconds, self._free = seconds, queue.SimpleQueue[Connection]()
+        self._process = ChildProcess("pipeline.streaming.reading_child", theirs, str(seconds))
+        self.end = weakref.finalize(self, self._process.end)
+        try:
+            if not ours[0].poll(START_SECONDS):
+                raise EOFError
+            ours[0].recv_bytes()
+        except (EOFError, OSError) as error:
+            self.end()
+            words = self._process.last_words()
+            raise RuntimeError(f"the process that reads files can't be started: {words}") from error
+        for connection in ours:
+            self._free.put(connection)
+
+    def ask(self, request: dict[str, Any]) -> Any:
+        """The answer to a request; raises what the child raised, and `_Died` if it is dead."""
+        connection = self._free.get()
+        try:
+            connection.send_bytes(json.dumps(request).encode())
+            if not connection.poll(READ_SECONDS):
+                self.end()
+                shard, *_ = request["arguments"]
+                raise StorageTrouble(
+                    f"reading {shard} took more than {READ_SECONDS:g} s; look at the store, "
+                    "then run the same command again"
+                )
+            message = json.loads(connection.recv_bytes())
+            if message["kind"] == "table":
+                return pa.ipc.open_stream(connection.recv_bytes()).read_all()
+        except (EOFError, OSError) as error:
+            raise _Died(self._process.ending(self._seconds)) from error
+        finally:
+            self._free.put(connection)
+        if message["kind"] == "value":
+            return message["value"]
+        if message["kind"] == "MemoryError":
+            raise _Died(Ending("killed_decoder", "took more memory than there is"))
+        raise _ERRORS.get(message["kind"], RuntimeError)(message["message"])
