@@ -2,8 +2,8 @@
 
 libhdf5 and Arrow open files that nobody vouches for, and a damaged one can kill the process that does. All
 threads of the driver ask one child at once. When that dies, each whose answer was due asks once more, alone
-in a fresh one: the file that kills this one as well is at fault, and an error names it. Of other
-forms a driver sees nothing but lists of files and what Python itself reads in tars: they need no child.
+in a fresh one: the file that kills this one as well is at fault, and an error names it. Of other forms a
+driver sees nothing but lists of files and what Python itself reads in tars: they need no child.
 """
 
 from __future__ import annotations

@@ -213,3 +213,18 @@ def test_nobody_is_left_where_the_driver_is_killed(tmp_path: Path) -> None:
     driver.kill()
     driver.wait()
     wait_for(lambda: not Path(f"/proc/{child}").exists(), 10)
+
+
+def test_a_file_that_kills_its_reader_by_now_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "a.h5")
+    words = ("input=in", "output=out", f"survey={settings(tmp_path)}", "transforms=1", "device=cpu")
+    done = tuningfork("classify", *words, cwd=tmp_path)
+    assert done.returncode == 0, done
+    shard = write(tmp_path / "in" / "a.h5", "crash")
+    verified = tuningfork("verify", "out", cwd=tmp_path)
+    assert verified.returncode == 1, verified
+    assert f"FINDING input: cannot read {shard}: reading it killed its process (SIGSEGV" in verified.stdout
+    refreshed = tuningfork("refresh", *words, cwd=tmp_path)
+    assert (refreshed.returncode, len(refreshed.stderr.splitlines())) == (2, 1), refreshed
+    assert f"cannot read {shard}: reading it killed its process (SIGSEGV" in refreshed.stderr
