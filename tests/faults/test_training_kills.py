@@ -54,6 +54,7 @@ def check_same_curve(output: Path, undisturbed: Path, rel: float = 1e-3) -> None
         assert numbers(found, name) == pytest.approx(numbers(expected, name), rel=rel)
 
 
+@pytest.mark.long
 def test_a_worker_is_killed(trained: tuple[list[str], Path], tmp_path: Path) -> None:
     words, undisturbed = trained
     output = tmp_path / "out"

@@ -19,7 +19,7 @@ def measured(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
 def test_averaging(capsys: pytest.CaptureFixture[str], precision: str) -> None:
     found = measured(
         capsys, "averaging", f"precision={precision}", "galaxies=2", "repeats=1", "naive_batches=[1,2]"
@@ -74,7 +74,7 @@ def test_training(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["gemm_share_ratio"] == pytest.approx(found["gflops"] / found["gemm_gflops"], rel=0.02)
 
 
-@pytest.mark.parametrize("verb", ["averaging", "decode", "training"])
+@pytest.mark.parametrize("verb", [pytest.param("averaging", marks=pytest.mark.long), "decode", "training"])
 def test_a_machine_without_ray_can_be_measured(verb: str, tmp_path: Any) -> None:
     (tmp_path / "ray.py").write_text("raise ImportError('there is no Ray here')")
     words = (

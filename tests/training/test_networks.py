@@ -52,6 +52,9 @@ PARAMETERS = {
     "shareddense512": 34_509_733,
 }
 
+VARIED = {"pysex", "normconstraint", "shareddense", "8433n_maxout2048_pysex"}
+"""Those that have together whatever any of them has."""
+
 
 def test_they_are_seventeen_files_and_one_ensemble() -> None:
     files = {path.stem for path in (CONFIGS / "networks").glob("*.yaml")}
@@ -59,7 +62,9 @@ def test_they_are_seventeen_files_and_one_ensemble() -> None:
     assert len(PARAMETERS) == 17
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name not in VARIED)) for name in PARAMETERS]
+)
 def test_it_builds_takes_a_step_and_round_trips(name: str, tree: DecisionTree, tmp_path: Path) -> None:
     spec = load_network_spec(CONFIGS / "networks" / f"{name}.yaml")
     assert spec.name == name
