@@ -97,5 +97,11 @@ if __name__ == "__main__":
     _be_the_first_to_go()
     connections = [Connection(int(descriptor)) for descriptor in sys.argv[1].split(",")]
     connections[0].send_bytes(b"ready")
-    for connection in connections:
-        threading.Thread(target=serve, args=(connection, float(sys.argv[2]))).start()
+    threads = [
+        threading.Thread(target=serve, args=(connection, float(sys.argv[2])), daemon=True)
+        for connection in connections
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:  # a main thread at its end would begin to take the interpreter down
+        thread.join()

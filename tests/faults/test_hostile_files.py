@@ -164,6 +164,16 @@ def test_a_child_answers_as_the_source_does(tmp_path: Path, form: str) -> None:
     assert inventory.describe(shard) == source.describe(shard)
 
 
+def test_a_child_reads_an_object_store(tmp_path: Path, bucket: str) -> None:
+    """Whose client asks for threads of its own as it goes on."""
+    shard = f"{bucket}/a.parquet"
+    rows = [{"object_id": f"g{row}", "image": galaxy(row)} for row in range(12)]
+    storage.write_bytes(shard, Path(write_shard(tmp_path / "a.parquet", rows)).read_bytes())
+    inventory = open_inventory()
+    assert [listed.rows for listed in inventory.list_shards(bucket)] == [12]
+    assert inventory.read_ids(shard).to_pylist() == [f"g{row}" for row in range(12)]
+
+
 def test_errors_arrive_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inventory, torn = open_inventory(), tmp_path / "a.parquet"
     torn.write_bytes(b"PAR1 torn PAR1")
