@@ -103,7 +103,9 @@ Same(run, draft) == plans[run].draft = draft.draft /\ plans[run].kept = draft.ke
 \* `_complete`: nothing is left to do, which is found out without the lease.
 Complete(c) ==
     /\ c \in Classify /\ call[c].at = "start" /\ plans # <<>>
-    /\ Same(Latest, Draft(c)) /\ Latest \in finished /\ HoldsRowsOf(Latest)
+    /\ \E run \in finished :
+        /\ Same(run, Draft(c)) /\ HoldsRowsOf(run)
+        /\ run = Latest \/ ~Same(Latest, Draft(c))
     /\ Ends(c, "done")
     /\ UNCHANGED <<lease, store, crashes, unclear>>
 
