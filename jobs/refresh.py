@@ -66,12 +66,12 @@ def report_changes(config: StreamConfig, tree: DecisionTree, plan: Plan, source:
     uri, version = catalogue_uri(config.output), version_of(config.output, plan)
     if plan.kept is None or version is None:
         return
-    before = open_snapshot(uri, tree, as_of=str(plan.kept))
-    if not is_readable(before):
-        say(f"Version {plan.kept} of {uri} was vacuumed: no report of what run {plan.run} changed")
-        return
-    after = open_snapshot(uri, tree, as_of=str(version))
     try:
+        before = open_snapshot(uri, tree, as_of=str(plan.kept))
+        after = open_snapshot(uri, tree, as_of=str(version))
+        if not is_readable(before):
+            say(f"Version {plan.kept} of {uri} was vacuumed: no report of what run {plan.run} changed")
+            return
         changes, page = write_changes(
             RunLayout(config.output, plan.run).changes,
             f"{config.title}: what run {plan.run} changed",
@@ -81,7 +81,7 @@ def report_changes(config: StreamConfig, tree: DecisionTree, plan: Plan, source:
             lambda shard: source,
             config.report_galaxies,
         )
-    except InputError as error:  # another program may have written the version before
+    except InputError as error:  # another program may have written the version before, or the log forgot it
         say(f"No report of what run {plan.run} changed: {error}")
         return
     say(f"Changes:   {told(changes)}; {page}")

@@ -272,4 +272,7 @@ def _looks_alive(record: LeaseRecord) -> bool | None:
     own, theirs = _process(os.getpid()).split("@"), record.process.split("@")
     if record.node != socket.gethostname() or not len(own) == len(theirs) == 4 or own[2:] != theirs[2:]:
         return None
-    return _process(int(theirs[0])) == record.process
+    now = _process(int(theirs[0]))
+    if now.endswith("@gone") and not Path("/proc/1/stat").exists():
+        return None  # other users' processes are hidden here
+    return now == record.process

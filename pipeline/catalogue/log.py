@@ -66,7 +66,7 @@ def content_of(uri: str, table: DeltaTable, runs: Callable[[], Iterable[str]]) -
         If the store can't be reached.
     """
     entries, checkpoints = _listed(uri)
-    oldest = table.version()
+    oldest = table.version() + 1
     for version in range(table.version(), -1, -1):
         if version not in entries:
             readable = min((one for one in checkpoints if one >= oldest - 1), default=oldest)
@@ -95,36 +95,43 @@ def rows_changed_by(done: Iterable[dict[str, Any]]) -> list[str]:
     return sorted({kind for action in done for kind in _OF_ROWS & action.keys()})
 
 
-def files_transaction(files: Iterable[str]) -> Transaction:
+def files_transaction(run: str, files: Iterable[str]) -> Transaction:
     """What a run's version says of its files, by their names."""
-    return Transaction(_FILES, _digest(files))
+    return Transaction(_FILES, _digest(run, files))
+
+
+def version_of_entry(uri: str) -> int | None:
+    """The version that an entry of the log writes; None for any other file there."""
+    match = _ENTRY.fullmatch(storage.name(uri))
+    return None if match is None else int(match[1])
 
 
 def _listed(uri: str) -> tuple[dict[int, str], list[int]]:
     """Entries of the log, by their versions, and the versions of its checkpoints."""
     entries, checkpoints = dict[int, str](), []
     for file in storage.list_files(storage.join(uri, "_delta_log")):
-        if match := _ENTRY.fullmatch(storage.name(file.uri)):
-            entries[int(match[1])] = file.uri
+        if (version := version_of_entry(file.uri)) is not None:
+            entries[version] = file.uri
         elif match := _CHECKPOINT.fullmatch(storage.name(file.uri)):
             checkpoints.append(int(match[1]))
     return entries, checkpoints
 
 
 def _writer(done: Iterable[dict[str, Any]]) -> str | None:
-    run = next((action["commitInfo"].get("run") for action in done if "commitInfo" in action), None)
+    information = next((action["commitInfo"] for action in done if "commitInfo" in action), None) or {}
+    run = information.get("run")
     return run if isinstance(run, str) else None
 
 
 def _run_by_files(table: DeltaTable, runs: Iterable[str]) -> str | None:
-    """The run that was committed last, if the table still holds just its files."""
-    made = {run: version for run in runs if (version := table.transaction_version(run)) is not None}
-    live = [storage.name(unquote(file)) for file in table.file_uris()]
-    if not made or table.transaction_version(_FILES) != _digest(live):
+    """The run that was committed last, if the table still holds just its files, and all rows of them."""
+    if len(table.deletion_vectors().read_all()):
         return None
-    return max(made, key=made.__getitem__)
+    live = [storage.name(unquote(file)) for file in table.file_uris()]
+    recorded = table.transaction_version(_FILES)
+    return next((run for run in runs if _digest(run, live) == recorded), None)
 
 
-def _digest(files: Iterable[str]) -> int:
+def _digest(run: str, files: Iterable[str]) -> int:
     """Sixty bits, which fit into the version of a transaction."""
-    return int(hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()[:15], 16)
+    return int(hashlib.sha256("\n".join([run, *sorted(files)]).encode()).hexdigest()[:15], 16)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pipeline import storage
 from pipeline.errors import InputError
-from pipeline.protocol.adoption import CreatePlan, IsFinished, ReadPlans
+from pipeline.protocol.adoption import CreatePlan, IsFinished, PartsRemoved, ReadPlans
 from pipeline.protocol.layout import RunLayout, runs_folder
 from pipeline.protocol.plan import Plan, newest_first
 from pipeline.protocol.steps import Handlers
@@ -49,5 +49,8 @@ def plan_handlers(output: str, is_finished: Callable[[Plan], bool]) -> Handlers:
     return {
         ReadPlans: lambda _: read_plans(output),
         CreatePlan: create,
+        PartsRemoved: lambda instruction: storage.exists(
+            RunLayout(output, instruction.plan.run).parts_removed
+        ),
         IsFinished: lambda instruction: is_finished(instruction.plan),
     }

@@ -8,7 +8,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipeline import storage
-from pipeline.catalogue.log import actions, content_of, files_transaction
+from pipeline.catalogue.log import actions, content_of, files_transaction, version_of_entry
 from pipeline.catalogue.plans import read_plans
 from pipeline.catalogue.schema import catalogue_schema
 from pipeline.catalogue.snapshot import find_table, open_catalogue, reading_log
@@ -119,7 +119,7 @@ def write_version(output: str, tree: DecisionTree | None, instruction: WriteVers
     transactions = [Transaction(_LEASE, instruction.epoch)]
     if plan is not None:
         transactions.append(Transaction(plan.run, instruction.version))
-        transactions.append(files_transaction(file.path for file in instruction.files))
+        transactions.append(files_transaction(plan.run, (file.path for file in instruction.files)))
     try:
         with storage.explained("commit to", uri), storage.panics_unprinted():
             table = DeltaTable(
@@ -164,6 +164,8 @@ def read_log(output: str) -> TableLog:
     live = frozenset(storage.name(unquote(file)) for file in table.file_uris())
     named, superseded = set(live), dict[str, float]()
     for file in storage.list_files(storage.join(uri, "_delta_log"), ".json"):
+        if version_of_entry(file.uri) is None:
+            continue
         for action in actions(file.uri):
             for kind in action.keys() & {"add", "remove"}:
                 name = storage.name(unquote(action[kind]["path"]))

@@ -196,7 +196,7 @@ def _verify_run(
     yield from check_accounts(run)
     if removed:
         yield from check_classified(run)
-    yield from check_summary(run, [file.uri for file in files])
+    yield from check_summary(run, [file.uri for file in files], table.version())
     recount.run, recount.rows, recount.units, recount.files = plan.run, plan.rows, plan.unit_count, len(files)
     recount.classified, recount.quarantined = int(run.book.catalogued.sum()), int(run.book.quarantined.sum())
     recount.stale = len(run.stale)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pipeline import storage
 from pipeline.catalogue.commit import RunSummary, summarize
 from pipeline.catalogue.files import recorded_digest
-from pipeline.catalogue.log import actions, rows_changed_by
+from pipeline.catalogue.log import actions, rows_changed_by, version_of_entry
 from pipeline.catalogue.seal import LEDGER, entry_digests, file_digest, ledger_digest, relative
 from pipeline.catalogue.verify_files import AFRESH, Damaged, Finding, Run, reading
 from pipeline.protocol.layout import RunLayout, catalogue_uri, report_uri
@@ -51,13 +51,15 @@ def is_sealed(layout: RunLayout) -> bool:
     return summary is None or summary.files is not None
 
 
-def check_summary(run: Run, files: Sequence[str]) -> Iterator[Finding]:
+def check_summary(run: Run, files: Sequence[str], newest: int) -> Iterator[Finding]:
     """The run's summary against its ledger, and all that it seals.
 
     Parameters
     ----------
     files
-        URIs of the data files of the run's version of the catalogue.
+        URIs of the data files of the snapshot.
+    newest
+        Its version.
     """
     layout = run.layout
     try:
@@ -90,9 +92,10 @@ def check_summary(run: Run, files: Sequence[str]) -> Iterator[Finding]:
         relative(layout.output, report_uri(layout.output))
     }
     yield from _check_files(layout, summary.files, run.entries, here)
-    own = [_version(place) for place in summary.files if _LOG in place]
+    versions = [version_of_entry(place) for place in summary.files if _LOG in place]
+    own = [version for version in versions if version is not None]
     if own:
-        yield from _check_later_versions(layout.output, max(own))
+        yield from _check_later_versions(layout.output, max(own), newest)
 
 
 def check_earlier(layout: RunLayout) -> Iterator[Finding]:
@@ -163,11 +166,12 @@ def _check_file(about: str, uri: str, digest: str, advice: str) -> Iterator[Find
         yield Finding(about, problem, advice)
 
 
-def _check_later_versions(output: str, own: int) -> Iterator[Finding]:
-    """The versions after that of the run whose rows the catalogue holds: none of them may change a row."""
+def _check_later_versions(output: str, own: int, newest: int) -> Iterator[Finding]:
+    """The versions after that of the run whose rows the snapshot holds: none of them may change a row."""
     log = storage.join(catalogue_uri(output), "_delta_log")
     for file in storage.list_files(log, ".json"):
-        if _version(file.uri) <= own:
+        version = version_of_entry(file.uri)
+        if version is None or not own < version <= newest:
             continue
         try:
             other = rows_changed_by(actions(file.uri))
@@ -178,8 +182,3 @@ def _check_later_versions(output: str, own: int) -> Iterator[Finding]:
         if other:
             problem = f"{file.uri}: expected a version that changes no row, found {other[0]}"
             yield Finding("catalogue", problem, AFRESH)
-
-
-def _version(uri: str) -> int:
-    """The version that an entry of the log writes."""
-    return int(storage.name(uri).removesuffix(".json"))

@@ -31,6 +31,13 @@ class IsFinished(Instruction[bool]):
     plan: Plan
 
 
+@dataclass(frozen=True)
+class PartsRemoved(Instruction[bool]):
+    """Whether a vacuum has removed the parts of a run."""
+
+    plan: Plan
+
+
 def adopt(draft: Plan, output: str, epoch: int, new_run: bool = False) -> Steps[Plan]:
     """Write the plan of a new run, or find the run that it continues; under the lease of that epoch.
 
@@ -52,11 +59,12 @@ def adopt(draft: Plan, output: str, epoch: int, new_run: bool = False) -> Steps[
     plans = yield from ReadPlans()
     latest = plans[0] if plans else None
     if latest is not None:
-        if same_work(latest, draft) and not (new_run and (yield from _is_over(latest))):
+        if not same_work(latest, draft):
+            if not new_run:
+                committed = yield from _is_committed(latest)
+                raise InputError(f"{output} {_refusal(latest, draft, committed)}")
+        elif not (yield from _is_lost(latest)) and not (new_run and (yield from _is_over(latest))):
             return latest
-        if not new_run:
-            committed = yield from _is_committed(latest)
-            raise InputError(f"{output} {_refusal(latest, draft, committed)}")
     plan = yield from _numbered(draft, latest.sequence + 1 if latest else 1)
     plan = plan.model_copy(update={"epoch": epoch})
     yield from ConfirmLease()
@@ -68,6 +76,14 @@ def adopt(draft: Plan, output: str, epoch: int, new_run: bool = False) -> Steps[
 def same_work(plan: Plan, draft: Plan) -> bool:
     """Whether a run is made from what a draft of the present version names."""
     return declared(plan.fingerprint) == draft.fingerprint
+
+
+def _is_lost(plan: Plan) -> Steps[bool]:
+    """Whether a run can never be committed: its parts were removed, and the catalogue doesn't know it.
+
+    It had been replaced by another whose folder is gone, or the catalogue is gone, or an older copy of it.
+    """
+    return (yield from PartsRemoved(plan)) and not (yield from _is_committed(plan))
 
 
 def _is_over(plan: Plan) -> Steps[bool]:

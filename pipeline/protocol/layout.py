@@ -95,5 +95,6 @@ def is_part(uri: str) -> bool:
 
 
 def is_temporary(uri: str) -> bool:
-    """Whether a file has the name under which a write begins: ``.NAME.xxxxxxxx``."""
-    return re.fullmatch(r"\..+\.[a-z0-9_]{8}", storage.name(uri)) is not None
+    """Whether a file has the name under which a write of ours begins: ``.NAME.xxxxxxxx``."""
+    name = r"\.(clock|.+\.(json|yaml|html|csv|parquet|png|svg))\.[a-z0-9_]{8}"
+    return re.fullmatch(name, storage.name(uri)) is not None

@@ -136,7 +136,6 @@ def refresh(output: str) -> Steps[Outcome]:
             return Outcome("unchanged", base.plan)
         own = base is not None and base.plan is not None and draft.run == base.plan.run
         plan = draft if own else (yield from adopt(draft, output, epoch, new_run=True))
-        yield from ConfirmLease()
         yield from carry_out(plan, epoch)
         return Outcome("done", plan)
     finally:
@@ -155,6 +154,7 @@ def base_of(table: TableState, plans: Sequence[Plan]) -> Base | None:
 
 def carry_out(plan: Plan, epoch: int) -> Steps[None]:
     """Do what is planned, from its first pending unit to the summary; under the lease of this epoch."""
+    yield from ConfirmLease()
     done = ledger = yield from ReadLedger(plan)
     yield from BeginRun(plan, len(done))
     pending = [unit for unit in plan.units() if unit.index not in done]

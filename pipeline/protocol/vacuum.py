@@ -189,10 +189,10 @@ def _vacuum(options: Options, epoch: int) -> Steps[list[Removal]]:
     while True:
         table = yield from OpenTable()
         removals = yield from _removals(options, now)
-        if options.dry_run:
-            return removals
         if table is None:
             removals = [removal for removal in removals if not removal.fenced]
+        if options.dry_run:
+            return removals
         if table is None or not any(removal.fenced for removal in removals):
             break
         yield from ConfirmLease()
@@ -245,7 +245,7 @@ def run_removals(run: RunFiles, options: Options, now: float) -> Iterator[Remova
         old = _older(parts, max(options.grace, IN_USE), now)
         if old:
             what = "parts of a run that a later one replaced before its commit"
-            yield Removal(about, what, old, fenced=True)
+            yield Removal(about, what, old, _marker(old), fenced=True)
         return
     if isinstance(run.ledger, str):
         yield Removal(about, f"left alone, since its ledger is damaged: {run.ledger}", ())
@@ -290,8 +290,14 @@ def _committed_parts(about: str, run: RunFiles, parts: Sequence[storage.FileInfo
     named = _named_parts(run.ledger)
     stored = tuple(file for file in parts if storage.name(file.uri) in named)
     if stored:
-        marker = storage.join(quarantines[0].uri.rpartition("/")[0], "parts-removed.json")
-        yield Removal(about, "parts, whose rows the catalogue and quarantine hold", stored, marker)
+        what = "parts, whose rows the catalogue and quarantine hold"
+        yield Removal(about, what, stored, _marker(stored))
+
+
+def _marker(parts: Sequence[storage.FileInfo]) -> str:
+    """What tells of a run that its parts were removed, beside the folder of its parts."""
+    folder, _, _ = parts[0].uri.rpartition("/")
+    return storage.join(folder.rpartition("/")[0], "parts-removed.json")
 
 
 def catalogue_removals(

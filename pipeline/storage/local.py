@@ -107,7 +107,7 @@ def write_if_match(path: str, data: bytes, etag: str) -> bool:
     lock = target.with_name(f".{target.name}.lock")
     try:
         # Never removed: another process may hold the lock of the file that went.
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except FileNotFoundError:  # not even the folder is there
         return False
     try:

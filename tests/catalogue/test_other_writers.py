@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable, TableFeatures, write_deltalake
 
-from pipeline.catalogue import catalogue_uri, read_state
+from pipeline.catalogue import RunLayout, catalogue_uri, read_state
 from pipeline.catalogue.commit import holds_columns
 from pipeline.catalogue.snapshot import open_version
 from pipeline.catalogue.table import create_table, retention_seconds
 from pipeline.errors import InputError
 from pipeline.protocol.commit import TableState
 from pipeline.tree import DecisionTree, load_tree
-from tests.jobs.damage import Made
+from tests.jobs.damage import Made, clean_up_log
 from tests.jobs.outputs import commit, record, rerun
 from tests.tables import snapshot
 
@@ -33,16 +35,6 @@ def commit_again(made: Made) -> str:
         record(layout, made.tree, unit, seed=7)
     commit(layout, made.tree, plan)
     return plan.run
-
-
-def clean_up_log(made: Made) -> None:
-    """What becomes of a log by itself in the course of months."""
-    table = DeltaTable(str(made.catalogue))
-    table.alter.set_table_properties({"delta.logRetentionDuration": "interval 0 days"})
-    table = DeltaTable(str(made.catalogue))
-    table.create_checkpoint()
-    table.cleanup_metadata()
-    assert len(list(made.catalogue.glob("_delta_log/*.json"))) == 1
 
 
 CHANGES: dict[str, Callable[[DeltaTable], object]] = {
@@ -102,6 +94,42 @@ def test_a_log_that_was_cleaned_up_does_not_give_restored_rows_to_a_run(made: Ma
     clean_up_log(made)
     assert state(made).run is None
     assert "found another writer's" in made.verify()[0]
+
+
+def test_a_log_that_was_cleaned_up_does_not_give_rows_to_an_older_run(made: Made) -> None:
+    second = commit_again(made)
+    shutil.rmtree(RunLayout(made.layout.output, second).folder)
+    clean_up_log(made)
+    assert state(made).run is None
+
+
+def test_rows_deleted_by_a_vector_are_another_writers(made: Made) -> None:
+    """As Spark deletes: the file stays, and beside it is said which rows count no more."""
+    log = made.catalogue / "_delta_log"
+    actions = map(json.loads, (log / f"{1:020d}.json").read_text().splitlines())
+    (add,) = [action["add"] for action in actions if "add" in action]
+    DeltaTable(str(made.catalogue)).alter.add_feature(TableFeatures.DeletionVectors, True)
+    vector = {
+        "storageType": "i",
+        "pathOrInlineDv": "^Bg9^0rr910000000000iXQKl0rr91000005c8Xg00000",
+        "sizeInBytes": 34,
+        "cardinality": 1,
+    }
+    entry = [
+        {"commitInfo": {"timestamp": 1, "operation": "DELETE"}},
+        {"remove": {"path": add["path"], "dataChange": True, "deletionTimestamp": 1}},
+        {"add": {**add, "deletionVector": vector}},
+    ]
+    version = state(made).version + 1
+    (log / f"{version:020d}.json").write_text("\n".join(map(json.dumps, entry)))
+    assert state(made).run is None
+    clean_up_log(made)
+    assert state(made).run is None
+
+
+def test_files_of_other_forms_beside_the_log_are_passed_over(made: Made) -> None:
+    (made.catalogue / f"_delta_log/{0:020d}.{1:020d}.compacted.json").write_text("")
+    assert made.verify() == []
 
 
 def test_an_empty_catalogue_stays_so_when_it_is_fenced_off(tmp_path: Path, tree: DecisionTree) -> None:

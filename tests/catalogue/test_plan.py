@@ -16,9 +16,11 @@ from pipeline.catalogue import (
     commit_run,
     make_plan,
     read_ledger,
+    vacuum_output,
 )
 from pipeline.errors import InputError
 from pipeline.protocol.layout import runs_folder
+from pipeline.protocol.vacuum import Options
 from tests.jobs.damage import Made
 from tests.jobs.outputs import record, rerun
 
@@ -127,6 +129,13 @@ def test_a_new_run_whose_rows_were_replaced_is_not_continued(made: Made) -> None
 def test_a_run_gets_no_name_that_the_catalogue_has(made: Made) -> None:
     """Also where the folders of all runs were removed."""
     shutil.rmtree(runs_folder(made.layout.output))
+    assert adopt_plan(made.layout.output, made.plan).run == f"{made.plan.run}-2"
+
+
+def test_a_run_whose_parts_are_gone_is_not_continued_over_another_catalogue(made: Made) -> None:
+    vacuum_output(made.layout.output, Options(grace=0, parts=True))
+    assert adopt_plan(made.layout.output, made.plan) == made.plan
+    shutil.rmtree(made.catalogue)
     assert adopt_plan(made.layout.output, made.plan).run == f"{made.plan.run}-2"
 
 

@@ -176,6 +176,13 @@ def test_a_run_that_was_replaced_is_not_committed_once_its_parts_are_gone(made: 
     assert made.verify() == []
 
 
+def test_what_a_user_keeps_beside_the_output_stays(made: Made) -> None:
+    kept = [leave(Path(made.layout.output) / name) for name in (".env.template", ".my.settings")]
+    ours = leave(Path(made.layout.output) / ".report.html.abcd1234")
+    vacuum(made)
+    assert [path.exists() for path in [*kept, ours]] == [True, True, False]
+
+
 def test_parts_of_committed_runs_go_only_when_asked(made: Made) -> None:
     layout, plan = rerun(made.folder, made.plan)
     record(layout, made.tree, next(plan.units()))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from hypothesis import HealthCheck, given, settings
@@ -304,6 +305,18 @@ def test_a_pending_run_beside_the_snapshot_is_told_apart(made: Made) -> None:
     commit(layout, made.tree, plan)
     flip_bit(made.part(0))  # of the run that was superseded
     assert made.verify() == []
+
+
+def test_a_run_that_commits_meanwhile_is_no_finding(made: Made) -> None:
+    def read(shard: str) -> pa.ChunkedArray:
+        layout, plan = rerun(made.folder, made.plan)
+        if plan.sequence == 2:
+            for unit in plan.units():
+                record(layout, made.tree, unit, seed=7)
+            commit(layout, made.tree, plan)
+        return read_ids(shard)
+
+    assert list(verify_output(made.layout.output, made.tree, read)) == []
 
 
 def test_orphans_are_counted_and_no_finding(made: Made) -> None:

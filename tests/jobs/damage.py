@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from pipeline.catalogue import (
     Plan,
@@ -69,6 +69,16 @@ def seal_again(made: Made, **values: object) -> None:
     """Seal an output as it is, with some values of the summary changed: what only the counts can tell."""
     summary = read_summary(made.layout.output, made.plan).model_copy(update=values)
     Path(made.layout.summary).write_text(seal(made.layout, summary).model_dump_json(indent=1))
+
+
+def clean_up_log(made: Made) -> None:
+    """What becomes of a log by itself in the course of months."""
+    table = DeltaTable(str(made.catalogue))
+    table.alter.set_table_properties({"delta.logRetentionDuration": "interval 0 days"})
+    table = DeltaTable(str(made.catalogue))
+    table.create_checkpoint()
+    table.cleanup_metadata()
+    assert len(list(made.catalogue.glob("_delta_log/*.json"))) == 1
 
 
 def flip_bit(path: Path, at: float = 0.5) -> None:

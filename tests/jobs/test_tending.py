@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from jobs.classify import StreamConfig
 from jobs.cli import main
+from jobs.refresh import report_changes
 from jobs.verify import verdict
 from pipeline.catalogue import Recount, adopt_plan, read_plans
 from pipeline.storage import connection
+from pipeline.survey import open_source
 from pipeline.tree import DecisionTree
-from tests.jobs.damage import Made, edit_json, flip_bit, truncate
-from tests.jobs.outputs import make_output, plan_run, record
+from tests.jobs.damage import Made, clean_up_log, edit_json, flip_bit, truncate
+from tests.jobs.outputs import commit, make_output, plan_run, record, rerun
 
 
 @pytest.fixture
@@ -86,6 +89,19 @@ def test_a_run_that_was_moved_and_linked_is_the_same_run(
     assert run(capsys, "verify", made)[0] == 0
     assert run(capsys, "status", made)[0] == 0
     assert run(capsys, "vacuum", made)[0] == 0
+
+
+def test_a_version_that_the_log_forgot_costs_a_refresh_only_its_page_of_changes(
+    capsys: pytest.CaptureFixture[str], made: Made
+) -> None:
+    clean_up_log(made)
+    layout, plan = rerun(made.folder, made.plan)
+    for unit in plan.units():
+        record(layout, made.tree, unit, seed=7)
+    commit(layout, made.tree, plan)
+    config = StreamConfig(input="cutouts", output=made.layout.output)
+    report_changes(config, made.tree, plan.model_copy(update={"kept": 1}), open_source())
+    assert f"No report of what run {plan.run} changed: " in capsys.readouterr().out
 
 
 def test_verify_without_parts_says_so(capsys: pytest.CaptureFixture[str], made: Made) -> None:

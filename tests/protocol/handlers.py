@@ -319,6 +319,8 @@ def read_log(world: World, process: Process, _: vacuum.ReadLog) -> vacuum.TableL
 
 
 def remove(world: World, process: Process, instruction: vacuum.Remove) -> None:
+    if instruction.removal.marker is not None:
+        world.store.without_parts.add(instruction.removal.about.removeprefix("run "))
     for file in instruction.removal.files:
         name = storage.name(file.uri)
         world.store.parts.pop(name, None)
@@ -343,6 +345,9 @@ HANDLERS: dict[type[Any], Handler] = {
     adoption.ReadPlans: read_plans,
     adoption.CreatePlan: create_plan,
     adoption.IsFinished: is_finished,
+    adoption.PartsRemoved: lambda world, process, instruction: (
+        instruction.plan.run in world.store.without_parts
+    ),
     run.DrawPlan: draw_plan,
     ledger.ReadLedger: read_ledger,
     run.DoUnits: do_units,

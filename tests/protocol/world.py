@@ -61,6 +61,7 @@ class Store:
     files: dict[str, DataFile] = field(default_factory=dict)
     log: Log = field(default_factory=Log)
     summaries: set[str] = field(default_factory=set)
+    without_parts: set[str] = field(default_factory=set)
 
 
 @dataclass
