@@ -156,9 +156,10 @@ class _Died(Exception):
 
 
 def _verdict(shard: str, ending: Ending) -> Exception:
-    if ending.reason == "out_of_memory":
+    if ending.outside:
         return StorageTrouble(
-            f"reading {shard} {ending.how}; look at the machine's memory, then run the same command again"
+            f"reading {shard} {ending.how}; look at the machine's memory and limits, then run the same "
+            "command again"
         )
     return InputError(
         f"cannot read {shard}: reading it {ending.how}, also when tried alone; write the file anew, or take "
@@ -179,9 +180,7 @@ class _Child:
                 raise EOFError
             ours[0].recv_bytes()
         except (EOFError, OSError) as error:
-            self.end()
-            words = self._process.last_words()
-            raise RuntimeError(f"the process that reads files can't be started: {words}") from error
+            raise self._process.failed_start() from error
         for connection in ours:
             self._free.put(connection)
 
