@@ -69,7 +69,7 @@ class ChildProcess:
     Raises
     ------
     RunError
-        If the machine has no process, or no temporary file, for it.
+        If the machine has no process, or no temporary file, for it; or after `end_all`.
     """
 
     def __init__(self, module: str, theirs: Sequence[Connection], *arguments: str) -> None:
@@ -90,6 +90,10 @@ class ChildProcess:
         finally:
             for end in theirs:
                 end.close()
+        _living.add(self)
+        if _no_more:
+            self.end()
+            raise RunError(_unstarted("the command was interrupted"))
 
     @property
     def pid(self) -> int:
@@ -102,10 +106,15 @@ class ChildProcess:
         self.end()
         return RunError(_unstarted(f"starting it {how}"))
 
+    def kill(self) -> None:
+        """Kill the process, if it still runs, and don't wait for its end."""
+        self._process.kill()
+
     def end(self) -> None:
         """Kill the process, if it still runs."""
         self._process.kill()
         self._process.wait()
+        _living.discard(self)
 
     def ending(self, seconds: float) -> Ending:
         """How it ended; one that hasn't is taken for one that took more than the `seconds` it had."""
@@ -131,6 +140,21 @@ class ChildProcess:
         """The last line that it wrote to its standard error, if any."""
         self._complaints.seek(0)
         return self._complaints.read().decode(errors="replace").strip().splitlines()[-1:]
+
+
+_living: set[ChildProcess] = set()
+_no_more = False
+
+
+def end_all() -> None:
+    """Kill every child, and let none be started any more: nobody need wait for one.
+
+    It takes no lock, so that a signal's handler may call it.
+    """
+    global _no_more
+    _no_more = True
+    for child in list(_living):
+        child.kill()
 
 
 def _environment() -> dict[str, str]:

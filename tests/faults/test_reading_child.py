@@ -25,6 +25,7 @@ from tests.faults.harness import wait_for
 from tests.faults.poison import galaxy, write_shard
 from tests.faults.test_hostile_files import SETTINGS, children, write
 from tests.forms import survey
+from tests.integration.test_interrupt import LINE
 
 
 def shard_of(path: Path, name: str) -> str:
@@ -121,6 +122,47 @@ def test_an_answer_to_a_question_that_was_broken_off_is_given_to_no_other(tmp_pa
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGCONT)
     assert [inventory.read_ids(shard).to_pylist() for shard in shards] == [[name] for name in names]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_ends_a_driver_whose_child_does_not_answer(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """It is stopped, or in C code that has no end."""
+    shard = write(tmp_path / "a.h5", "spin")
+    code = (
+        "import sys\nfrom jobs.ending import exit_status\nfrom pipeline import storage\n"
+        "from pipeline.streaming.reading import open_inventory\nfrom tests.forms import survey\n"
+        "from tests.faults.test_hostile_files import SETTINGS\n"
+        "inventory = open_inventory(survey(**SETTINGS))\n"
+        "sys.exit(exit_status(lambda: len(list(storage.read_ahead(inventory.read_ids, sys.argv[1:])))))"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code, shard, shard, shard],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for(lambda: bool(children(driver.pid)), 60)
+        (child,) = children(driver.pid)
+        wait_for(lambda: processor_seconds(child) > 3, 60)
+        if number == signal.SIGTERM:
+            os.kill(child, signal.SIGSTOP)
+        driver.send_signal(number)
+        _, complaint = driver.communicate(timeout=15)
+        assert (driver.returncode, complaint) == (128 + number, f"{LINE}\n")
+        wait_for(lambda: not Path(f"/proc/{child}").exists(), 5)
+    finally:
+        driver.kill()
+        driver.wait()
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has computed for."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.parametrize(("under_way", "status"), [(1, -signal.SIGPROF), (3, 0)])
