@@ -12,6 +12,7 @@ from types import FrameType
 import typer
 
 from pipeline.errors import HeldError, InputError, RunError, redacted
+from pipeline.streaming.process import end_all
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -93,4 +94,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         signal.signal(ending, signal.SIG_IGN)
     # One line is still to come, on standard error; a thread of Ray's would print more, of all that ends now.
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    end_all()  # threads may wait for what a child reads, and the process for its threads
     raise Interrupted(number)

@@ -10,7 +10,7 @@ from jobs.places import TablePlace
 from pipeline import storage
 from pipeline.catalogue import Finding, Plan, Recount, RunLayout, digest, tree_digest, verify_output
 from pipeline.config import StrictModel
-from pipeline.errors import InputError, StorageTrouble
+from pipeline.errors import InputError, RunError
 from pipeline.survey import load_survey
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
@@ -45,7 +45,7 @@ def run(config: VerifyConfig) -> int:
     """
     try:
         return _verify(config)
-    except StorageTrouble as error:  # whose status, 1, would be taken for findings
+    except RunError as error:  # whose status, 1, would be taken for findings
         raise InputError(str(error)) from error
 
 

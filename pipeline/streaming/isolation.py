@@ -199,9 +199,8 @@ class _Child:
         self._connection, theirs = Pipe()
         self._process = ChildProcess("pipeline.streaming.child", [theirs])
         if self._receive(START_SECONDS) is None:
-            self.end()
-            words = self._process.last_words()
-            raise RuntimeError(f"the process for isolated decoding can't be started: {words}")
+            self._connection.close()
+            raise self._process.failed_start()
 
     def ask(self, request: dict[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
         """The rows that answer a request, as they are done."""

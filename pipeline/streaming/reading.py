@@ -24,6 +24,7 @@ from pipeline import storage
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.storage.ahead import READERS
 from pipeline.streaming.process import READ_SECONDS, START_SECONDS, ChildProcess, Ending
+from pipeline.streaming.reading_child import unpack
 from pipeline.survey.formats import open_source
 from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import DamagedShard, FileSource, Footer, Inventory, ShardInfo
@@ -57,7 +58,7 @@ class Reader:
     Parameters
     ----------
     seconds
-        Most that the child may compute for without an answer to anybody.
+        Most that the child may compute for without an answer to anybody, for each request under way.
     """
 
     def __init__(self, seconds: float = _SECONDS) -> None:
@@ -77,7 +78,10 @@ class Reader:
         InputError
             If the shard kills two children; and what the call raises.
         StorageTrouble
-            If memory ran out, or nothing came for a quarter of an hour; and what the call raises.
+            If two children are ended from outside, as where memory ran out, or nothing came for a quarter of
+            an hour; and what the call raises.
+        RunError
+            If no child can be started.
         """
         request = {"call": call, "survey": survey, "arguments": [shard, *arguments]}
         child = self._shared()
@@ -156,9 +160,10 @@ class _Died(Exception):
 
 
 def _verdict(shard: str, ending: Ending) -> Exception:
-    if ending.reason == "out_of_memory":
+    if ending.outside:
         return StorageTrouble(
-            f"reading {shard} {ending.how}; look at the machine's memory, then run the same command again"
+            f"reading {shard} {ending.how}; look at the machine's memory and limits, then run the same "
+            "command again"
         )
     return InputError(
         f"cannot read {shard}: reading it {ending.how}, also when tried alone; write the file anew, or take "
@@ -179,33 +184,37 @@ class _Child:
                 raise EOFError
             ours[0].recv_bytes()
         except (EOFError, OSError) as error:
-            self.end()
-            words = self._process.last_words()
-            raise RuntimeError(f"the process that reads files can't be started: {words}") from error
+            raise self._process.failed_start() from error
         for connection in ours:
             self._free.put(connection)
 
     def ask(self, request: dict[str, Any]) -> Any:
         """The answer to a request; raises what the child raised, and `_Died` if it is dead."""
-        connection = self._free.get()
-        try:
-            connection.send_bytes(json.dumps(request).encode())
-            if not connection.poll(READ_SECONDS):
-                self.end()
-                shard, *_ = request["arguments"]
-                raise StorageTrouble(
-                    f"reading {shard} took more than {READ_SECONDS:g} s; look at the store, "
-                    "then run the same command again"
-                )
-            message = json.loads(connection.recv_bytes())
-            if message["kind"] == "table":
-                return pa.ipc.open_stream(connection.recv_bytes()).read_all()
-        except (EOFError, OSError) as error:
-            raise _Died(self._process.ending(self._seconds)) from error
-        finally:
-            self._free.put(connection)
+        message, stream = unpack(self._exchange(request))
+        if message["kind"] == "table":
+            return pa.ipc.open_stream(pa.py_buffer(stream)).read_all()
         if message["kind"] == "value":
             return message["value"]
         if message["kind"] == "MemoryError":
             raise _Died(Ending("killed_decoder", "took more memory than there is"))
         raise _ERRORS.get(message["kind"], RuntimeError)(message["message"])
+
+    def _exchange(self, request: dict[str, Any]) -> bytes:
+        connection, answer = self._free.get(), None
+        try:
+            connection.send_bytes(json.dumps(request).encode())
+            if not connection.poll(READ_SECONDS):
+                shard, *_ = request["arguments"]
+                raise StorageTrouble(
+                    f"reading {shard} took more than {READ_SECONDS:g} s; look at the store, "
+                    "then run the same command again"
+                )
+            answer = connection.recv_bytes()
+            return answer
+        except (EOFError, OSError) as error:
+            raise _Died(self._process.ending(self._seconds)) from error
+        finally:
+            if answer is None:  # it may be on its way, and isn't the one to the next request
+                connection.close()
+                self.end()
+            self._free.put(connection)

@@ -1,7 +1,7 @@
 """The process that a driver has files read in: ``python -m pipeline.streaming.reading_child FD,… SECONDS``.
 
-Each connection has a thread, which answers one request after the other. A message is JSON; an answer that is
-a table follows its message as an Arrow stream.
+Each connection has a thread, which answers one request after the other. A request is JSON; an answer is JSON,
+then a zero byte, then a table as an Arrow stream or nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -26,38 +27,80 @@ from pipeline.survey.formats import open_source
 from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import FileSource, Source
 
+_ALIGNMENT = 8
+"""Arrow's buffers begin at multiples of it."""
 
-def serve(connection: Connection, seconds: float) -> None:
-    """Answer requests until the driver closes the connection, or is gone.
 
-    A process that computes for longer than `seconds` between any two messages is killed by SIGPROF: waiting
-    for a store takes no processor, so that only a file that C code never gets to the end of is meant.
+class Allowance:
+    """How long the process may compute until a request begins or ends; else SIGPROF kills it.
+
+    Waiting for a store takes no processor, so that only a file that C code never gets to the end of is meant.
+
+    Parameters
+    ----------
+    seconds
+        For each request that is under way: they share the processors.
     """
-    while True:
-        try:
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._under_way, self._lock = seconds, 0, threading.Lock()
+
+    def __enter__(self) -> None:
+        self._count(1)
+
+    def __exit__(self, *_: object) -> None:
+        self._count(-1)
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self._under_way += more
+            signal.setitimer(signal.ITIMER_PROF, self._seconds * self._under_way)
+
+
+def serve(connection: Connection, allowance: Allowance) -> None:
+    """Answer requests until the driver closes the connection or is gone; what goes wrong ends the process."""
+    try:
+        while True:
             request = json.loads(connection.recv_bytes())
-        except EOFError:
-            os._exit(0)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        message, table = _answer(**request)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        connection.send_bytes(json.dumps(message).encode())
-        if table is not None:
-            connection.send_bytes(_stream(table))
+            with allowance:
+                connection.send_bytes(_answer(**request))
+    except EOFError:
+        os._exit(0)
+    except BaseException:  # noqa: BLE001 - a driver would wait for this thread's answer
+        try:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
 
 
-def _answer(call: str, survey: str | None, arguments: list[Any]) -> tuple[dict[str, Any], pa.Table | None]:
+def unpack(answer: bytes) -> tuple[dict[str, Any], memoryview]:
+    """The message of an answer, and the stream of its table."""
+    end = answer.index(b"\0")
+    return json.loads(answer[:end]), memoryview(answer)[end + 1 :]
+
+
+def _answer(call: str, survey: str | None, arguments: list[Any]) -> memoryview:
     try:
         value = _value(call, survey, arguments)
+        if isinstance(value, pa.Table):
+            return _packed({"kind": "table"}, value)
+        return _packed({"kind": "value", "value": value})
     except (InputError, StorageTrouble) as error:
-        return {"kind": type(error).__name__, "message": str(error)}, None
+        return _packed({"kind": type(error).__name__, "message": str(error)})
     except MemoryError:
-        return {"kind": "MemoryError"}, None
+        return _packed({"kind": "MemoryError"})
     except Exception as error:  # noqa: BLE001 - the driver is told of bugs, too
-        return {"kind": "bug", "message": f"{type(error).__name__}: {error}"}, None
-    if isinstance(value, pa.Table):
-        return {"kind": "table"}, value
-    return {"kind": "value", "value": value}, None
+        return _packed({"kind": "bug", "message": f"{type(error).__name__}: {error}"})
+
+
+def _packed(message: dict[str, Any], table: pa.Table | None = None) -> memoryview:
+    head = json.dumps(message).encode()
+    sink = pa.BufferOutputStream()
+    sink.write(head + b" " * (-(len(head) + 1) % _ALIGNMENT) + b"\0")
+    if table is not None:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    return memoryview(sink.getvalue())
 
 
 def _value(call: str, survey: str | None, arguments: list[Any]) -> Any:
@@ -79,13 +122,6 @@ def _source(survey: str | None) -> Source:
     return open_source(None if survey is None else SurveySettings.model_validate_json(survey))
 
 
-def _stream(table: pa.Table) -> memoryview:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return memoryview(sink.getvalue())
-
-
 def _be_the_first_to_go() -> None:
     """Let the kernel end this process, and not the driver, where memory runs out."""
     with contextlib.suppress(OSError):
@@ -95,13 +131,14 @@ def _be_the_first_to_go() -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a ctrl-C the driver makes an end
     _be_the_first_to_go()
+    allowance = Allowance(float(sys.argv[2]))
     connections = [Connection(int(descriptor)) for descriptor in sys.argv[1].split(",")]
-    connections[0].send_bytes(b"ready")
     threads = [
-        threading.Thread(target=serve, args=(connection, float(sys.argv[2])), daemon=True)
+        threading.Thread(target=serve, args=(connection, allowance), daemon=True)
         for connection in connections
     ]
     for thread in threads:
         thread.start()
+    connections[0].send_bytes(b"ready")
     for thread in threads:  # a main thread at its end would begin to take the interpreter down
         thread.join()

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalogue import WorkUnit
-from pipeline.errors import InputError, StorageTrouble
+from pipeline.errors import InputError, RunError, StorageTrouble
 from pipeline.streaming import isolation, process
 from pipeline.streaming.decode import DecodeActor, decode_unit, unit_of
 from pipeline.streaming.first_rows import check_survey
@@ -205,7 +205,7 @@ def test_a_child_that_cannot_start_quarantines_nothing(
 ) -> None:
     shard = write_shard(tmp_path / "s.parquet", [{"object_id": "a", "image": galaxy(0)}])
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(RuntimeError, match="can't be started"):
+    with pytest.raises(RunError, match=r"cannot start a process .* \(exit status 1\)"):
         decoder.decode(WorkUnit(0, shard, 0, 1))
 
 
