@@ -26,6 +26,9 @@ from pipeline import storage
 _FILES = "files"
 """The application whose transaction in the log is a digest of the names of a run's files."""
 
+_ACTIONS = frozenset({"metaData", "protocol", "add", "remove", "cdc", "txn", "commitInfo", "domainMetadata"})
+"""All that there are in an entry of the log."""
+
 _OF_ROWS = frozenset({"add", "remove", "cdc"})
 """Actions by which a version changes rows."""
 
@@ -85,9 +88,13 @@ def actions(uri: str) -> list[dict[str, Any]]:
     Raises
     ------
     ValueError
-        If it isn't lines of JSON.
+        If it isn't lines of JSON, each of one action that there is.
     """
-    return [json.loads(line) for line in storage.read_bytes(uri).splitlines() if line.strip()]
+    done = [json.loads(line) for line in storage.read_bytes(uri).splitlines() if line.strip()]
+    for action in done:
+        if not isinstance(action, dict) or len(action) != 1 or not action.keys() <= _ACTIONS:
+            raise ValueError(f"no action of the Delta protocol: {str(action)[:40]}")
+    return done
 
 
 def rows_changed_by(done: Iterable[dict[str, Any]]) -> list[str]:

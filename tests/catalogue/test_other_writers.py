@@ -132,6 +132,12 @@ def test_files_of_other_forms_beside_the_log_are_passed_over(made: Made) -> None
     assert made.verify() == []
 
 
+def test_an_action_that_there_is_not_is_a_finding(made: Made) -> None:
+    DeltaTable(str(made.catalogue)).alter.set_table_description("mine")
+    made.log_file.write_text(made.log_file.read_text().replace("commitInfo", "c#mmitInfo"))
+    assert "no action of the Delta protocol" in made.verify()[0]
+
+
 def test_an_empty_catalogue_stays_so_when_it_is_fenced_off(tmp_path: Path, tree: DecisionTree) -> None:
     create_table(str(tmp_path), tree)
     catalogue = catalogue_uri(str(tmp_path))

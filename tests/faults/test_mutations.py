@@ -36,7 +36,11 @@ HARMLESS = (
         "byte flipped|appended",
         "what readers rely on is held to the data files and to the tree: files, rows, statistics, columns",
     ),
-    ("version before a checkpoint", "deleted", "the Delta library itself removes what a checkpoint holds"),
+    (
+        "version|version before a checkpoint",
+        "deleted",
+        "the Delta library itself removes what a checkpoint holds; where there is none it is seen",
+    ),
     (
         "later version",
         "(?!cut).*",
