@@ -12,7 +12,7 @@ from pipeline.catalogue.log import actions, content_of, files_transaction, versi
 from pipeline.catalogue.plans import read_plans
 from pipeline.catalogue.schema import catalogue_schema
 from pipeline.catalogue.snapshot import find_table, open_catalogue, reading_log
-from pipeline.errors import InputError, RunError
+from pipeline.errors import InputError, RunError, StorageTrouble
 from pipeline.protocol.commit import CreateTable, OpenTable, TableState, Unclear, WriteVersion
 from pipeline.protocol.layout import catalogue_uri
 from pipeline.protocol.steps import Handlers
@@ -48,6 +48,13 @@ def read_state(output: str, run: str | None = None) -> TableState | None:
     InputError
         If the table can't be read.
     """
+    try:
+        return _state_now(output, run)
+    except StorageTrouble:  # the Delta library doesn't ask again where an answer breaks off
+        return _state_now(output, run)
+
+
+def _state_now(output: str, run: str | None) -> TableState | None:
     table = open_catalogue(catalogue_uri(output))
     if table is None:
         return None
