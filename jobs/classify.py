@@ -12,18 +12,11 @@ from jobs.console import say
 from jobs.places import Output, TablePlace
 from pipeline import storage
 from pipeline.averaging import Precision, fastest_precision
-from pipeline.catalogue import (
-    Plan,
-    PlannedShard,
-    catalogue_uri,
-    digest,
-    make_plan,
-    read_summary,
-    report_uri,
-    tree_digest,
-)
+from pipeline.catalogue import tree_digest
 from pipeline.config import StrictModel
 from pipeline.network import DEFAULT_WEIGHTS, Model, check_model
+from pipeline.protocol import Plan, PlannedShard, catalogue_uri, digest, make_plan, report_uri
+from pipeline.protocol.records import read_summary
 from pipeline.protocol.run import DrawPlan, classify
 from pipeline.streaming.first_rows import check_survey
 from pipeline.streaming.reading import Reader, open_inventory

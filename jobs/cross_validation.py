@@ -38,8 +38,9 @@ from jobs.weights import (
     write_labels,
 )
 from pipeline import storage
-from pipeline.catalogue import catalogue_dataset, catalogue_uri
+from pipeline.catalogue import catalogue_dataset
 from pipeline.config import CONFIGS
+from pipeline.protocol import catalogue_uri
 from pipeline.tree import DecisionTree, joined, load_tree
 
 FOLDS = 5

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from jobs.console import say
 from pipeline import storage
-from pipeline.catalogue import Plan, RunLayout, read_plans
 from pipeline.errors import InputError, StorageTrouble
+from pipeline.protocol import Plan, RunLayout
+from pipeline.protocol.records import read_plans
 from pipeline.streaming.reading import Reader, open_inventory
 from pipeline.streaming.viewing import Viewer
 from pipeline.survey import CUTOUT_SCHEMA, Inventory, load_survey

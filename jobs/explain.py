@@ -18,12 +18,12 @@ from pydantic import Field
 from jobs.classify import SurveyConfig, plan_shards, settled, source_of, start_ray, stream_settings
 from jobs.console import progress, say
 from pipeline import storage
-from pipeline.catalogue import PlannedShard, WorkUnit, make_plan
 from pipeline.config import dump_config
 from pipeline.errors import InputError
 from pipeline.evaluation import VoteTable, read_votes
 from pipeline.evaluation.ranking import Place
 from pipeline.network import ViewpointNetwork, check_model, contrast_normalised, load_network, member_weights
+from pipeline.protocol import PlannedShard, WorkUnit, make_plan
 from pipeline.report.document import write_document
 from pipeline.report.explanation import Explanation, Portrait, UnitGalaxies, explanation_sections
 from pipeline.survey import Inventory

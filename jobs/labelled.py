@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.catalogue.export import open_snapshot
-from pipeline.catalogue.export.snapshot import silent
+from pipeline.catalogue.snapshot import silent
 from pipeline.errors import InputError
 from pipeline.evaluation import VoteTable, read_votes
 from pipeline.tree import DecisionTree
@@ -83,7 +83,7 @@ def read_labelled(
     progress
         Called with the number of rows just passed.
     as_of
-        An older snapshot; see `pipeline.catalogue.snapshot.open_version`.
+        An older snapshot; see `pipeline.catalogue.delta.open_version`.
 
     Raises
     ------

@@ -8,24 +8,13 @@ from collections.abc import Sequence
 from jobs.classify import StreamConfig, plan_shards, settings_of, settled, source_of
 from jobs.console import say
 from jobs.survey_run import SurveyRun, is_finished
-from pipeline.catalogue import (
-    Plan,
-    PlannedShard,
-    RunLayout,
-    catalogue_uri,
-    changed_settings,
-    holds_columns,
-    known_rows,
-    make_plan,
-    read_plans,
-    report_uri,
-    same_source,
-    select_rows,
-)
+from pipeline.catalogue import changed_settings, holds_columns, known_rows, same_source, select_rows
 from pipeline.catalogue.changes import is_readable, version_of
 from pipeline.catalogue.export import open_snapshot
 from pipeline.errors import InputError
 from pipeline.network import Model, check_model
+from pipeline.protocol import Plan, PlannedShard, RunLayout, catalogue_uri, make_plan, report_uri
+from pipeline.protocol.records import read_plans
 from pipeline.protocol.run import Base, DrawPlan, refresh
 from pipeline.survey import Inventory, read_contents
 from pipeline.tree import DecisionTree, load_tree

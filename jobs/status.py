@@ -11,8 +11,8 @@ from rich.table import Table
 
 from jobs.console import say
 from jobs.places import TablePlace
-from pipeline.catalogue import RunStatus, output_status
 from pipeline.config import StrictModel
+from pipeline.upkeep import RunStatus, output_status
 
 
 class StatusConfig(StrictModel):

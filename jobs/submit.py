@@ -20,10 +20,10 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from jobs.console import say
 from jobs.ending import Interrupted
 from pipeline import storage
-from pipeline.catalogue import digest
 from pipeline.config import CONFIGS, load_config
 from pipeline.errors import InputError, RunError, redacted
 from pipeline.numerics import code_digest
+from pipeline.protocol import digest
 
 ROOT = CONFIGS.parent
 TRAVELS = ("pipeline", "jobs", "configs")

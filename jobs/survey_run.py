@@ -10,23 +10,21 @@ from dataclasses import dataclass, field
 from jobs.classify import StreamConfig, start_ray, stream_settings
 from jobs.console import log_event, progress, say
 from pipeline import storage
-from pipeline.catalogue import (
+from pipeline.catalogue import commit_handlers, is_committed
+from pipeline.catalogue.seal import seal
+from pipeline.config import dump_config
+from pipeline.faults import crash_point
+from pipeline.network import Model
+from pipeline.protocol import Plan, RunLayout
+from pipeline.protocol.ledger import ReadLedger
+from pipeline.protocol.records import (
     LeaseKeeper,
-    Plan,
-    RunLayout,
     RunSummary,
-    commit_handlers,
-    is_committed,
     plan_handlers,
     read_ledger,
     read_quarantine,
     summarize,
 )
-from pipeline.catalogue.seal import seal
-from pipeline.config import dump_config
-from pipeline.faults import crash_point
-from pipeline.network import Model
-from pipeline.protocol.ledger import ReadLedger
 from pipeline.protocol.run import BeginRun, DoUnits, DrawPlan, EndRun, Outcome
 from pipeline.protocol.steps import Handlers, Steps, perform
 from pipeline.survey import Inventory, check_identity, open_source

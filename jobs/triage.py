@@ -18,7 +18,7 @@ from jobs.places import Output, TablePlace
 from jobs.subjects import write_subjects
 from pipeline import storage
 from pipeline.catalogue.export import Snapshot, open_snapshot
-from pipeline.catalogue.export.snapshot import Progress
+from pipeline.catalogue.snapshot import Progress
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
 from pipeline.evaluation.triage import NOT_ASKED, SETTLED, TO_PEOPLE, Threshold, learn_threshold, split

@@ -6,9 +6,10 @@ from pydantic import field_validator
 
 from jobs.console import say
 from jobs.places import TablePlace
-from pipeline.catalogue import Removal, parse_duration, vacuum_output
 from pipeline.config import StrictModel
+from pipeline.protocol import Removal
 from pipeline.protocol.vacuum import Options
+from pipeline.upkeep import parse_duration, vacuum_output
 
 
 class VacuumConfig(StrictModel):

@@ -8,11 +8,13 @@ from jobs.console import say
 from jobs.cutouts import plans_of, reader_of_output
 from jobs.places import TablePlace
 from pipeline import storage
-from pipeline.catalogue import Finding, Plan, Recount, RunLayout, digest, tree_digest, verify_output
+from pipeline.catalogue import tree_digest
 from pipeline.config import StrictModel
 from pipeline.errors import InputError, RunError
+from pipeline.protocol import Plan, RunLayout, digest
 from pipeline.survey import load_survey
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
+from pipeline.upkeep import Finding, Recount, verify_output
 
 
 class VerifyConfig(StrictModel):

@@ -16,7 +16,7 @@ ANSWERS_VERSION = 1
 """Raise it, and list only the new code below, when answers become others from now on; also for a reason that
 nothing here shows, such as a patch release of a library."""
 
-SAME_ANSWERS = frozenset({"313c09a6c2b3a2413134af6af62979b83730eb204c716c0554f479a32e4fe6d2"})
+SAME_ANSWERS = frozenset({"30a5dd7bc28540b4b3e76537d1012f8433dc202ca57fc184cb511b2bd98c634f"})
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began
 with, and what was only rewritten since. Code that isn't here is taken to give others."""
 

@@ -23,9 +23,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 from pipeline.storage import connection
 from pipeline.tree import DecisionTree, load_tree
-
-from .browser import chromium
-from .command import RAY_SETTINGS
+from tests.support.browser import chromium
+from tests.support.command import RAY_SETTINGS
 
 INFRA = Path(__file__).resolve().parents[1] / "infra" / "s3"
 CANNOT_BE_HAD = 2
@@ -73,6 +72,8 @@ class ObjectStore:
         found = self.client().list_multipart_uploads(Bucket=name)
         return [upload["Key"] for upload in found.get("Uploads", ())]
 
+
+pytest_plugins = ["tests.support.runs"]
 
 os.environ.update(RAY_SETTINGS)
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OPEN_TO_ALL = {"storage", "config", "errors", "faults", "numerics"}
 FLOOR_1 = {"tree", "geometry"}
 FLOOR_2 = {"network", "images"}
-FLOOR_3 = {"averaging", "survey", "protocol", "catalogue", "evaluation"}
+FLOOR_3 = {"averaging", "survey", "protocol", "catalogue", "upkeep", "evaluation"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "survey": {"images", "geometry"},
     "protocol": set(),
     "catalogue": {"tree", "protocol"},
+    "upkeep": {"tree", "protocol", "catalogue"},
     "evaluation": {"tree"},
     "streaming": FLOOR_1 | FLOOR_2 | FLOOR_3,
     "training": FLOOR_1 | FLOOR_2 | FLOOR_3,
@@ -39,7 +40,7 @@ MAY_IMPORT = {
 """Rooms, and which others each may import beside itself and those open to all."""
 
 RAY_MAY_BE_IMPORTED_IN = ("pipeline/streaming/", "pipeline/training/distributed.py", "jobs/", "tests/")
-LIGHT_ROOMS = ("tree", "geometry", "protocol", "catalogue", "evaluation", "survey", "images")
+LIGHT_ROOMS = ("tree", "geometry", "protocol", "catalogue", "upkeep", "evaluation", "survey", "images")
 MOST_LINES = 400
 
 

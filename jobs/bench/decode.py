@@ -11,9 +11,9 @@ from pydantic import Field
 from jobs.bench.survey import FRAME, write_galaxies
 from jobs.bench.timing import interleaved
 from jobs.console import say
-from pipeline.catalogue import WorkUnit
 from pipeline.config import StrictModel
 from pipeline.images import decode_image
+from pipeline.protocol import WorkUnit
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.rows import read_patiently
 from pipeline.survey import list_shards, open_source

@@ -20,9 +20,10 @@ from jobs.bench.survey import FRAME, write_galaxies
 from jobs.bench.timing import device, model_rate
 from jobs.console import say
 from pipeline.averaging import Precision
-from pipeline.catalogue import LedgerEntry, Plan, PlannedShard, RunLayout, make_plan, read_ledger
 from pipeline.config import StrictModel
 from pipeline.network import DEFAULT_WEIGHTS
+from pipeline.protocol import LedgerEntry, Plan, PlannedShard, RunLayout, make_plan
+from pipeline.protocol.records import read_ledger
 from pipeline.streaming import (
     StreamResources,
     StreamSettings,

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.catalogue.export.snapshot import Progress, Snapshot, silent
-from pipeline.catalogue.schema import GONE
-from pipeline.catalogue.snapshot import open_catalogue
-from pipeline.catalogue.verify_rows import hash_rows
+from pipeline.catalogue.delta import open_catalogue
+from pipeline.catalogue.hashes import hash_rows
+from pipeline.catalogue.snapshot import Progress, Snapshot, silent
 from pipeline.errors import InputError
 from pipeline.protocol.layout import catalogue_uri
 from pipeline.protocol.plan import Plan
+from pipeline.protocol.records.quarantine import GONE
 
 STATE_COLUMNS = ("object_id", "run", "input", "content", "stale")
 """What is compared of each galaxy beside its answers."""

@@ -5,84 +5,31 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction
-from pydantic import Field, ValidationError
 
 from pipeline import storage
+from pipeline.catalogue.delta import find_table, snapshot_files
 from pipeline.catalogue.files import BATCH_ROWS, read_batches, recorded_digest, write_data_files
-from pipeline.catalogue.ledger import read_stored
-from pipeline.catalogue.plans import plan_handlers, read_plans
-from pipeline.catalogue.quarantine import read_quarantine, write_quarantine
 from pipeline.catalogue.refresh import Keeper, Known, ReadIds, kept_batches
 from pipeline.catalogue.schema import catalogue_schema
-from pipeline.catalogue.snapshot import find_table, snapshot_files
 from pipeline.catalogue.table import read_state, table_handlers
-from pipeline.config import StrictModel
-from pipeline.errors import InputError
 from pipeline.faults import crash_point
 from pipeline.protocol.adoption import adopt
 from pipeline.protocol.commit import CheckInputs, WriteFiles, WriteVersion, commit
-from pipeline.protocol.fingerprint import digest
 from pipeline.protocol.layout import RunLayout, catalogue_uri
 from pipeline.protocol.lease import ConfirmLease, Sleep
-from pipeline.protocol.ledger import Ledger, quarantine_counts
+from pipeline.protocol.ledger import Ledger
 from pipeline.protocol.plan import Plan
+from pipeline.protocol.records.ledger import read_stored
+from pipeline.protocol.records.plans import plan_handlers, read_plans
+from pipeline.protocol.records.quarantine import read_quarantine, write_quarantine
 from pipeline.protocol.run import Base
 from pipeline.protocol.steps import Handlers, perform
 from pipeline.tree import DecisionTree
-
-
-class RunSummary(StrictModel):
-    """What a run did.
-
-    Attributes
-    ----------
-    replaced
-        See `LedgerEntry`.
-    seconds
-        Wall-clock time; of the last attempt alone where the run was `resumed`.
-    files
-        sha256 of the files that the run leaves, by their place below the output (see
-        `pipeline.catalogue.seal`); None in summaries of before there were such.
-    checksum
-        sha256 of all the rest.
-    """
-
-    run: str
-    rows: int
-    classified: int
-    quarantined: dict[str, int]
-    bytes_in: int
-    seconds: float
-    resumed: bool
-    started: str
-    replaced: dict[str, int] = Field(default_factory=dict)
-    files: dict[str, str] | None = None
-    checksum: str | None = None
-
-    def with_checksum(self) -> RunSummary:
-        """The same with the checksum that it must have."""
-        return self.model_copy(update={"checksum": digest(self.model_dump(exclude={"checksum"}))})
-
-
-def read_summary(output: str, plan: Plan) -> RunSummary:
-    """What a finished run did.
-
-    Raises
-    ------
-    InputError
-        If its summary can't be read.
-    """
-    uri = RunLayout(output, plan.run).summary
-    try:
-        return RunSummary.model_validate_json(storage.read_bytes(uri))
-    except ValidationError as error:
-        raise InputError(f"{uri} is not a summary: {error.errors()[0]['msg']}") from error
 
 
 def is_committed(output: str, plan: Plan) -> bool:
@@ -218,24 +165,6 @@ def known_rows(output: str, tree: DecisionTree, base: Base, runs: Sequence[str] 
     schema = catalogue_schema(tree)
     columns = pa.schema([schema.field(name) for name in Known.COLUMNS])
     return Known(read_batches(files, columns), runs)
-
-
-def summarize(plan: Plan, ledger: Ledger, seconds: float, resumed: bool = False) -> RunSummary:
-    """Count what a run did."""
-    replaced: Counter[str] = Counter()
-    for entry in ledger.values():
-        replaced.update(entry.replaced)
-    return RunSummary(
-        run=plan.run,
-        rows=sum(entry.rows for entry in ledger.values()),
-        classified=sum(entry.classified for entry in ledger.values()),
-        quarantined=dict(sorted(quarantine_counts(ledger).items())),
-        replaced=dict(replaced),
-        bytes_in=sum(shard.size for shard in plan.shards),
-        seconds=round(seconds, 2),
-        resumed=resumed,
-        started=plan.created,
-    )
 
 
 def _batches(layout: RunLayout, schema: pa.Schema, ledger: Ledger) -> Iterator[pa.RecordBatch]:

@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.catalogue.schema import GONE, UNREADABLE
-from pipeline.catalogue.verify_rows import hash_rows
+from pipeline.catalogue.hashes import hash_rows
 from pipeline.errors import InputError
 from pipeline.protocol.fingerprint import declared, in_words
 from pipeline.protocol.plan import Plan, PlannedShard
+from pipeline.protocol.records.quarantine import GONE, UNREADABLE
 
 ReadIds = Callable[[str], pa.ChunkedArray]
 """The object_id column of an input shard, as strings."""

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from deltalake import DeltaTable
 
 from pipeline import storage
-from pipeline.catalogue.commit import RunSummary
+from pipeline.catalogue.delta import open_catalogue, snapshot_files
 from pipeline.catalogue.files import recorded_digest
-from pipeline.catalogue.plans import read_plans
-from pipeline.catalogue.snapshot import open_catalogue, snapshot_files
 from pipeline.errors import InputError
 from pipeline.protocol.fingerprint import digest
 from pipeline.protocol.layout import RunLayout, catalogue_uri, report_uri
+from pipeline.protocol.records.plans import read_plans
+from pipeline.protocol.records.summary import RunSummary
 
 LEDGER = "ledger/"
 """Ends the name under which all entries of a ledger are sealed together."""

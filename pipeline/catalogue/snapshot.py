@@ -1,162 +1,188 @@
-"""Snapshots of the catalogue: opening the table, its files and its rows."""
+"""The rows of a catalogue's snapshot, or of a region of it, in batches."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import unquote
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pa_dataset
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipeline import storage
-from pipeline.catalogue.log import content_of
+from pipeline.catalogue.delta import open_version, snapshot_dataset, snapshot_files
+from pipeline.catalogue.region import Region, positions
+from pipeline.catalogue.schema import catalogue_schema
 from pipeline.errors import InputError
+from pipeline.tree import DecisionTree
 
-_STATISTICS = ("min.", "max.", "null_count.")
+BATCH_ROWS = 16_384
+_COLUMN_BUFFER_BYTES = 1 << 18
 
-
-class DamagedCatalogue(InputError):
-    """A Delta table whose log can't be understood."""
-
-
-def open_catalogue(uri: str) -> DeltaTable | None:
-    """The Delta table at a URI; None if there is none yet.
-
-    Raises
-    ------
-    DamagedCatalogue
-        If its log can't be understood.
-    InputError
-        If the store can't be reached.
-    """
-    with reading_log(uri):
-        return find_table(uri)
+Progress = Callable[[int], None]
+"""To be called with the number of rows just done."""
 
 
-@contextlib.contextmanager
-def reading_log(uri: str) -> Iterator[None]:
-    """Tell a log that can't be understood from a store that can't be reached.
-
-    The Delta library reads the history of a table and its transactions when they are asked for, so that
-    damage to them shows only then.
-
-    Raises
-    ------
-    DamagedCatalogue, InputError
-        See `open_catalogue`.
-    """
-    try:
-        with storage.explained("open", uri):
-            yield
-    except InputError as error:
-        if isinstance(error.__cause__, DeltaError | ValueError):
-            raise DamagedCatalogue(str(error)) from error.__cause__
-        raise
+def silent(rows: int) -> None:
+    """No progress is shown."""
 
 
-def open_version(uri: str, as_of: str | None = None) -> DeltaTable:
-    """The catalogue's snapshot as it is, or as it was.
-
-    Parameters
-    ----------
-    as_of
-        A version from 0, or a date and time (ISO 8601; UTC where it names no zone) at which it stood.
+def catalogue_dataset(uri: str, tree: DecisionTree) -> pa_dataset.Dataset:
+    """The current snapshot of a catalogue.
 
     Raises
     ------
     InputError
-        If there is no catalogue, it had no such snapshot, or no run was committed yet.
+        If there is no catalogue, or it has not the columns of `tree`.
     """
-    table = open_catalogue(uri)
-    if table is None:
-        raise InputError(f"{uri} is not a catalogue; expected the folder `catalogue` that classify made")
-    if as_of is not None:
-        table.load_as_version(_version_at(uri, table, as_of))
-    with reading_log(uri):
-        content = content_of(uri, table, tuple)
-    if content is None:
+    return snapshot_dataset(uri, _open(uri, tree))
+
+
+def open_snapshot(
+    uri: str, tree: DecisionTree, region: Region | None = None, as_of: str | None = None
+) -> Snapshot:
+    """The current snapshot of a catalogue, or an older one (see `open_version`), its columns described.
+
+    Raises
+    ------
+    InputError
+        If there is no such snapshot, or it has not the columns of `tree`.
+    """
+    table = _open(uri, tree, as_of)
+    described = {field.name: field.metadata for field in catalogue_schema(tree)}
+    fields = [
+        field.with_metadata(described.get(field.name)) for field in pa.schema(table.schema().to_arrow())
+    ]
+    return Snapshot(tuple(file.uri for file in snapshot_files(uri, table)), pa.schema(fields), region)
+
+
+def _open(uri: str, tree: DecisionTree, as_of: str | None = None) -> DeltaTable:
+    table = open_version(uri, as_of)
+    names = pa.schema(table.schema().to_arrow()).names
+    missing = [name for name in ("object_id", *tree.columns) if name not in names]
+    if missing:
         raise InputError(
-            f"{uri} is empty{'' if as_of is None else ' as of ' + as_of}: no run was committed yet; "
-            "`tuningfork status` tells how far it is"
+            f"{uri} lacks {len(missing)} columns of tree {tree.name!r}, first {missing[0]!r}; name the tree "
+            "whose answers it holds as tree=FILE"
         )
     return table
 
 
-def _version_at(uri: str, table: DeltaTable, as_of: str) -> int:
-    times: dict[int, float] = {entry["version"]: entry["timestamp"] / 1000 for entry in table.history()}
-    if as_of.isdecimal():
-        if int(as_of) not in times:
-            raise InputError(f"{uri} has no version {as_of}; expected {min(times)} to {max(times)}")
-        return int(as_of)
-    try:
-        moment = datetime.fromisoformat(as_of)
-    except ValueError as error:
-        raise InputError(
-            f"as_of is {as_of!r}; expected a version, or a date and time such as 2031-05-09T14:03"
-        ) from error
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    before = [version for version, time in times.items() if time <= moment.timestamp()]
-    if not before:
-        first = datetime.fromtimestamp(min(times.values()), UTC).isoformat(timespec="seconds")
-        raise InputError(f"{uri} had no snapshot at {as_of}; its first is of {first}")
-    return max(before)
+@dataclass(frozen=True)
+class _Group:
+    """A row group of one of the snapshot's files, and how many of its rows are wanted."""
 
-
-def find_table(uri: str, version: int | None = None) -> DeltaTable | None:
-    """The Delta table at a URI; None if there is none yet. Errors are the Delta library's own."""
-    try:
-        return DeltaTable(uri, version=version, storage_options=storage.delta_options(uri))
-    except TableNotFoundError:
-        return None
+    file: str
+    index: int
+    rows: int
+    wanted: int
 
 
 @dataclass(frozen=True)
-class SnapshotFile:
-    """A file of the catalogue as the Delta log describes it.
+class Snapshot:
+    """Rows of a snapshot, all of them or those in a region, in the same order each time.
+
+    A file's row groups can hold a million rows; only pages of them are in memory at a time.
 
     Attributes
     ----------
-    statistics
-        Of its columns, by ``min.``, ``max.`` or ``null_count.`` and the column; readers pass over files by
-        them.
+    files
+        URIs of its Parquet files.
+    schema
+        Its columns; the metadata of the fields are those of `catalogue_schema`.
+    region
+        What part of the sky is wanted; None for all, galaxies without a position included.
     """
 
-    uri: str
-    size: int
-    rows: int
-    statistics: dict[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...]
+    schema: pa.Schema
+    region: Region | None = None
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows that are wanted."""
+        return sum(group.wanted for group in self._groups)
+
+    @cached_property
+    def all_rows(self) -> int:
+        """Rows of the snapshot, wherever on the sky."""
+        return sum(group.rows for group in self._groups)
+
+    def batches(
+        self, columns: Sequence[str] | None = None, progress: Progress = silent
+    ) -> Iterator[pa.RecordBatch]:
+        """The wanted rows.
+
+        Parameters
+        ----------
+        columns
+            Names, in the order in which they are wanted; None for all.
+        progress
+            Called with the number of rows read or passed over, `all_rows` in the end.
+
+        Raises
+        ------
+        InputError
+            If a file is gone or damaged, or the store can't be reached.
+        """
+        names = self.schema.names if columns is None else list(columns)
+        schema = pa.schema([self.schema.field(name) for name in names])
+        read = names if self.region is None else list(dict.fromkeys([*names, "ra", "dec"]))
+        for group in self._groups:
+            if not group.wanted:
+                progress(group.rows)
+                continue
+            for batch in _read(group.file, group.index, read):
+                kept = batch if self.region is None else batch.filter(_within(batch, self.region))
+                if len(kept):
+                    yield kept.select(names).cast(schema)
+                progress(len(batch))
+
+    @cached_property
+    def _groups(self) -> list[_Group]:
+        groups = []
+        for file in self.files:
+            with _opened(file) as parquet:
+                sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
+            groups += [_Group(file, i, rows, self._count(file, i, rows)) for i, rows in enumerate(sizes)]
+        return groups
+
+    def _count(self, file: str, index: int, rows: int) -> int:
+        """Wanted rows of a row group, judged by two of its columns: most of a survey is never read whole."""
+        if self.region is None:
+            return rows
+        found = (_within(batch, self.region) for batch in _read(file, index, ["ra", "dec"]))
+        return sum(inside.true_count for inside in found)
 
 
-def snapshot_files(uri: str, table: DeltaTable) -> list[SnapshotFile]:
-    """The files of the table's snapshot."""
-    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    return [
-        SnapshotFile(
-            storage.join(uri, unquote(file["path"])),
-            file["size_bytes"],
-            file["num_records"],
-            {name: value for name, value in file.items() if name.startswith(_STATISTICS)},
-        )
-        for file in sorted(actions, key=lambda file: str(file["path"]))
-    ]
+def _read(file: str, group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    with _opened(file) as parquet:
+        batches = parquet.iter_batches(BATCH_ROWS, [group], columns)
+        while True:
+            with storage.explained("read", file):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
 
-def snapshot_dataset(uri: str, table: DeltaTable) -> pa_dataset.Dataset:
-    """The rows of the table's snapshot.
+@contextlib.contextmanager
+def _opened(file: str) -> Iterator[pq.ParquetFile]:
+    fs, path = storage.filesystem(file)
+    with contextlib.ExitStack() as stack:
+        with storage.explained("read", file):
+            # Each column's stream has a buffer of its own; a cache before them all would be filled in vain.
+            stream = stack.enter_context(fs.open(path, "rb", cache_type="none"))
+            parquet = pq.ParquetFile(stream, buffer_size=_COLUMN_BUFFER_BYTES, pre_buffer=False)
+        yield parquet
 
-    They are read through fsspec: through Delta's own file system, Arrow's reader threads now and then abort
-    the process as it ends (deltalake 1.6.6).
-    """
-    fs, _ = storage.filesystem(uri)
-    return pa_dataset.dataset(
-        [storage.filesystem(file.uri)[1] for file in snapshot_files(uri, table)],
-        schema=pa.schema(table.schema().to_arrow()),
-        format="parquet",
-        filesystem=fs,
-    )
+
+def _within(batch: pa.RecordBatch, region: Region) -> pa.BooleanArray:
+    ra, dec, known = positions(batch)
+    inside = np.zeros(len(batch), bool)
+    inside[known] = region.contains(ra[known], dec[known])
+    return pa.array(inside)

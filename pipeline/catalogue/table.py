@@ -8,13 +8,13 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipeline import storage
+from pipeline.catalogue.delta import find_table, open_catalogue, reading_log
 from pipeline.catalogue.log import actions, content_of, files_transaction, version_of_entry
-from pipeline.catalogue.plans import read_plans
 from pipeline.catalogue.schema import catalogue_schema
-from pipeline.catalogue.snapshot import find_table, open_catalogue, reading_log
 from pipeline.errors import InputError, RunError, StorageTrouble
 from pipeline.protocol.commit import CreateTable, OpenTable, TableState, Unclear, WriteVersion
 from pipeline.protocol.layout import catalogue_uri
+from pipeline.protocol.records.plans import read_plans
 from pipeline.protocol.steps import Handlers
 from pipeline.protocol.vacuum import TableLog
 from pipeline.tree import DecisionTree

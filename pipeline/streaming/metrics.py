@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ray.util.metrics import Counter, Gauge
 
-from pipeline.catalogue import LedgerEntry
+from pipeline.protocol import LedgerEntry
 from pipeline.streaming.cluster import StreamResources
 
 

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.catalogue import QUARANTINE_SCHEMA, RunLayout, WorkUnit, catalogue_rows, record_unit
+from pipeline.catalogue import catalogue_rows
+from pipeline.protocol import RunLayout, WorkUnit
+from pipeline.protocol.records import QUARANTINE_SCHEMA, record_unit
 from pipeline.streaming.decode import input_name
 from pipeline.tree import DecisionTree, load_tree
 

@@ -12,8 +12,8 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionResources
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
-from pipeline.catalogue import LedgerEntry, RunLayout, WorkUnit
 from pipeline.errors import InputError, RunError
+from pipeline.protocol import LedgerEntry, RunLayout, WorkUnit
 from pipeline.streaming.cluster import StreamResources
 from pipeline.streaming.decode import DecodeActor
 from pipeline.streaming.limits import DecodeLimits

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from jobs.bench.survey import write_galaxies
-from pipeline.catalogue import PlannedShard, RunLayout, WorkUnit, make_plan
 from pipeline.network import DEFAULT_WEIGHTS
+from pipeline.protocol import PlannedShard, RunLayout, WorkUnit, make_plan
 from pipeline.streaming import (
     StreamResources,
     StreamSettings,

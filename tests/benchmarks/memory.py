@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.faults.harness import Run, running
-from tests.galaxies import galaxy, png
+from tests.support.galaxies import galaxy, png
 
 SHARD_ROWS = 1000
 

@@ -25,8 +25,8 @@ from pipeline.report import read_catalogue, render_report
 from pipeline.report.document import Section, write_document
 from pipeline.report.judged import judged_gallery, spread_by_error
 from pipeline.survey import read_field
-from tests.browser import chromium, opened
 from tests.report.samples import FACTS, TREE, catalogue, random_probabilities
+from tests.support.browser import chromium, opened
 
 
 def with_ids(cutouts: pa.Table, ids: list[str]) -> pa.Table:

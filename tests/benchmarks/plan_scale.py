@@ -23,8 +23,10 @@ import pyarrow.parquet as pq
 
 from jobs.classify import ClassifyConfig, repetitions
 from pipeline import storage
-from pipeline.catalogue import adopt_plan, make_plan, read_ledger
+from pipeline.catalogue import adopt_plan
+from pipeline.protocol import make_plan
 from pipeline.protocol.layout import RunLayout
+from pipeline.protocol.records import read_ledger
 from pipeline.survey import open_source
 
 SECONDS, MEGABYTES = 60, 2000

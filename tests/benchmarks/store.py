@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import storage
-from tests.command import ROOT
+from tests.support.command import ROOT
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from jobs.bench.timing import gemm_rate, gemms, interleaved, seconds
 from pipeline.network import load_network_spec
 from pipeline.network.layers import UntiedConvolution
 from pipeline.network.spec import NetworkSpec
-from tests.command import ROOT
+from tests.support.command import ROOT
 
 PIECE = 32
 BEST = "configs/networks/maxout2048_extradense.yaml"

@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline.config import CONFIGS
 from pipeline.tree import load_tree
-from tests.command import ROOT
+from tests.support.command import ROOT
 from tests.training.small import write_galaxies
 
 EXAMPLES = 1600

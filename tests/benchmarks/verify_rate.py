@@ -19,24 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.catalogue import (
-    QUARANTINE_SCHEMA,
-    PlannedShard,
-    RunLayout,
-    WorkUnit,
-    adopt_plan,
-    catalogue_rows,
-    commit_run,
-    make_plan,
-    read_ledger,
-    record_unit,
-    summarize,
-    verify_output,
-)
+from pipeline.catalogue import adopt_plan, catalogue_rows, commit_run
 from pipeline.catalogue.seal import seal
+from pipeline.protocol import PlannedShard, RunLayout, WorkUnit, make_plan
+from pipeline.protocol.records import QUARANTINE_SCHEMA, read_ledger, record_unit, summarize
 from pipeline.survey import read_ids
 from pipeline.tree import load_tree
-from tests.jobs.outputs import obedient
+from pipeline.upkeep import verify_output
+from tests.support.outputs import obedient
 
 TREE = load_tree()
 WEIGHTS = "w" * 64

@@ -10,21 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from pipeline.catalogue import (
-    Plan,
-    RunLayout,
-    answer_matrix,
-    catalogue_schema,
-    catalogue_uri,
-    commit_run,
-    is_committed,
-    read_ledger,
-    summarize,
-)
+from pipeline.catalogue import answer_matrix, catalogue_schema, commit_run, is_committed
 from pipeline.errors import InputError
+from pipeline.protocol import Plan, RunLayout, catalogue_uri
+from pipeline.protocol.records import read_ledger, summarize
 from pipeline.tree import DecisionTree
-from tests.catalogue.conftest import finish
-from tests.tables import snapshot
+from tests.support.runs import finish
+from tests.support.tables import snapshot
 
 
 def finish_all(layout: RunLayout, tree: DecisionTree, plan: Plan, bad: int = 1) -> None:

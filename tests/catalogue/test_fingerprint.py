@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT
+from tests.support.command import ROOT
 
 PLANNED = (
     "import json; from pipeline.catalogue import PlannedShard, make_plan; "

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable, TableFeatures, write_deltalake
 
-from pipeline.catalogue import RunLayout, catalogue_uri, read_state
+from pipeline.catalogue import read_state
 from pipeline.catalogue.commit import holds_columns
-from pipeline.catalogue.snapshot import open_version
+from pipeline.catalogue.delta import open_version
 from pipeline.catalogue.table import create_table, retention_seconds
 from pipeline.errors import InputError
+from pipeline.protocol import RunLayout, catalogue_uri
 from pipeline.protocol.commit import TableState
 from pipeline.tree import DecisionTree, load_tree
-from tests.jobs.damage import Made, clean_up_log
-from tests.jobs.outputs import commit, record, rerun
-from tests.tables import snapshot
+from tests.support.damage import Made, clean_up_log
+from tests.support.outputs import commit, record, rerun
+from tests.support.tables import snapshot
 
 
 def state(made: Made) -> TableState:

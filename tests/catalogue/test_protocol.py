@@ -20,26 +20,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pipeline import storage
-from pipeline.catalogue import (
-    Lease,
-    Plan,
-    PlannedShard,
-    RunLayout,
-    adopt_plan,
-    catalogue_uri,
-    commit_run,
-    hold_lease,
-    is_committed,
-    lease,
-    make_plan,
-    read_ledger,
-    read_plans,
-    read_state,
-)
+from pipeline.catalogue import adopt_plan, commit_run, is_committed, read_state
 from pipeline.errors import InputError
+from pipeline.protocol import Plan, PlannedShard, RunLayout, catalogue_uri, make_plan
+from pipeline.protocol.records import Lease, hold_lease, lease, read_ledger, read_plans
 from pipeline.tree import load_tree
-from tests.catalogue.conftest import finish
-from tests.tables import snapshot
+from tests.support.runs import finish
+from tests.support.tables import snapshot
 
 EXAMPLES = int(os.environ.get("TUNINGFORK_PROTOCOL_EXAMPLES", "60"))
 TREE = load_tree()

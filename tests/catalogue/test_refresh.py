@@ -9,8 +9,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalogue import Known, Plan, PlannedShard, make_plan, same_source, select_rows
+from pipeline.catalogue import Known, same_source, select_rows
 from pipeline.catalogue.refresh import Keeper
+from pipeline.protocol import Plan, PlannedShard, make_plan
 from pipeline.survey import duplicate_rows
 
 IDS = [f"g{number}" for number in range(8)]

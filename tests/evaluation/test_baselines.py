@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.evaluation import column_means, majority_answers, rmse
 from pipeline.tree import DecisionTree
-from tests.jobs.outputs import obedient
+from tests.support.outputs import obedient
 
 SOLUTIONS = Path("../shared/data/galaxy_zoo_challenge/training_solutions_rev1.csv")
 

@@ -18,7 +18,7 @@ from pipeline.evaluation.triage import (
     split,
 )
 from pipeline.tree import DecisionTree
-from tests.votes import sample
+from tests.support.votes import sample
 
 
 @given(st.integers(0, 60), st.integers(1, 60), st.floats(0.01, 0.2))

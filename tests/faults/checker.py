@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from pipeline import storage
 from pipeline.protocol.plan import Plan
 from tests.faults.history import current, doubled
-from tests.tables import snapshot
+from tests.support.tables import snapshot
 
 Row = dict[str, Any]
 

@@ -14,11 +14,11 @@ import yaml
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from numpy.typing import NDArray
 
-from tests import forms
-from tests.command import tuningfork
-from tests.forms import skies, sky, write_tar
-from tests.galaxies import galaxy, png
-from tests.tables import snapshot
+from tests.support import forms
+from tests.support.command import tuningfork
+from tests.support.forms import skies, sky, write_tar
+from tests.support.galaxies import galaxy, png
+from tests.support.tables import snapshot
 
 STATES = ("fresh", "vacuumed", "refreshed", "checkpointed")
 """Just made; without its parts; with rows that a refresh carried over; and that with a checkpoint."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.command import RAY_SETTINGS, ROOT
+from tests.support.command import RAY_SETTINGS, ROOT
 
 _MARK = "TUNINGFORK_TEST_RUN"
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from pipeline import storage
-from tests.tables import snapshot
+from tests.support.tables import snapshot
 
 
 def versions(output: str) -> list[pa.Table]:

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from pipeline.catalogue import RunLayout, WorkUnit, read_ledger
 from pipeline.network import Card, NetworkSpec, ViewpointNetwork, save_network
+from pipeline.protocol import RunLayout, WorkUnit
+from pipeline.protocol.records import read_ledger
 from pipeline.streaming import StreamResources, StreamSettings, stream_units
 from pipeline.streaming.faults import fault_image
 from pipeline.streaming.limits import DecodeLimits

@@ -22,7 +22,7 @@ from pipeline import storage
 from tests.benchmarks.store import object_store
 from tests.faults.harness import Run, running
 from tests.faults.survey import BAD_EVERY, cutout_table
-from tests.tables import snapshot
+from tests.support.tables import snapshot
 
 TARGETS = {
     "decode actor": ("DecodeActor)", 3),

@@ -58,7 +58,7 @@ class Stage:
         elif self.stop_when is not None:
             self._watch()
         if self.host is not None:
-            from pipeline.catalogue import lease
+            from pipeline.protocol.records import lease
 
             lease.socket = SimpleNamespace(gethostname=lambda: self.host)
         if self.lifetime is not None:
@@ -107,13 +107,13 @@ def _at_crash_point(name: str, act: Callable[[], None]) -> None:
 
 
 def _shorten_lease(lifetime: float) -> None:
-    from pipeline.catalogue import lease
+    from pipeline.protocol.records import lease
 
     lease.TIME_TO_LIVE, lease._BEAT = lifetime, lifetime / 5
 
 
 def _set_clock(ahead: float) -> None:
-    from pipeline.catalogue import vacuum
+    from pipeline.upkeep import vacuum
 
     class Ahead(datetime):
         @classmethod
@@ -138,7 +138,7 @@ def _stream_without_ray() -> None:
 def _stream_units(units: Sequence[Any], layout: Any, settings: Any, *_: Any) -> Iterator[Any]:
     import pyarrow as pa
 
-    from pipeline.catalogue import LedgerEntry
+    from pipeline.protocol import LedgerEntry
     from pipeline.streaming.decode import DecodeActor
     from pipeline.streaming.model import ModelActor
     from pipeline.streaming.sink import SinkActor

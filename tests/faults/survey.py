@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.survey import CUTOUT_SCHEMA
-from tests.galaxies import galaxy, png
+from tests.support.galaxies import galaxy, png
 
 BAD_EVERY = 13
 """One galaxy of so many is damaged, so that the quarantine has work too: those whose number leaves 5."""

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from pipeline.catalogue import WorkUnit
+from pipeline.protocol import WorkUnit
 from pipeline.streaming import connect
 from pipeline.streaming.decode import decode_unit
 from pipeline.survey import CUTOUT_SCHEMA, duplicate_rows, list_shards, read_ids

@@ -15,8 +15,8 @@ import yaml
 from jobs.cutouts import read_cutouts
 from pipeline.errors import InputError
 from pipeline.survey import Source, open_source
-from tests.command import tuningfork
-from tests.forms import COLOR, skies, survey
+from tests.support.command import tuningfork
+from tests.support.forms import COLOR, skies, survey
 
 SKIES = skies(4, 40)
 SETTINGS: dict[str, Any] = {

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.local import LocalFileOpener
 
-from pipeline.catalogue import WorkUnit
 from pipeline.errors import InputError, StorageTrouble
+from pipeline.protocol import WorkUnit
 from pipeline.streaming import rows as rows_module
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.isolation import IsolatedDecoder

@@ -19,11 +19,11 @@ from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming.reading import IsolatedInventory, Reader, open_inventory
 from pipeline.survey import open_source, read_contents
 from pipeline.survey.source import DamagedShard
-from tests.command import ROOT, tuningfork
 from tests.faults.harness import wait_for
 from tests.faults.poison import galaxy, write_shard
 from tests.faults.test_corpus_hdf5 import SETTINGS, arrays
-from tests.forms import COLOR, survey
+from tests.support.command import ROOT, tuningfork
+from tests.support.forms import COLOR, survey
 
 NESTED = 4000
 """Lists of lists: HDF5 takes minutes for one of so many levels."""

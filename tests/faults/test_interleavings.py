@@ -24,7 +24,7 @@ from tests.faults.company import Player, company
 from tests.faults.history import current, doubled, precisions, versions
 from tests.faults.stage import Stage
 from tests.faults.survey import BAD_EVERY, cutout_table
-from tests.tables import snapshot
+from tests.support.tables import snapshot
 
 SETTINGS = ("transforms=1", "precision=float32", "unit_rows=8")
 DAYS = 24 * 3600

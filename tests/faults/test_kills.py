@@ -14,7 +14,7 @@ import pytest
 from pipeline.faults import CRASH_AT, POINTS
 from tests.faults.harness import Run, running, wait_for
 from tests.faults.survey import write_survey
-from tests.tables import snapshot
+from tests.support.tables import snapshot
 
 GALAXIES = 96
 

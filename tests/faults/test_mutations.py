@@ -17,11 +17,11 @@ from deltalake import DeltaTable
 from jobs.verify import VerifyConfig
 from jobs.verify import run as verify
 from pipeline.errors import InputError
-from tests.command import tuningfork
 from tests.faults.finished import STATES, make_finished, make_unsealed, refresh, source_without
 from tests.faults.mutations import Anatomy, Mutation, file_mutations, spread
 from tests.faults.row_mutations import forged_versions, row_mutations
-from tests.tables import snapshot
+from tests.support.command import tuningfork
+from tests.support.tables import snapshot
 
 SEEN = 1
 """The exit status of `verify` where it has findings."""

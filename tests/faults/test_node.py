@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.command import ROOT
 from tests.faults.harness import running, wait_for
 from tests.faults.survey import write_survey
-from tests.tables import snapshot
+from tests.support.command import ROOT
+from tests.support.tables import snapshot
 
 GALAXIES = 120
 

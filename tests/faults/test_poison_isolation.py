@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalogue import WorkUnit
 from pipeline.errors import InputError, RunError, StorageTrouble
+from pipeline.protocol import WorkUnit
 from pipeline.streaming import isolation, process
 from pipeline.streaming.decode import DecodeActor, decode_unit, unit_of
 from pipeline.streaming.first_rows import check_survey
@@ -27,7 +27,7 @@ from pipeline.streaming.viewing import Viewer
 from pipeline.survey import CUTOUT_SCHEMA, open_source
 from pipeline.survey.formats.parquet import ParquetSource
 from tests.faults.poison import LIMITS, galaxy, poisoned_shard, write_shard
-from tests.forms import survey
+from tests.support.forms import survey
 
 
 class PlayedChild:

@@ -20,12 +20,12 @@ from pipeline import storage
 from pipeline.errors import RunError, StorageTrouble
 from pipeline.streaming import reading
 from pipeline.streaming.reading import Reader, open_inventory
-from tests.command import ROOT
 from tests.faults.harness import wait_for
 from tests.faults.poison import galaxy, write_shard
 from tests.faults.test_hostile_files import SETTINGS, children, write
-from tests.forms import survey
 from tests.integration.test_interrupt import LINE
+from tests.support.command import ROOT
+from tests.support.forms import survey
 
 
 def shard_of(path: Path, name: str) -> str:
@@ -132,7 +132,7 @@ def test_an_interrupt_ends_a_driver_whose_child_does_not_answer(
     shard = write(tmp_path / "a.h5", "spin")
     code = (
         "import sys\nfrom jobs.ending import exit_status\nfrom pipeline import storage\n"
-        "from pipeline.streaming.reading import open_inventory\nfrom tests.forms import survey\n"
+        "from pipeline.streaming.reading import open_inventory\nfrom tests.support.forms import survey\n"
         "from tests.faults.test_hostile_files import SETTINGS\n"
         "inventory = open_inventory(survey(**SETTINGS))\n"
         "sys.exit(exit_status(lambda: len(list(storage.read_ahead(inventory.read_ids, sys.argv[1:])))))"

@@ -11,8 +11,8 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from pipeline.tree import DecisionTree
-from tests.command import ROOT, tuningfork
 from tests.faults.harness import Run, running, wait_for
+from tests.support.command import ROOT, tuningfork
 from tests.training.small import log_of, write_training
 
 EXAMPLES = 1440

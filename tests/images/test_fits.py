@@ -14,7 +14,7 @@ from astropy.wcs import WCS
 
 from pipeline.images import FitsLayout, ImageError
 from pipeline.images.fits import read_fits
-from tests.forms import BANDS, SCALE, exposure, fits_bytes, fits_file, skies, sky_header
+from tests.support.forms import BANDS, SCALE, exposure, fits_bytes, fits_file, skies, sky_header
 
 (SKY,) = skies(1, 40)
 PLAIN = FitsLayout()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.command import ROOT
+from tests.support.command import ROOT
 
 KUBERAY = ROOT / "infra" / "kuberay"
 CRDS = Path(os.environ.get("TUNINGFORK_KUBERAY_CRDS", ROOT.parent / "shared" / "kuberay_crds"))

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from tests.command import ROOT
 from tests.infra.manifests import KUBERAY
+from tests.support.command import ROOT
 
 FILE = ROOT / "infra" / "aws" / "cluster.yaml"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import CANNOT_BE_HAD, UP
+from tests.support.browser import CANNOT_BE_HAD, UP
 
 
 def script(path: Path, text: str) -> Path:

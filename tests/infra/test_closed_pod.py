@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT
+from tests.support.command import ROOT
 
 # As the container runtime does: all file systems read-only but /tmp and shared memory, then a plain user.
 OUTSIDE = r"""

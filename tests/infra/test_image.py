@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT
+from tests.support.command import ROOT
 
 DOCKERFILE = ROOT / "infra" / "image" / "Dockerfile"
 

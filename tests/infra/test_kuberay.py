@@ -12,7 +12,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.command import tuningfork
 from tests.infra.manifests import (
     CRDS,
     KUBERAY,
@@ -29,6 +28,7 @@ from tests.infra.manifests import (
     sources,
     with_defaults,
 )
+from tests.support.command import tuningfork
 
 RAY_KINDS = ("RayCluster", "RayJob", "RayCronJob")
 KUBERNETES = "1.32"

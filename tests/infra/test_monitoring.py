@@ -15,7 +15,7 @@ import ray
 import yaml
 from ray.dashboard.modules.reporter.reporter_agent import METRICS_GAUGES
 
-from tests.command import ROOT
+from tests.support.command import ROOT
 
 MONITORING = ROOT / "infra" / "monitoring"
 OWN = {

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from jobs.cli import app
-from tests.command import ROOT
+from tests.support.command import ROOT
 
 RUNBOOK = (ROOT / "infra" / "RUNBOOK.md").read_text()
 DOCUMENTS = sorted((ROOT / "infra").rglob("*.md"))

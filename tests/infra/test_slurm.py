@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import RAY_SETTINGS, ROOT
 from tests.faults.harness import wait_for
 from tests.faults.survey import write_survey
-from tests.tables import snapshot
+from tests.support.command import RAY_SETTINGS, ROOT
+from tests.support.tables import snapshot
 
 SCRIPT = ROOT / "infra" / "slurm" / "tuningfork.sbatch"
 GALAXIES = 40

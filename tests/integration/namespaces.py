@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import RAY_SETTINGS
 from tests.integration.marked import MARK, kill_marked
+from tests.support.command import RAY_SETTINGS
 
 GCS, DASHBOARD = 6379, 8265
 RAY = Path(sys.executable).parent / "ray"

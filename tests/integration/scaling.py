@@ -19,8 +19,8 @@ import ray
 from ray._raylet import GcsClient
 from ray.autoscaler.v2.sdk import get_cluster_status
 
-from tests.command import RAY_SETTINGS
 from tests.integration.marked import MARK, command_line, free_port, kill_marked, marked
+from tests.support.command import RAY_SETTINGS
 
 HEAD = "f" * 51 + "00000"
 _EMPTY_LISTS = (

@@ -21,9 +21,9 @@ from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import cut_region, decode_image
 from pipeline.network import DEFAULT_WEIGHTS, RegionBatch, ViewpointSampler, load_network
 from pipeline.tree import load_tree
-from tests.command import tuningfork
-from tests.galaxies import galaxy, png
-from tests.tables import snapshot
+from tests.support.command import tuningfork
+from tests.support.galaxies import galaxy, png
+from tests.support.tables import snapshot
 
 
 def jpeg(pixels: np.ndarray) -> bytes:

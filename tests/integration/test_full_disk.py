@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import RAY_SETTINGS, ROOT, tuningfork
 from tests.faults.survey import write_survey
+from tests.support.command import RAY_SETTINGS, ROOT, tuningfork
 
 GALAXIES = 96
 SETTINGS = ("input=cutouts", "unit_rows=48", "transforms=1", "precision=float32")

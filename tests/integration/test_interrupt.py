@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import tuningfork
 from tests.faults.harness import Run, running, wait_for
+from tests.support.command import tuningfork
 
 LINE = "tuningfork: interrupted; the same command continues"
 

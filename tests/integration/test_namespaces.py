@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from pipeline import storage
-from tests.command import ROOT, tuningfork
 from tests.conftest import ObjectStore, no_other_keys
 from tests.faults.harness import wait_for
 from tests.integration.namespaces import DASHBOARD, Machine, Network, network
 from tests.integration.test_submit import PLAIN, check_complete, survey_words
+from tests.support.command import ROOT, tuningfork
 
 pytestmark = pytest.mark.long
 

@@ -18,11 +18,11 @@ import s3fs
 from pipeline import storage
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.storage import connection, s3
-from tests.command import tuningfork
 from tests.conftest import ObjectStore, no_other_keys
 from tests.faults.survey import write_survey
-from tests.galaxies import galaxy, png
-from tests.tables import snapshot
+from tests.support.command import tuningfork
+from tests.support.galaxies import galaxy, png
+from tests.support.tables import snapshot
 
 
 def bucket_name(uri: str) -> str:

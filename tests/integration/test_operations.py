@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.command import ROOT
 from tests.faults.harness import running
 from tests.faults.survey import write_survey
 from tests.infra.test_monitoring import OWN
 from tests.integration.marked import free_port
+from tests.support.command import ROOT
 
 GALAXIES = 80
 

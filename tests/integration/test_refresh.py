@@ -17,10 +17,10 @@ from deltalake import DeltaTable
 
 from pipeline.faults import CRASH_AT, POINTS
 from pipeline.survey import CUTOUT_SCHEMA
-from tests.command import tuningfork
 from tests.faults.harness import running, wait_for
-from tests.galaxies import galaxy, png
-from tests.tables import snapshot
+from tests.support.command import tuningfork
+from tests.support.galaxies import galaxy, png
+from tests.support.tables import snapshot
 
 SETTINGS = ("transforms=1", "precision=float32", "unit_rows=8")
 IMAGES = {f"g{index:02d}": png(galaxy(index, 120)) for index in range(44)}

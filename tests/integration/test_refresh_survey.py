@@ -18,9 +18,9 @@ from pipeline.catalogue import catalogue_schema
 from pipeline.network import DEFAULT_WEIGHTS, load_network, save_network
 from pipeline.survey import CUTOUT_SCHEMA
 from pipeline.tree import load_tree
-from tests.command import tuningfork
-from tests.galaxies import galaxy, png
-from tests.tables import snapshot
+from tests.support.command import tuningfork
+from tests.support.galaxies import galaxy, png
+from tests.support.tables import snapshot
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "sdss_sky"
 SETTINGS = ("transforms=1", "precision=float32")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import tuningfork
 from tests.faults.harness import running, wait_for
 from tests.faults.survey import write_survey
 from tests.integration.scaling import ScalingCluster, scaling_cluster
-from tests.tables import snapshot
+from tests.support.command import tuningfork
+from tests.support.tables import snapshot
 
 GALAXIES = 40
 WORDS = ["input=cutouts", "unit_rows=8", "transforms=1", "model_threads=1"]

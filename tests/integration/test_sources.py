@@ -19,13 +19,13 @@ from pipeline.catalogue import answer_matrix
 from pipeline.faults import CRASH_AT
 from pipeline.survey import open_source
 from pipeline.tree import load_tree
-from tests import forms
-from tests.command import tuningfork
 from tests.conftest import ObjectStore, no_other_keys
 from tests.faults.harness import running
-from tests.forms import FORMS, Sky, skies, survey
-from tests.galaxies import png
-from tests.tables import snapshot
+from tests.support import forms
+from tests.support.command import tuningfork
+from tests.support.forms import FORMS, Sky, skies, survey
+from tests.support.galaxies import png
+from tests.support.tables import snapshot
 
 SETTINGS = ("unit_rows=5", "precision=float32", "transforms=1")
 

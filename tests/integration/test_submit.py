@@ -20,10 +20,10 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from pipeline import storage
-from tests.command import ROOT, tuningfork
 from tests.conftest import ObjectStore, no_other_keys
 from tests.faults.harness import wait_for
 from tests.faults.survey import cutout_table
+from tests.support.command import ROOT, tuningfork
 
 GALAXIES = 120
 PLAIN = {"RAY_AUTH_MODE": "disabled"}

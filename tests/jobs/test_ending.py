@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.tree import DecisionTree
-from tests.command import ROOT
-from tests.jobs.outputs import make_output
+from tests.support.command import ROOT
+from tests.support.outputs import make_output
 
 
 @pytest.mark.parametrize("words", [["verify"], ["status"], ["status", "--json"], ["vacuum"]])

@@ -14,8 +14,8 @@ from jobs.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.errors import InputError
 from pipeline.survey import list_shards, read_ids
 from pipeline.tree import DecisionTree
-from tests.command import tuningfork
-from tests.jobs.outputs import obedient
+from tests.support.command import tuningfork
+from tests.support.outputs import obedient
 
 
 @pytest.fixture(scope="module")

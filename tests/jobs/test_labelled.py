@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from jobs.labelled import read_labelled
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree, load_tree
-from tests.jobs.outputs import make_output, obedient
+from tests.support.outputs import make_output, obedient
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from jobs.cli import main
 from pipeline.tree import DecisionTree
 from tests.catalogue.export.samples import AWKWARD, galaxies, write_catalogue
-from tests.galaxies import galaxy, png
+from tests.support.galaxies import galaxy, png
 
 ODD = "o [1] %41 ^|{a}*?#é"
 """Nothing in it is in the way of plain files; object stores and the Delta library each dislike some of it."""

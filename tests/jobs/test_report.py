@@ -11,11 +11,11 @@ from deltalake import write_deltalake
 
 from jobs import report
 from jobs.cutouts import read_cutouts
-from pipeline.catalogue import RunSummary
 from pipeline.network import DEFAULT_WEIGHTS, check_model
+from pipeline.protocol.records import RunSummary
 from pipeline.survey import CUTOUT_SCHEMA, open_source
-from tests.galaxies import galaxy, png
 from tests.report.samples import TREE, catalogue, cutouts, parse, random_probabilities
+from tests.support.galaxies import galaxy, png
 
 ROWS = 700
 

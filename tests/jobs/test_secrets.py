@@ -10,7 +10,7 @@ import pytest
 
 from jobs.cli import main
 from pipeline.errors import redacted
-from tests.command import ROOT
+from tests.support.command import ROOT
 
 SECRET = "wJalr/XUt+nFEMI@K7"
 URIS = (f"s3://AKIA123:{SECRET}@bucket/key", f"http://user:{SECRET}@host:8080/a", f"s3://{SECRET[:5]}@bucket")

@@ -15,12 +15,14 @@ from jobs.classify import StreamConfig
 from jobs.cli import main
 from jobs.refresh import report_changes
 from jobs.verify import verdict
-from pipeline.catalogue import Recount, adopt_plan, read_plans
+from pipeline.catalogue import adopt_plan
+from pipeline.protocol.records import read_plans
 from pipeline.storage import connection
 from pipeline.survey import open_source
 from pipeline.tree import DecisionTree
-from tests.jobs.damage import Made, clean_up_log, edit_json, flip_bit, truncate
-from tests.jobs.outputs import commit, make_output, plan_run, record, rerun
+from pipeline.upkeep import Recount
+from tests.support.damage import Made, clean_up_log, edit_json, flip_bit, truncate
+from tests.support.outputs import commit, make_output, plan_run, record, rerun
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from PIL import Image
 
 from jobs.cli import main
 from pipeline.tree import DecisionTree
-from tests.jobs.voted import write_voted
-from tests.votes import sample
+from tests.support.voted import write_voted
+from tests.support.votes import sample
 
 COUNT = 400
 

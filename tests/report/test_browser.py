@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipeline.report import read_catalogue, render_report
 from pipeline.report.reading import read_classes
-from tests.browser import Opened, accessibility, opened
+from tests.support.browser import Opened, accessibility, opened
 
 from .samples import FACTS, TREE, blob, catalogue, cutouts, encoded, random_probabilities, saying
 

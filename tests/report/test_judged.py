@@ -15,7 +15,7 @@ from pipeline.report.document import Section, write_document
 from pipeline.report.galaxies import galaxy_errors
 from pipeline.report.judged import judged_gallery, spread_by_error
 from pipeline.report.reading import read_classes
-from tests.browser import Opened, accessibility, opened
+from tests.support.browser import Opened, accessibility, opened
 
 from .samples import TREE, cutouts, random_probabilities
 

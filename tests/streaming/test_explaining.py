@@ -8,15 +8,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from pipeline.catalogue import WorkUnit
 from pipeline.evaluation import galaxy_rmse
 from pipeline.network import DEFAULT_WEIGHTS
+from pipeline.protocol import WorkUnit
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.excitation import Excitation, ExcitationActor, LoadedNetwork
 from pipeline.streaming.model import ModelActor, good_rows, regions_of
 from pipeline.streaming.portrait import PATCH, PORTRAIT_REACH, PortraitActor, covered_regions
 from pipeline.tree import GALAXY_ZOO_2, load_tree
-from tests.galaxies import galaxy, png
+from tests.support.galaxies import galaxy, png
 
 TREE = load_tree()
 GIVEN = {"weights": DEFAULT_WEIGHTS, "tree": str(GALAXY_ZOO_2), "precision": "float32", "threads": 1}

@@ -10,13 +10,13 @@ import ray
 from ray.cluster_utils import Cluster
 
 from jobs.bench.stream import IdentityModel
-from pipeline.catalogue import PlannedShard, RunLayout, make_plan
 from pipeline.network import DEFAULT_WEIGHTS
+from pipeline.protocol import PlannedShard, RunLayout, make_plan
 from pipeline.streaming import StreamSettings, connect, finished_units, plan_resources, unit_stream
 from pipeline.survey import list_shards
 from pipeline.tree import GALAXY_ZOO_2
-from tests.command import ROOT
 from tests.faults.survey import write_survey
+from tests.support.command import ROOT
 
 SETTINGS = StreamSettings(DEFAULT_WEIGHTS, "0" * 64, str(GALAXY_ZOO_2), 1, "float32")
 

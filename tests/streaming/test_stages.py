@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 
 from pipeline.averaging import naive_average
-from pipeline.catalogue import LedgerEntry, RunLayout, WorkUnit, read_ledger
 from pipeline.errors import InputError
 from pipeline.geometry import IDENTITY, Transform, averaging_transforms
 from pipeline.network import (
@@ -30,6 +29,8 @@ from pipeline.network import (
     save_ensemble,
     save_network,
 )
+from pipeline.protocol import LedgerEntry, RunLayout, WorkUnit
+from pipeline.protocol.records import read_ledger
 from pipeline.streaming.decode import DECODED_SCHEMA, DecodeActor, decode_unit, unit_of
 from pipeline.streaming.model import ModelActor
 from pipeline.streaming.sink import write_unit

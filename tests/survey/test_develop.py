@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.catalogue import WorkUnit
+from pipeline.protocol import WorkUnit
 from pipeline.streaming.decode import decode_unit
 from pipeline.survey import open_source
 from pipeline.survey.develop import develop
-from tests.forms import BANDS, COLOR, Sky, fits_file, sky_header, survey, write_fits, write_multimodal
-from tests.galaxies import png
+from tests.support.forms import BANDS, COLOR, Sky, fits_file, sky_header, survey, write_fits, write_multimodal
+from tests.support.galaxies import png
 
 SIDE = 160
 

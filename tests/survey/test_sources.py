@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.catalogue import WorkUnit
 from pipeline.errors import InputError
+from pipeline.protocol import WorkUnit
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.first_rows import check_survey
 from pipeline.streaming.viewing import Viewer
 from pipeline.survey import load_survey, open_source, recognise
-from tests import forms
-from tests.forms import FORMS, skies, survey
-from tests.galaxies import png
+from tests.support import forms
+from tests.support.forms import FORMS, skies, survey
+from tests.support.galaxies import png
 
 SKIES = skies(5, 40)
 

@@ -14,7 +14,7 @@ from pipeline.errors import InputError
 from pipeline.survey import open_source
 from pipeline.survey.formats.indexed import Part, merged
 from pipeline.survey.formats.webdataset import read_galaxies
-from tests.forms import survey, tar_bytes
+from tests.support.forms import survey, tar_bytes
 
 STEMS = st.text(
     st.characters(codec="utf-8", exclude_characters="/.\0", exclude_categories=["Cs", "Cc"]), min_size=1

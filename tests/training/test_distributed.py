@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.tree import DecisionTree
-from tests.command import tuningfork
+from tests.support.command import tuningfork
 from tests.training.small import log_of, write_training
 
 

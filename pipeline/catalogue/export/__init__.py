@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline import storage
-from pipeline.catalogue.export.region import Box, Cone, Pixels, Region, parse_box, parse_cone, parse_pixels
-from pipeline.catalogue.export.snapshot import Progress, Snapshot, catalogue_dataset, open_snapshot, silent
+from pipeline.catalogue.region import Box, Cone, Pixels, Region, parse_box, parse_cone, parse_pixels
+from pipeline.catalogue.snapshot import Progress, Snapshot, catalogue_dataset, open_snapshot, silent
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline import storage
 from pipeline.catalogue.export.records import Text, fill, measure_texts, record_type
-from pipeline.catalogue.export.snapshot import Progress, Snapshot
+from pipeline.catalogue.snapshot import Progress, Snapshot
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:

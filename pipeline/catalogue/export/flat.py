@@ -7,8 +7,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.catalogue.export.snapshot import Progress, Snapshot
 from pipeline.catalogue.export.votable import parquet_metadata
+from pipeline.catalogue.snapshot import Progress, Snapshot
 from pipeline.tree import DecisionTree
 
 _ROW_GROUP_ROWS = 65_536

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.catalogue.export.partitions import COUNTING_ORDER, Spill, partition
-from pipeline.catalogue.export.region import healpix_pixels, positions
-from pipeline.catalogue.export.snapshot import Progress, Snapshot
 from pipeline.catalogue.export.votable import parquet_metadata
+from pipeline.catalogue.region import healpix_pixels, positions
+from pipeline.catalogue.snapshot import Progress, Snapshot
 from pipeline.errors import InputError, RunError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.catalogue.export.snapshot import Snapshot
+from pipeline.catalogue.snapshot import Snapshot
 from pipeline.errors import InputError
 
 _NUMBERS = {pa.float32(): ">f4", pa.float64(): ">f8", pa.int64(): ">i8"}

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.catalogue.export.records import Text, fill, measure_texts, record_type
-from pipeline.catalogue.export.snapshot import Progress, Snapshot
+from pipeline.catalogue.snapshot import Progress, Snapshot
 
 _NAME = "morphology"
 _NUMBERS = {pa.float32(): "float", pa.float64(): "double", pa.int64(): "long"}

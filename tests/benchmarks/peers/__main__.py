@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from jobs.bench.survey import write_galaxies
 from pipeline.catalogue import answer_matrix
 from pipeline.tree import load_tree
-from tests.command import ROOT
-from tests.tables import snapshot
+from tests.support.command import ROOT
+from tests.support.tables import snapshot
 
 
 def run(words: list[str], folder: Path) -> float:

@@ -7,12 +7,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.catalogue import Plan, RunLayout, catalogue_uri, commit_run, export_catalogue, read_ledger
+from pipeline.catalogue import commit_run, export_catalogue
 from pipeline.catalogue.export import Format
 from pipeline.errors import InputError
+from pipeline.protocol import Plan, RunLayout, catalogue_uri
+from pipeline.protocol.records import read_ledger
 from pipeline.tree import DecisionTree
-from tests.catalogue.conftest import finish
-from tests.tables import snapshot
+from tests.support.runs import finish
+from tests.support.tables import snapshot
 
 
 @pytest.fixture

@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from pipeline import storage
 from pipeline.catalogue import catalogue_schema, export_catalogue
 from pipeline.catalogue.export import Format
-from pipeline.catalogue.export.snapshot import BATCH_ROWS
 from pipeline.catalogue.export.votable import _Base64
+from pipeline.catalogue.snapshot import BATCH_ROWS
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from tests.catalogue.export import readers
 from tests.catalogue.export.samples import AWKWARD, galaxies, write_catalogue, write_sky
-from tests.tables import snapshot
+from tests.support.tables import snapshot
 
 FILES: tuple[Format, ...] = ("csv", "parquet", "fits", "votable")
 

@@ -24,12 +24,12 @@ from hypothesis import strategies as st
 from pipeline.catalogue import catalogue_schema, export_catalogue
 from pipeline.catalogue.export.hats import UNPLACED
 from pipeline.catalogue.export.partitions import Spill, partition
-from pipeline.catalogue.export.region import healpix_pixels
+from pipeline.catalogue.region import healpix_pixels
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from tests.catalogue.export import readers
 from tests.catalogue.export.samples import AWKWARD, galaxies, write_catalogue, write_sky
-from tests.tables import snapshot
+from tests.support.tables import snapshot
 
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")  # of LSDB's own code
 

@@ -15,14 +15,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs.export import ExportConfig, run
 from pipeline import storage
-from pipeline.catalogue import export_catalogue
-from pipeline.catalogue.export import Format, snapshot
+from pipeline.catalogue import export_catalogue, snapshot
+from pipeline.catalogue.export import Format
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from tests.benchmarks import export_memory
 from tests.catalogue.export.samples import AWKWARD, galaxies, write_catalogue, write_sky
-from tests.command import ROOT
 from tests.conftest import ObjectStore
+from tests.support.command import ROOT
 
 FORMATS = get_args(Format)
 

@@ -14,27 +14,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import storage
-from pipeline.catalogue import (
-    Removal,
-    adopt_plan,
-    catalogue_uri,
-    commit_run,
-    make_plan,
-    parse_duration,
-    read_ledger,
-    vacuum_output,
-)
+from pipeline.catalogue import adopt_plan, commit_run
 from pipeline.catalogue.commit import commit_handlers
-from pipeline.catalogue.lease import lease_uri
 from pipeline.errors import HeldError
+from pipeline.protocol import Removal, catalogue_uri, make_plan
 from pipeline.protocol import commit as protocol
 from pipeline.protocol.lease import ConfirmLease
+from pipeline.protocol.records import read_ledger
+from pipeline.protocol.records.lease import lease_uri
 from pipeline.protocol.steps import perform
 from pipeline.protocol.vacuum import Options
 from pipeline.tree import DecisionTree
-from tests.jobs.damage import Made, truncate
-from tests.jobs.outputs import commit, make_output, plan_run, record, rerun
-from tests.tables import snapshot
+from pipeline.upkeep import parse_duration, vacuum_output
+from tests.support.damage import Made, truncate
+from tests.support.outputs import commit, make_output, plan_run, record, rerun
+from tests.support.tables import snapshot
 
 HOUR = 3600.0
 DAY = timedelta(days=1)

@@ -1,3 +1,5 @@
+"""Plans and outputs that tests of a run's records, its catalogue and its upkeep begin with."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,19 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.catalogue import (
-    QUARANTINE_SCHEMA,
-    Plan,
-    PlannedShard,
-    RunLayout,
-    WorkUnit,
-    catalogue_rows,
-    make_plan,
-    record_unit,
-)
+from pipeline.catalogue import catalogue_rows
+from pipeline.protocol import Plan, PlannedShard, RunLayout, WorkUnit, make_plan
+from pipeline.protocol.records import QUARANTINE_SCHEMA, record_unit
 from pipeline.tree import DecisionTree
-from tests.jobs.damage import Made
-from tests.jobs.outputs import make_output
+from tests.support.damage import Made
+from tests.support.outputs import make_output
 
 
 @pytest.fixture

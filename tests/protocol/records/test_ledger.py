@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalogue import LedgerEntry, Plan, RunLayout, read_ledger, record_unit
-from pipeline.catalogue.ledger import read_stored
 from pipeline.errors import InputError
+from pipeline.protocol import LedgerEntry, Plan, RunLayout
+from pipeline.protocol.records import read_ledger, record_unit
+from pipeline.protocol.records.ledger import read_stored
 from pipeline.tree import DecisionTree
-from tests.catalogue.conftest import classified_rows, rejected_rows
+from tests.support.runs import classified_rows, rejected_rows
 
 
 def test_a_recorded_unit_can_be_read_back(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:

@@ -16,13 +16,14 @@ from fsspec.implementations.local import LocalFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalogue import Recount, answer_matrix, verify_output
-from pipeline.catalogue.schema import QUARANTINE_REASONS
-from pipeline.catalogue.verify_rows import value_problems
+from pipeline.catalogue import answer_matrix
 from pipeline.errors import InputError, StorageTrouble
+from pipeline.protocol.records.quarantine import QUARANTINE_REASONS
 from pipeline.survey import read_ids
 from pipeline.tree import DecisionTree
-from tests.jobs.damage import (
+from pipeline.upkeep import Recount, verify_output
+from pipeline.upkeep.verify.rows import value_problems
+from tests.support.damage import (
     Made,
     append_row,
     edit_catalogue,
@@ -42,8 +43,8 @@ from tests.jobs.damage import (
     swap_ids,
     truncate,
 )
-from tests.jobs.outputs import commit, plan_run, record, rerun
-from tests.tables import snapshot
+from tests.support.outputs import commit, plan_run, record, rerun
+from tests.support.tables import snapshot
 
 FIRST = "smooth_or_featured_smooth"
 
@@ -215,7 +216,7 @@ def test_a_sound_output_is_clean(made: Made) -> None:
 
 
 def test_reading_in_small_batches_changes_nothing(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.catalogue.verify_files._BATCH_ROWS", 4)
+    monkeypatch.setattr("pipeline.upkeep.verify.files._BATCH_ROWS", 4)
     assert made.verify() == []
     append_row(made)
     edit_part(made, 2, put(0, ra=5.0))

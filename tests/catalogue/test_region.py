@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalogue import export_catalogue
 from pipeline.catalogue.export import Box, Cone, Format, Pixels, Region, parse_box, parse_cone, parse_pixels
-from pipeline.catalogue.export.region import healpix_pixels, positions
+from pipeline.catalogue.region import healpix_pixels, positions
 from pipeline.tree import DecisionTree
 from tests.catalogue.export import readers
 from tests.catalogue.export.samples import AWKWARD, galaxies, write_catalogue

@@ -8,21 +8,15 @@ from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalogue import (
-    Plan,
-    PlannedShard,
-    adopt_plan,
-    changed_settings,
-    commit_run,
-    make_plan,
-    read_ledger,
-    vacuum_output,
-)
+from pipeline.catalogue import adopt_plan, changed_settings, commit_run
 from pipeline.errors import InputError
+from pipeline.protocol import Plan, PlannedShard, make_plan
 from pipeline.protocol.layout import runs_folder
+from pipeline.protocol.records import read_ledger
 from pipeline.protocol.vacuum import Options
-from tests.jobs.damage import Made
-from tests.jobs.outputs import record, rerun
+from pipeline.upkeep import vacuum_output
+from tests.support.damage import Made
+from tests.support.outputs import record, rerun
 
 VERSION_1 = {
     "schema": "1",

@@ -12,11 +12,18 @@ from deltalake import DeltaTable
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.catalogue.ledger import entry_uri, parse_entry
-from pipeline.catalogue.plans import read_plans
-from pipeline.catalogue.snapshot import DamagedCatalogue, open_catalogue, reading_log, snapshot_files
+from pipeline.catalogue.delta import DamagedCatalogue, open_catalogue, reading_log, snapshot_files
+from pipeline.catalogue.hashes import hash_rows
 from pipeline.catalogue.table import state_of
-from pipeline.catalogue.verify_files import (
+from pipeline.errors import InputError
+from pipeline.protocol.fingerprint import digest
+from pipeline.protocol.layout import RunLayout, catalogue_uri, runs_folder
+from pipeline.protocol.plan import Plan, PlannedShard
+from pipeline.protocol.records.ledger import entry_uri, parse_entry
+from pipeline.protocol.records.plans import read_plans
+from pipeline.protocol.vacuum import orphaned_parts
+from pipeline.tree import DecisionTree
+from pipeline.upkeep.verify.files import (
     AFRESH,
     Damaged,
     Finding,
@@ -26,14 +33,8 @@ from pipeline.catalogue.verify_files import (
     check_unit,
     reading,
 )
-from pipeline.catalogue.verify_rows import Book, hash_rows
-from pipeline.catalogue.verify_seal import check_earlier, check_summary, is_sealed
-from pipeline.errors import InputError
-from pipeline.protocol.fingerprint import digest
-from pipeline.protocol.layout import RunLayout, catalogue_uri, runs_folder
-from pipeline.protocol.plan import Plan, PlannedShard
-from pipeline.protocol.vacuum import orphaned_parts
-from pipeline.tree import DecisionTree
+from pipeline.upkeep.verify.rows import Book
+from pipeline.upkeep.verify.seal import check_earlier, check_summary, is_sealed
 
 ReadIds = Callable[[str], pa.ChunkedArray]
 """The object_id column of an input shard, as strings."""

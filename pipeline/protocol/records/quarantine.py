@@ -10,11 +10,60 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.catalogue.ledger import read_stored
-from pipeline.catalogue.schema import QUARANTINE_SCHEMA
 from pipeline.protocol.layout import RunLayout
 from pipeline.protocol.ledger import Ledger
 from pipeline.protocol.plan import Plan
+from pipeline.protocol.records.ledger import read_stored
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field("object_id", pa.string(), metadata={"description": "Null if the row has none"}),
+        pa.field("shard", pa.string(), metadata={"description": "Input shard"}),
+        pa.field("row", pa.int64(), metadata={"description": "Row in the shard, from 0"}),
+        pa.field("reason", pa.string(), metadata={"description": "Short code to count by"}),
+        pa.field("message", pa.string(), metadata={"description": "What is wrong and what was expected"}),
+    ]
+)
+"""One row for each input row that could not be classified."""
+
+QUARANTINE_REASONS = frozenset(
+    {
+        "alpha",
+        "bad_center",
+        "bad_frame",
+        "bad_metadata",
+        "bad_object_id",
+        "bad_pixels",
+        "bad_position",
+        "bad_shape",
+        "bad_wcs",
+        "cmyk",
+        "damaged",
+        "decode_timeout",
+        "decoder_failed",
+        "duplicate_object_id",
+        "empty",
+        "grey",
+        "killed_decoder",
+        "missing_band",
+        "no_extension",
+        "no_object_id",
+        "no_pixel_scale",
+        "no_source",
+        "not_an_image",
+        "not_finite",
+        "out_of_memory",
+        "too_large",
+        "too_small",
+        "truncated",
+        "unreadable_rows",
+    }
+)
+"""Every reason for which a row is quarantined; `verify` takes any other for damage."""
+
+GONE, UNREADABLE = "gone", "quarantined"
+"""What a row of the catalogue is marked with, in column ``stale``, that a refresh didn't find in the source,
+or found there as one that can't be classified: its answers are those of the last row that could."""
 
 
 def write_quarantine(layout: RunLayout, plan: Plan, ledger: Ledger) -> None:

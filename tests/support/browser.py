@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-UP = Path(__file__).resolve().parents[1] / "infra" / "browser" / "up"
+UP = Path(__file__).resolve().parents[2] / "infra" / "browser" / "up"
 CANNOT_BE_HAD = 2
 ARGUMENTS = (
     "--no-sandbox",

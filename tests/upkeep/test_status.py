@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalogue import LedgerEntry, RunStatus, output_status
-from pipeline.catalogue.status import recent_rate
 from pipeline.errors import InputError
+from pipeline.protocol import LedgerEntry
 from pipeline.tree import DecisionTree
-from tests.jobs.outputs import commit, make_output, plan_run, record, rerun
+from pipeline.upkeep import RunStatus, output_status
+from pipeline.upkeep.status import recent_rate
+from tests.support.outputs import commit, make_output, plan_run, record, rerun
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from pipeline.images import ColorMapping, color_picture
 from pipeline.survey import SurveySettings
-from tests.galaxies import galaxy, png
+from tests.support.galaxies import galaxy, png
 
-REAL = Path(os.environ.get("TUNINGFORK_REAL_GALAXIES", Path(__file__).parents[2] / "shared" / "data"))
+REAL = Path(os.environ.get("TUNINGFORK_REAL_GALAXIES", Path(__file__).parents[3] / "shared" / "data"))
 """Where real galaxies are, which the project doesn't bring along."""
 
 BANDS = ("g", "r", "i")

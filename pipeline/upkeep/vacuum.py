@@ -8,14 +8,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from pipeline import storage
-from pipeline.catalogue.lease import LeaseKeeper
-from pipeline.catalogue.ledger import read_ledger
-from pipeline.catalogue.plans import read_plans
 from pipeline.catalogue.table import read_log, table_handlers
 from pipeline.errors import InputError
 from pipeline.protocol.adoption import ReadPlans
 from pipeline.protocol.layout import RunLayout, catalogue_uri
 from pipeline.protocol.ledger import ReadLedger
+from pipeline.protocol.records.lease import LeaseKeeper
+from pipeline.protocol.records.ledger import read_ledger
+from pipeline.protocol.records.plans import read_plans
 from pipeline.protocol.steps import perform
 from pipeline.protocol.vacuum import (
     ListCatalogue,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import catalogue_rows
 from pipeline.tree import DecisionTree
-from tests.galaxies import galaxy, png
+from tests.support.galaxies import galaxy, png
 
 PICTURED = 40
 """Galaxies that have a cutout; the places of the others hold these galaxies, too."""

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from pipeline import storage
-from pipeline.catalogue.snapshot import snapshot_files
+from pipeline.catalogue.delta import snapshot_files
 
 
 def snapshot(catalogue: str, version: int | None = None) -> pa.Table:

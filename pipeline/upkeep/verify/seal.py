@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from pydantic import ValidationError
 
 from pipeline import storage
-from pipeline.catalogue.commit import RunSummary, summarize
 from pipeline.catalogue.files import recorded_digest
 from pipeline.catalogue.log import actions, rows_changed_by, version_of_entry
 from pipeline.catalogue.seal import LEDGER, entry_digests, file_digest, ledger_digest, relative
-from pipeline.catalogue.verify_files import AFRESH, Damaged, Finding, Run, reading
 from pipeline.protocol.layout import RunLayout, catalogue_uri, report_uri
+from pipeline.protocol.records.summary import RunSummary, summarize
+from pipeline.upkeep.verify.files import AFRESH, Damaged, Finding, Run, reading
 
 _LOG = "/_delta_log/"
 

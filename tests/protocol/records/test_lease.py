@@ -12,23 +12,15 @@ from typing import Any
 import pytest
 
 from pipeline import storage
-from pipeline.catalogue import (
-    Plan,
-    RunLayout,
-    commit,
-    commit_run,
-    files,
-    hold_lease,
-    lease,
-    read_ledger,
-    read_state,
-)
-from pipeline.catalogue.lease import lease_uri
+from pipeline.catalogue import commit, commit_run, files, read_state
 from pipeline.errors import HeldError, InputError, RunError
+from pipeline.protocol import Plan, RunLayout
 from pipeline.protocol import lease as lease_protocol
 from pipeline.protocol.lease import LeaseRecord
+from pipeline.protocol.records import hold_lease, lease, read_ledger
+from pipeline.protocol.records.lease import lease_uri
 from pipeline.tree import DecisionTree
-from tests.catalogue.conftest import finish
+from tests.support.runs import finish
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLDER = """

@@ -13,20 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-from pipeline.catalogue import (
-    Plan,
-    Recount,
-    RunLayout,
-    catalogue_uri,
-    read_ledger,
-    read_summary,
-    verify_output,
-)
-from pipeline.catalogue.ledger import entry_uri, store_table
 from pipeline.catalogue.seal import seal
+from pipeline.protocol import Plan, RunLayout, catalogue_uri
+from pipeline.protocol.records import read_ledger, read_summary
+from pipeline.protocol.records.ledger import entry_uri, store_table
 from pipeline.survey import read_ids
 from pipeline.tree import DecisionTree
-from tests.tables import snapshot
+from pipeline.upkeep import Recount, verify_output
+from tests.support.tables import snapshot
 
 
 @dataclass

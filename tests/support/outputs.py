@@ -10,22 +10,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.catalogue import (
-    QUARANTINE_SCHEMA,
-    Plan,
-    PlannedShard,
-    RunLayout,
-    WorkUnit,
-    adopt_plan,
-    catalogue_rows,
-    commit_run,
-    make_plan,
-    read_ledger,
-    record_unit,
-    summarize,
-    tree_digest,
-)
+from pipeline.catalogue import adopt_plan, catalogue_rows, commit_run, tree_digest
 from pipeline.catalogue.seal import seal
+from pipeline.protocol import Plan, PlannedShard, RunLayout, WorkUnit, make_plan
+from pipeline.protocol.records import QUARANTINE_SCHEMA, read_ledger, record_unit, summarize
 from pipeline.survey import duplicate_rows, list_shards, read_ids
 from pipeline.tree import DecisionTree
 

@@ -17,27 +17,28 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipeline import storage
+from pipeline.catalogue.delta import SnapshotFile
 from pipeline.catalogue.files import recorded_digest, statistics_of
-from pipeline.catalogue.ledger import entry_uri
-from pipeline.catalogue.schema import GONE, QUARANTINE_SCHEMA, UNREADABLE, catalogue_schema
-from pipeline.catalogue.snapshot import SnapshotFile
-from pipeline.catalogue.verify_rows import (
+from pipeline.catalogue.hashes import hash_rows
+from pipeline.catalogue.schema import catalogue_schema
+from pipeline.errors import InputError
+from pipeline.protocol.layout import RunLayout
+from pipeline.protocol.ledger import LedgerEntry, StoredTable
+from pipeline.protocol.plan import Plan, WorkUnit
+from pipeline.protocol.records.ledger import entry_uri
+from pipeline.protocol.records.quarantine import GONE, QUARANTINE_SCHEMA, UNREADABLE
+from pipeline.storage.explain import error_code
+from pipeline.tree import DecisionTree
+from pipeline.upkeep.verify.rows import (
     Book,
     RowProblem,
     Tally,
     catalogue_problems,
-    hash_rows,
     input_places,
     quarantine_problems,
     reject_places,
     repetition_problems,
 )
-from pipeline.errors import InputError
-from pipeline.protocol.layout import RunLayout
-from pipeline.protocol.ledger import LedgerEntry, StoredTable
-from pipeline.protocol.plan import Plan, WorkUnit
-from pipeline.storage.explain import error_code
-from pipeline.tree import DecisionTree
 
 AFRESH = "restore the file, or classify again with new_run=true"
 _BATCH_ROWS = 16_384

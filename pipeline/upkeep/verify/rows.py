@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.catalogue.hashes import hash_rows
 from pipeline.catalogue.rows import answer_matrix
-from pipeline.catalogue.schema import QUARANTINE_REASONS
 from pipeline.protocol.plan import Plan
+from pipeline.protocol.records.quarantine import QUARANTINE_REASONS
 from pipeline.tree import DecisionTree, Question, agreement
 
 _PROBABILITY_TOLERANCE = 1e-5
@@ -108,11 +108,6 @@ class Tally:
         for expected, found in self._first.items():
             more = self._counts[expected] - 1
             yield f"expected {expected}, {found}" + (f" and otherwise in {more:,} rows more" if more else "")
-
-
-def hash_rows(table: pa.Table) -> NDArray[np.uint64]:
-    """A hash of each row's values; equal values have equal hashes, whatever table they stand in."""
-    return np.asarray(pd.util.hash_pandas_object(table.to_pandas(), index=False).to_numpy(), np.uint64)
 
 
 _NO_ID = hash_rows(pa.table({"object_id": pa.nulls(1, pa.string())}))[0]

@@ -8,14 +8,14 @@ from datetime import datetime
 
 import numpy as np
 
-from pipeline.catalogue.ledger import read_ledger
-from pipeline.catalogue.plans import read_plans
-from pipeline.catalogue.snapshot import open_catalogue
+from pipeline.catalogue.delta import open_catalogue
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
 from pipeline.protocol.layout import RunLayout, catalogue_uri, runs_folder
 from pipeline.protocol.ledger import LedgerEntry
 from pipeline.protocol.plan import Plan
+from pipeline.protocol.records.ledger import read_ledger
+from pipeline.protocol.records.plans import read_plans
 
 _PAUSE_SECONDS = 60.0
 _PAUSE_GAPS = 10
