@@ -14,19 +14,14 @@ from pipeline import storage
 from pipeline.averaging import Precision, fastest_precision
 from pipeline.catalogue import tree_digest
 from pipeline.config import StrictModel
+from pipeline.cutouts import ShardInfo, duplicate_rows
 from pipeline.network import DEFAULT_WEIGHTS, Model, check_model
 from pipeline.protocol import Plan, PlannedShard, catalogue_uri, digest, make_plan, report_uri
 from pipeline.protocol.records import read_summary
 from pipeline.protocol.run import DrawPlan, classify
 from pipeline.streaming.first_rows import check_survey
 from pipeline.streaming.reading import Reader, open_inventory
-from pipeline.survey import (
-    Inventory,
-    ShardInfo,
-    duplicate_rows,
-    load_survey,
-    recognise,
-)
+from pipeline.survey import Inventory, load_survey, recognise
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 if TYPE_CHECKING:

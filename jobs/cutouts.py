@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from jobs.console import say
 from pipeline import storage
+from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.protocol import Plan, RunLayout
 from pipeline.protocol.records import read_plans
 from pipeline.streaming.reading import Reader, open_inventory
 from pipeline.streaming.viewing import Viewer
-from pipeline.survey import CUTOUT_SCHEMA, Inventory, load_survey
+from pipeline.survey import Inventory, load_survey
 
 
 def read_cutouts(places: Iterable[str], source: Callable[[str], Inventory]) -> pa.Table:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline import storage
-from pipeline.survey import list_shards, read_rows
+from pipeline.cutouts import list_shards, read_rows
 from pipeline.training.labels import LABELS_FILE
 from pipeline.tree import load_tree
 

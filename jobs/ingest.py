@@ -11,12 +11,12 @@ from pydantic import Field
 from jobs.places import Output
 from pipeline import storage
 from pipeline.config import StrictModel
+from pipeline.cutouts import folder, hubble
+from pipeline.cutouts.manifest import MANIFEST, Survey, read_survey
+from pipeline.cutouts.writer import ShardWriter
 from pipeline.errors import InputError
+from pipeline.images.detection import DetectionCriteria
 from pipeline.images.encode import encode_png
-from pipeline.survey import folder, hubble
-from pipeline.survey.detection import DetectionCriteria
-from pipeline.survey.manifest import MANIFEST, Survey, read_survey
-from pipeline.survey.writer import ShardWriter
 
 Progress = Callable[[int], None]
 """Called with the number of cutouts written so far."""

@@ -34,8 +34,8 @@ from pipeline.averaging import SharedAverage, fastest_precision
 from pipeline.config import CONFIGS
 from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import decode_image
+from pipeline.images.detection import DetectionCriteria, detect_sources
 from pipeline.network import ENSEMBLE_SUFFIX, Ensemble, load_networks, read_card, save_ensemble, write_card
-from pipeline.survey.detection import DetectionCriteria, detect_sources
 from pipeline.training import Cut, equal_sides, load_galaxies, read_labels
 from pipeline.tree import DecisionTree, joined, load_tree
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OPEN_TO_ALL = {"storage", "config", "errors", "faults", "numerics"}
 FLOOR_1 = {"tree", "geometry"}
 FLOOR_2 = {"network", "images"}
-FLOOR_3 = {"averaging", "survey", "protocol", "catalogue", "upkeep", "evaluation"}
+FLOOR_3 = {"averaging", "survey", "cutouts", "protocol", "catalogue", "upkeep", "evaluation"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "network": {"tree", "geometry"},
     "images": {"geometry"},
     "averaging": {"network", "geometry"},
-    "survey": {"images", "geometry"},
+    "cutouts": {"images", "geometry"},
+    "survey": {"images", "geometry", "cutouts"},
     "protocol": set(),
     "catalogue": {"tree", "protocol"},
     "upkeep": {"tree", "protocol", "catalogue"},
@@ -40,7 +41,7 @@ MAY_IMPORT = {
 """Rooms, and which others each may import beside itself and those open to all."""
 
 RAY_MAY_BE_IMPORTED_IN = ("pipeline/streaming/", "pipeline/training/distributed.py", "jobs/", "tests/")
-LIGHT_ROOMS = ("tree", "geometry", "protocol", "catalogue", "upkeep", "evaluation", "survey", "images")
+LIGHT_ROOMS = FLOOR_1 | {"images", "cutouts", "survey", "protocol", "catalogue", "upkeep", "evaluation"}
 MOST_LINES = 400
 
 
@@ -116,7 +117,7 @@ def modules_after_importing(*names: str) -> set[str]:
     return {name.split(".")[0] for name in done.stdout.split()}
 
 
-def all_modules(rooms: tuple[str, ...]) -> list[str]:
+def all_modules(rooms: set[str]) -> list[str]:
     paths = [path for path in sources("pipeline") if room(path) in rooms]
     return [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths

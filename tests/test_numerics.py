@@ -31,11 +31,11 @@ NOT_DECIDING = {
     "streaming.isolation": "has the same rows decoded in another process",
     "streaming.limits": "ends what takes too long or too much memory",
     "streaming.process": "starts and ends processes",
-    "survey.duplicates": "which rows repeat others is in the plan, and so in the fingerprint",
-    "survey.folder": "which files there are is in the plan",
+    "cutouts.duplicates": "which rows repeat others is in the plan, and so in the fingerprint",
+    "cutouts.folder": "which files there are is in the plan",
     "survey.formats.suffixes": "which files there are is in the plan",
-    "survey.manifest": "tells of a cutout set as a whole",
-    "survey.writer": "makes cutout sets, which are input",
+    "cutouts.manifest": "tells of a cutout set as a whole",
+    "cutouts.writer": "makes cutout sets, which are input",
     "tree.load": "what the tree says is in the fingerprint",
 }
 """Other modules, or rooms, and why no change in them makes a row of the catalogue say something else."""
@@ -104,9 +104,9 @@ def test_every_module_that_the_stream_imports_is_known_to_decide_answers_or_not_
 
 
 def test_a_module_that_nobody_has_spoken_of_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    rest = tuple(name for name in numerics.DECIDING_MODULES if name != "survey.petrosian")
+    rest = tuple(name for name in numerics.DECIDING_MODULES if name != "images.petrosian")
     monkeypatch.setattr(numerics, "DECIDING_MODULES", rest)
-    assert undecided() == {"survey.petrosian"}
+    assert undecided() == {"images.petrosian"}
 
 
 def test_what_is_declared_is_imported_and_said_once() -> None:

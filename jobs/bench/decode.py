@@ -12,11 +12,12 @@ from jobs.bench.survey import FRAME, write_galaxies
 from jobs.bench.timing import interleaved
 from jobs.console import say
 from pipeline.config import StrictModel
+from pipeline.cutouts import list_shards
 from pipeline.images import decode_image
 from pipeline.protocol import WorkUnit
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.rows import read_patiently
-from pipeline.survey import list_shards, open_source
+from pipeline.survey import open_source
 
 
 class DecodeBenchConfig(StrictModel):

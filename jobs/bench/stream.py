@@ -21,6 +21,7 @@ from jobs.bench.timing import device, model_rate
 from jobs.console import say
 from pipeline.averaging import Precision
 from pipeline.config import StrictModel
+from pipeline.cutouts import list_shards
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.protocol import LedgerEntry, Plan, PlannedShard, RunLayout, make_plan
 from pipeline.protocol.records import read_ledger
@@ -33,7 +34,6 @@ from pipeline.streaming import (
     unit_stream,
 )
 from pipeline.streaming.model import ANSWERED_COLUMNS, ModelActor
-from pipeline.survey import list_shards
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import simplejpeg
 
 from jobs.bench.timing import pictures
-from pipeline.survey import ShardWriter
+from pipeline.cutouts import ShardWriter
 
 _PICTURES = 64
 """That differ; they are repeated under other names."""

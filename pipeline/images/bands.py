@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from pipeline.config import StrictModel
 from pipeline.images.decode import MAX_PIXELS, MIN_SIDE, ImageError
 
 
@@ -36,25 +38,25 @@ class BandImages:
     position: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True)
-class ColorMapping:
+class ColorMapping(StrictModel):
     """How three bands become red, green and blue.
 
     Attributes
     ----------
     bands, scales
         For red, green, blue: the band, and what its flux is multiplied with first.
-    stretch, q
-        Flux at which the asinh turns from linear to logarithmic is `stretch` / `q`; both above 0.
+    stretch, Q
+        Lupton et al. 2004, as astropy's ``make_lupton_rgb`` takes them: the asinh turns from linear to
+        logarithmic at a flux of `stretch` / `Q`.
     minimum
         Scaled flux that becomes black.
     """
 
     bands: tuple[str, str, str]
-    scales: tuple[float, float, float]
-    stretch: float
-    q: float
-    minimum: float
+    scales: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    stretch: float = Field(gt=0, allow_inf_nan=False)
+    Q: float = Field(gt=0, allow_inf_nan=False)
+    minimum: float = Field(default=0.0, allow_inf_nan=False)
 
 
 def stack_bands(images: BandImages, bands: Sequence[str], most_bad: float) -> tuple[NDArray[np.float32], int]:
@@ -194,7 +196,7 @@ def color_picture(flux: NDArray[np.float32], mapping: ColorMapping) -> NDArray[n
     red, green, blue = (flux[..., i].astype(np.float64) * mapping.scales[i] for i in range(3))
     with np.errstate(divide="ignore", invalid="ignore"):  # of pixels without light, which become black
         picture = make_lupton_rgb(
-            red, green, blue, minimum=mapping.minimum, stretch=mapping.stretch, Q=mapping.q
+            red, green, blue, minimum=mapping.minimum, stretch=mapping.stretch, Q=mapping.Q
         )
     return np.asarray(picture, np.uint8)
 

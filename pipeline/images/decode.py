@@ -14,6 +14,12 @@ from PIL import Image, UnidentifiedImageError
 MAX_PIXELS = 1 << 26
 """Images of more pixels than this are refused before they are decoded (8192 × 8192)."""
 
+MAX_FILE_BYTES = 256 << 20
+"""No cutout is larger; a larger file is a mistake that would fill the memory of whatever reads it."""
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""By what the names of pictures end."""
+
 MIN_SIDE = 8
 """Images narrower than this, in pixels, can't show a galaxy's shape."""
 

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from pipeline.geometry import FRAME_PIXELS
 from pipeline.images.decode import ImageError
 
+FRAME_RADII = 8.48
+"""Width of a galaxy's frame in Petrosian 90 % radii: 424 pixels of 0.02 radii, as in SDSS's Galaxy Zoo."""
+
 MAX_SIDE = 4096
 """The widest region that is cut out, in image pixels."""
 

@@ -13,13 +13,13 @@ from matplotlib.figure import Figure as Plot
 from numpy.typing import NDArray
 
 from pipeline.catalogue.changes import FATES, Pairs
+from pipeline.cutouts.table import conform
 from pipeline.errors import InputError
 from pipeline.evaluation.drift import COARSE, Drift, Shift, probability_moved
 from pipeline.report.document import Figure, Gallery, Picture, Section, Table
 from pipeline.report.palette import BLUE, VERMILION, plot_style
 from pipeline.report.reading import read_classes
 from pipeline.report.thumbnails import thumbnail_bytes
-from pipeline.survey.cutouts import conform
 from pipeline.tree import DecisionTree
 
 MOVED_COLUMNS = ("object_id", "input", "moved", "class_before", "class_after", "sure_before", "sure_after")

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.cutouts.table import REQUIRED_COLUMNS, conform
 from pipeline.report.classes import ClassView
 from pipeline.report.reading import (
     probability_batches,
@@ -22,7 +23,6 @@ from pipeline.report.reading import (
     without_views,
 )
 from pipeline.report.thumbnails import thumbnail, thumbnail_side
-from pipeline.survey.cutouts import REQUIRED_COLUMNS, conform
 from pipeline.tree import DecisionTree, Step, most_probable_path
 
 RING_LEAST = 0.008
@@ -109,7 +109,7 @@ def read_galaxies(
     shown
         Rows of a catalogue.
     cutouts
-        Columns of `pipeline.survey.cutouts.CUTOUT_SCHEMA`; rows of other galaxies are left out, and a galaxy
+        Columns of `pipeline.cutouts.table.CUTOUT_SCHEMA`; rows of other galaxies are left out, and a galaxy
         without one has no picture.
     votes
         Shape (rows of `shown`, answers): the volunteers' cumulative fractions, NaN where one is missing; None

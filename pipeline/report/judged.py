@@ -59,7 +59,7 @@ def judged_gallery(
     shown
         Rows of those that get a picture and a card; see `spread_by_error`.
     cutouts
-        Columns of `pipeline.survey.cutouts.CUTOUT_SCHEMA`, for the shown galaxies at least.
+        Columns of `pipeline.cutouts.table.CUTOUT_SCHEMA`, for the shown galaxies at least.
 
     Raises
     ------

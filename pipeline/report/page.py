@@ -34,7 +34,7 @@ def render_report(
     catalogue, shown
         What `read_catalogue` counted over all rows, and the rows that get a picture and a card.
     cutouts
-        Columns of `pipeline.survey.cutouts.CUTOUT_SCHEMA`, for the shown galaxies at least.
+        Columns of `pipeline.cutouts.table.CUTOUT_SCHEMA`, for the shown galaxies at least.
     facts
         What the run tells about itself.
     field

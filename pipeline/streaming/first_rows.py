@@ -6,11 +6,12 @@ import contextlib
 import tempfile
 from collections.abc import Sequence
 
+from pipeline.cutouts.reading import ShardInfo
 from pipeline.errors import InputError
 from pipeline.protocol.plan import WorkUnit
 from pipeline.streaming.isolation import IsolatedDecoder
 from pipeline.streaming.limits import DecodeLimits
-from pipeline.survey.source import Inventory, ShardInfo
+from pipeline.survey.source import Inventory
 
 _LOOKED_AT = 4
 """Galaxies by which a survey file is tried on an input."""

@@ -21,13 +21,14 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.cutouts.reading import DamagedShard, Footer, ShardInfo
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.storage.ahead import READERS
 from pipeline.streaming.process import READ_SECONDS, START_SECONDS, ChildProcess, Ending
 from pipeline.streaming.reading_child import unpack
 from pipeline.survey.formats import open_source
 from pipeline.survey.settings import SurveySettings
-from pipeline.survey.source import DamagedShard, FileSource, Footer, Inventory, ShardInfo
+from pipeline.survey.source import FileSource, Inventory
 
 _SECONDS = 60.0
 """Of computing: an answer takes some seconds at most, as that on the rows of a large row group."""
@@ -67,7 +68,7 @@ class Reader:
         self._replacing, self._alone = threading.Lock(), threading.Lock()
 
     def holds_bands(self, uri: str, column: str) -> bool:
-        """See `pipeline.survey.shards.holds_bands`."""
+        """See `pipeline.cutouts.shards.holds_bands`."""
         return bool(self.read("holds_bands", None, uri, column))
 
     def read(self, call: str, survey: str | None, shard: str, *arguments: Any) -> Any:

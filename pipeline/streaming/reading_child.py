@@ -21,8 +21,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.cutouts import shards
 from pipeline.errors import InputError, StorageTrouble
-from pipeline.survey import shards
 from pipeline.survey.formats import open_source
 from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import FileSource, Source

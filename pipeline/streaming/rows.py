@@ -6,14 +6,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.cutouts.contents import content_digest
+from pipeline.cutouts.reading import SalvagedRows
+from pipeline.cutouts.table import nan_to_none
 from pipeline.errors import StorageTrouble
 from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import ImageError, Region
+from pipeline.images.frame import GalaxyPicture
+from pipeline.images.recentre import cut_frames
 from pipeline.streaming.faults import inject
-from pipeline.survey.contents import content_digest
-from pipeline.survey.develop import Developed, develop, known, picture_row
-from pipeline.survey.recentre import cut_frames
-from pipeline.survey.source import SalvagedRows, Source
+from pipeline.survey.develop import develop, picture_row
+from pipeline.survey.source import Source
 
 _REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
 _LONGEST_ID = 1000
@@ -44,8 +47,8 @@ def known_facts(cutout: Mapping[str, Any], row: int) -> dict[str, Any]:
     return {
         "row": row,
         "object_id": name,
-        "ra": known(cutout["ra"]),
-        "dec": known(cutout["dec"]),
+        "ra": nan_to_none(cutout["ra"]),
+        "dec": nan_to_none(cutout["dec"]),
         "content": content_digest(cutout),
     }
 
@@ -144,7 +147,7 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
             "duplicate_object_id", f"object_id {name!r} stands in an earlier row too; that one counts"
         )
     for key, least, most in (("ra", -180, 360), ("dec", -90, 90)):
-        value = known(cutout[key])
+        value = nan_to_none(cutout[key])
         if value is not None and not least <= value <= most:
             raise ImageError(
                 "bad_position",
@@ -154,7 +157,7 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
 
 def _frames(
     cutout: Mapping[str, Any], source: Source, recentrings: Sequence[float]
-) -> tuple[Developed, Region, list[tuple[float, float, float]]]:
+) -> tuple[GalaxyPicture, Region, list[tuple[float, float, float]]]:
     _inject_fault(cutout)
     galaxy = develop(cutout, source)
     region, frames = cut_frames(galaxy.pixels, _REACH, galaxy.center, galaxy.frame_pixels, recentrings)

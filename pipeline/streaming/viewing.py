@@ -10,9 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.streaming.isolation import Isolation, request_of
 from pipeline.streaming.limits import DecodeLimits
-from pipeline.survey import CUTOUT_SCHEMA, Inventory
+from pipeline.survey import Inventory
 
 
 class Viewer:

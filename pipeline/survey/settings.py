@@ -11,12 +11,10 @@ from pipeline import storage
 from pipeline.config import StrictModel, parse_yaml, validate
 from pipeline.errors import InputError
 from pipeline.images import ColorMapping, FitsLayout
-from pipeline.survey.detection import DetectionCriteria
+from pipeline.images.detection import DetectionCriteria
+from pipeline.images.frame import FrameWidth
 
 Format = Literal["parquet", "multimodal", "webdataset", "hdf5", "images", "fits"]
-
-FRAME_RADII = 8.48
-"""Width of a galaxy's frame in Petrosian 90 % radii: 424 pixels of 0.02 radii, as in SDSS's Galaxy Zoo."""
 
 
 class Columns(StrictModel):
@@ -38,56 +36,6 @@ class Columns(StrictModel):
     dec: str | None = None
     image: str = "image"
     flux: str = "flux"
-
-
-class Color(StrictModel):
-    """How three bands become red, green and blue (see `pipeline.images.ColorMapping`).
-
-    Attributes
-    ----------
-    bands, scales
-        For red, green, blue.
-    stretch, Q, minimum
-        Lupton et al. 2004, as astropy's ``make_lupton_rgb`` takes them; `minimum` is of the scaled flux.
-    """
-
-    bands: tuple[str, str, str]
-    scales: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    stretch: float = Field(gt=0, allow_inf_nan=False)
-    Q: float = Field(gt=0, allow_inf_nan=False)
-    minimum: float = Field(default=0.0, allow_inf_nan=False)
-
-    @property
-    def mapping(self) -> ColorMapping:
-        """The same for the room that makes the picture."""
-        return ColorMapping(self.bands, self.scales, self.stretch, self.Q, self.minimum)
-
-
-class Frame(StrictModel):
-    """How wide a galaxy's frame is: a radius times `factor`, or so many arcseconds; one of the three.
-
-    Attributes
-    ----------
-    column
-        What holds the radius, in `unit`.
-    measured
-        Measure the Petrosian 90 % radius in the image.
-    arcsec
-        The same width for all.
-    """
-
-    column: str | None = None
-    unit: Literal["arcsec", "pixel"] = "arcsec"
-    measured: bool = False
-    arcsec: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    factor: float = Field(default=FRAME_RADII, gt=0, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        given = [self.column is not None, self.measured, self.arcsec is not None]
-        if sum(given) != 1:
-            raise ValueError("give one of column, measured: true, arcsec")
-        return self
 
 
 class Mask(StrictModel):
@@ -149,11 +97,11 @@ class SurveySettings(StrictModel):
     name: str
     format: Format | None = None
     columns: Columns = Columns()
-    color: Color | None = None
+    color: ColorMapping | None = None
     planes: tuple[str, ...] = ()
     extension: str | int | dict[str, str | int] | None = None
     pixel_scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    frame: Frame | None = None
+    frame: FrameWidth | None = None
     recentre: bool = False
     detection: DetectionCriteria = DetectionCriteria()
     mask: Mask | None = None

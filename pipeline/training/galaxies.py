@@ -12,8 +12,8 @@ from torch import Tensor
 from pipeline import storage
 from pipeline.errors import InputError
 from pipeline.images import ImageError, Region, decode_image
+from pipeline.images.recentre import cut_frames
 from pipeline.network import RegionBatch
-from pipeline.survey.recentre import cut_frames
 from pipeline.training.labels import Labels
 
 

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from jobs.bench.survey import write_galaxies
+from pipeline.cutouts import list_shards
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.protocol import PlannedShard, RunLayout, WorkUnit, make_plan
 from pipeline.streaming import (
@@ -28,7 +29,6 @@ from pipeline.streaming import (
     stream_units,
 )
 from pipeline.streaming.excitation import Excitation, ExcitationActor
-from pipeline.survey import list_shards
 from pipeline.tree import GALAXY_ZOO_2
 from tests.benchmarks.memory import peak
 

@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from playwright.sync_api import Browser
 
 from jobs.ingest import IngestHubbleConfig, ingest_hubble
+from pipeline.cutouts import read_field
 from pipeline.report import read_catalogue, render_report
 from pipeline.report.document import Section, write_document
 from pipeline.report.judged import judged_gallery, spread_by_error
-from pipeline.survey import read_field
 from tests.report.samples import FACTS, TREE, catalogue, random_probabilities
 from tests.support.browser import chromium, opened
 

@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.catalogue import adopt_plan, catalogue_rows, commit_run
 from pipeline.catalogue.seal import seal
+from pipeline.cutouts import read_ids
 from pipeline.protocol import PlannedShard, RunLayout, WorkUnit, make_plan
 from pipeline.protocol.records import QUARANTINE_SCHEMA, read_ledger, record_unit, summarize
-from pipeline.survey import read_ids
 from pipeline.tree import load_tree
 from pipeline.upkeep import verify_output
 from tests.support.outputs import obedient

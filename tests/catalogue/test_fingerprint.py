@@ -13,7 +13,7 @@ import pytest
 from tests.support.command import ROOT
 
 PLANNED = (
-    "import json; from pipeline.catalogue import PlannedShard, make_plan; "
+    "import json; from pipeline.protocol import PlannedShard, make_plan; "
     "print(json.dumps(make_plan([PlannedShard(uri='a', size=1, etag='e', rows=3)], 2, {}).fingerprint))"
 )
 
@@ -53,7 +53,7 @@ def replace(path: Path, old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["catalogue/export/votable.py", "network/features.py", "survey/recentre.py"]
+    "module", ["catalogue/export/votable.py", "network/features.py", "images/recentre.py"]
 )
 def test_a_comment_or_a_docstring_is_no_other_code(copy: Path, pristine: dict[str, str], module: str) -> None:
     path = copy / "pipeline" / module
@@ -64,9 +64,9 @@ def test_a_comment_or_a_docstring_is_no_other_code(copy: Path, pristine: dict[st
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [
-        ("survey/develop.py", "frame.factor * radius", "frame.factor * radius * 1.01"),
-        ("survey/recentre.py", "_MOST_ZOOM = 1.5", "_MOST_ZOOM = 1.4"),
-        ("survey/petrosian.py", "PETROSIAN_RATIO = 0.2", "PETROSIAN_RATIO = 0.25"),
+        ("images/frame.py", "self.factor * radius", "self.factor * radius * 1.01"),
+        ("images/recentre.py", "_MOST_ZOOM = 1.5", "_MOST_ZOOM = 1.4"),
+        ("images/petrosian.py", "PETROSIAN_RATIO = 0.2", "PETROSIAN_RATIO = 0.25"),
         ("streaming/model.py", "torch.stack(each).mean(0)", "torch.stack(each).median(0).values"),
     ],
 )

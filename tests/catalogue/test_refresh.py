@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.catalogue import Known, same_source, select_rows
 from pipeline.catalogue.refresh import Keeper
+from pipeline.cutouts import duplicate_rows
 from pipeline.protocol import Plan, PlannedShard, make_plan
-from pipeline.survey import duplicate_rows
 
 IDS = [f"g{number}" for number in range(8)]
 BAD = "bad"

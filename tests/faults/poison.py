@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
+from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.network import Card, NetworkSpec, ViewpointNetwork, save_network
 from pipeline.protocol import RunLayout, WorkUnit
 from pipeline.protocol.records import read_ledger
 from pipeline.streaming import StreamResources, StreamSettings, stream_units
 from pipeline.streaming.faults import fault_image
 from pipeline.streaming.limits import DecodeLimits
-from pipeline.survey import CUTOUT_SCHEMA
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 TREE = load_tree()

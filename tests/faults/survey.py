@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.survey import CUTOUT_SCHEMA
+from pipeline.cutouts import CUTOUT_SCHEMA
 from tests.support.galaxies import galaxy, png
 
 BAD_EVERY = 13

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
+from pipeline.cutouts import CUTOUT_SCHEMA, duplicate_rows, list_shards, read_ids
 from pipeline.protocol import WorkUnit
 from pipeline.streaming import connect
 from pipeline.streaming.decode import decode_unit
-from pipeline.survey import CUTOUT_SCHEMA, duplicate_rows, list_shards, read_ids
 from tests.faults.corpus import FINE, JPEG, PNG, PROGRESSIVE, Kind, image_kinds, mutated
 from tests.faults.corpus_rows import metadata_kinds
 from tests.faults.poison import run_stream, tiny_weights, units_of

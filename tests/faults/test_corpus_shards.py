@@ -12,14 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.local import LocalFileOpener
 
+from pipeline.cutouts import CUTOUT_SCHEMA, duplicate_rows, list_shards, read_ids
+from pipeline.cutouts.shards import salvage_rows
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.protocol import WorkUnit
 from pipeline.streaming import rows as rows_module
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.isolation import IsolatedDecoder
 from pipeline.streaming.limits import DecodeLimits
-from pipeline.survey import CUTOUT_SCHEMA, duplicate_rows, list_shards, open_source, read_ids
-from pipeline.survey.shards import salvage_rows
+from pipeline.survey import open_source
 from tests.faults.poison import galaxy
 
 ROWS, GROUP = 24, 6

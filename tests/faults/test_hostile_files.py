@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from pipeline import storage
+from pipeline.cutouts.reading import DamagedShard
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming.reading import IsolatedInventory, Reader, open_inventory
 from pipeline.survey import open_source, read_contents
-from pipeline.survey.source import DamagedShard
 from tests.faults.harness import wait_for
 from tests.faults.poison import galaxy, write_shard
 from tests.faults.test_corpus_hdf5 import SETTINGS, arrays

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.errors import InputError, RunError, StorageTrouble
 from pipeline.protocol import WorkUnit
 from pipeline.streaming import isolation, process
@@ -24,7 +25,7 @@ from pipeline.streaming.decode import DecodeActor, decode_unit, unit_of
 from pipeline.streaming.first_rows import check_survey
 from pipeline.streaming.isolation import ChildDied, IsolatedDecoder, decode_around_culprits
 from pipeline.streaming.viewing import Viewer
-from pipeline.survey import CUTOUT_SCHEMA, open_source
+from pipeline.survey import open_source
 from pipeline.survey.formats.parquet import ParquetSource
 from tests.faults.poison import LIMITS, galaxy, poisoned_shard, write_shard
 from tests.support.forms import survey

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.faults import CRASH_AT, POINTS
-from pipeline.survey import CUTOUT_SCHEMA
 from tests.faults.harness import running, wait_for
 from tests.support.command import tuningfork
 from tests.support.galaxies import galaxy, png

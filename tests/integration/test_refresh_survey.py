@@ -15,8 +15,8 @@ import torch
 from deltalake import DeltaTable
 
 from pipeline.catalogue import catalogue_schema
+from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.network import DEFAULT_WEIGHTS, load_network, save_network
-from pipeline.survey import CUTOUT_SCHEMA
 from pipeline.tree import load_tree
 from tests.support.command import tuningfork
 from tests.support.galaxies import galaxy, png

@@ -11,8 +11,8 @@ import pytest
 
 from jobs.explain import ExplainConfig, run
 from jobs.ingest import IngestHubbleConfig, ingest_hubble
+from pipeline.cutouts import list_shards, read_ids
 from pipeline.errors import InputError
-from pipeline.survey import list_shards, read_ids
 from pipeline.tree import DecisionTree
 from tests.support.command import tuningfork
 from tests.support.outputs import obedient

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.judged import gallery_of
 from jobs.labelled import Labelled
-from pipeline.survey import CUTOUT_SCHEMA
+from pipeline.cutouts import CUTOUT_SCHEMA
 from tests.report.samples import TREE, cutouts, parse, random_probabilities
 
 IDS = ("a", "b", "c")

@@ -11,9 +11,10 @@ from deltalake import write_deltalake
 
 from jobs import report
 from jobs.cutouts import read_cutouts
+from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.network import DEFAULT_WEIGHTS, check_model
 from pipeline.protocol.records import RunSummary
-from pipeline.survey import CUTOUT_SCHEMA, open_source
+from pipeline.survey import open_source
 from tests.report.samples import TREE, catalogue, cutouts, parse, random_probabilities
 from tests.support.galaxies import galaxy, png
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.catalogue.schema import catalogue_schema
+from pipeline.cutouts.table import CUTOUT_SCHEMA
 from pipeline.report import RunCounts, RunFacts
-from pipeline.survey.cutouts import CUTOUT_SCHEMA
 from pipeline.tree import DecisionTree, agreement, load_tree
 
 TREE = load_tree()

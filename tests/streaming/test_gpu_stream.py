@@ -10,10 +10,10 @@ import ray
 from ray.cluster_utils import Cluster
 
 from jobs.bench.stream import IdentityModel
+from pipeline.cutouts import list_shards
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.protocol import PlannedShard, RunLayout, make_plan
 from pipeline.streaming import StreamSettings, connect, finished_units, plan_resources, unit_stream
-from pipeline.survey import list_shards
 from pipeline.tree import GALAXY_ZOO_2
 from tests.faults.survey import write_survey
 from tests.support.command import ROOT

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from pipeline.averaging import naive_average
+from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.errors import InputError
 from pipeline.geometry import IDENTITY, Transform, averaging_transforms
 from pipeline.network import (
@@ -34,7 +35,6 @@ from pipeline.protocol.records import read_ledger
 from pipeline.streaming.decode import DECODED_SCHEMA, DecodeActor, decode_unit, unit_of
 from pipeline.streaming.model import ModelActor
 from pipeline.streaming.sink import write_unit
-from pipeline.survey import CUTOUT_SCHEMA
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 TREE = load_tree()

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from pipeline.catalogue.seal import seal
+from pipeline.cutouts import read_ids
 from pipeline.protocol import Plan, RunLayout, catalogue_uri
 from pipeline.protocol.records import read_ledger, read_summary
 from pipeline.protocol.records.ledger import entry_uri, store_table
-from pipeline.survey import read_ids
 from pipeline.tree import DecisionTree
 from pipeline.upkeep import Recount, verify_output
 from tests.support.tables import snapshot

@@ -45,7 +45,9 @@ class Sky:
     @cached_property
     def picture(self) -> NDArray[np.uint8]:
         """What the fluxes look like by `COLOR`."""
-        mapping = ColorMapping(("i", "r", "g"), (1.0, 1.5, 2.5), 0.231, 4.62, -0.02)
+        mapping = ColorMapping(
+            bands=("i", "r", "g"), scales=(1.0, 1.5, 2.5), stretch=0.231, Q=4.62, minimum=-0.02
+        )
         return color_picture(np.stack([self.flux[2], self.flux[1], self.flux[0]], axis=-1), mapping)
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.catalogue import adopt_plan, catalogue_rows, commit_run, tree_digest
 from pipeline.catalogue.seal import seal
+from pipeline.cutouts import duplicate_rows, list_shards, read_ids
 from pipeline.protocol import Plan, PlannedShard, RunLayout, WorkUnit, make_plan
 from pipeline.protocol.records import QUARANTINE_SCHEMA, read_ledger, record_unit, summarize
-from pipeline.survey import duplicate_rows, list_shards, read_ids
 from pipeline.tree import DecisionTree
 
 WEIGHTS = "w" * 64

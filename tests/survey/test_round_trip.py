@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.images import decode_image
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.protocol import WorkUnit
 from pipeline.streaming.decode import DecodeActor, decode_unit, unit_of
 from pipeline.streaming.model import ModelActor
-from pipeline.survey import CUTOUT_SCHEMA, Source, open_source, recognise
+from pipeline.survey import Source, open_source, recognise
 from pipeline.tree import GALAXY_ZOO_2
 from tests.support import forms
 from tests.support.forms import FORMS, REAL, Sky, jpeg, skies, survey

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalogue import answer_matrix
+from pipeline.cutouts import read_ids
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.protocol.records.quarantine import QUARANTINE_REASONS
-from pipeline.survey import read_ids
 from pipeline.tree import DecisionTree
 from pipeline.upkeep import Recount, verify_output
 from pipeline.upkeep.verify.rows import value_problems

@@ -14,9 +14,9 @@ import pandas as pd
 from pandas.errors import ParserError
 
 from pipeline import storage
+from pipeline.cutouts import folder
 from pipeline.errors import InputError
 from pipeline.storage import FileInfo
-from pipeline.survey import folder
 from pipeline.survey.formats.indexed import Galaxy, Part, ShardIndex, index_table
 from pipeline.survey.formats.suffixes import SUFFIXES, ending
 from pipeline.survey.settings import SurveySettings

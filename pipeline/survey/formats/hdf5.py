@@ -13,13 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.errors import InputError
-from pipeline.images import BandImages, mask_bits
-from pipeline.survey.contents import contents_of
-from pipeline.survey.cutouts import CUTOUT_SCHEMA, SIZE
-from pipeline.survey.formats.suffixes import SUFFIXES, ending
-from pipeline.survey.settings import SurveySettings
-from pipeline.survey.source import (
+from pipeline.cutouts.contents import contents_of
+from pipeline.cutouts.reading import (
     DamagedShard,
     Footer,
     ReadFooter,
@@ -27,8 +22,13 @@ from pipeline.survey.source import (
     ShardInfo,
     check_range,
     opened,
-    pieces,
 )
+from pipeline.cutouts.table import CUTOUT_SCHEMA, SIZE
+from pipeline.errors import InputError
+from pipeline.images import BandImages, mask_bits
+from pipeline.survey.formats.suffixes import SUFFIXES, ending
+from pipeline.survey.settings import SurveySettings
+from pipeline.survey.source import pieces
 
 _BLOCK = 1 << 20
 """Least that is fetched at a time: HDF5 asks for its own bookkeeping in small pieces all over the file."""

@@ -18,14 +18,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import storage
+from pipeline.cutouts.contents import contents_of
+from pipeline.cutouts.reading import SalvagedRows, ShardInfo, check_range
+from pipeline.cutouts.table import CUTOUT_SCHEMA, SIZE
 from pipeline.errors import InputError
 from pipeline.images import BandImages
-from pipeline.survey.contents import contents_of
-from pipeline.survey.cutouts import CUTOUT_SCHEMA, SIZE
-from pipeline.survey.folder import MAX_FILE_BYTES
+from pipeline.images.decode import MAX_FILE_BYTES
 from pipeline.survey.formats.pictures import open_bytes
 from pipeline.survey.settings import SurveySettings
-from pipeline.survey.source import SalvagedRows, ShardInfo, check_range, pieces
+from pipeline.survey.source import pieces
 
 INDEX_SCHEMA = pa.schema(
     [

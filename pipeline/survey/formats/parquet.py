@@ -12,14 +12,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline import storage
+from pipeline.cutouts import shards
+from pipeline.cutouts.contents import contents_of
+from pipeline.cutouts.reading import Footer, ReadFooter, SalvagedRows, ShardInfo
+from pipeline.cutouts.table import CUTOUTS, TableLayout
 from pipeline.images import BandImages, ImageError, decode_image
-from pipeline.survey import shards
-from pipeline.survey.contents import contents_of
-from pipeline.survey.cutouts import CUTOUTS, TableLayout
 from pipeline.survey.formats.multimodal import IMAGE_PARTS, read_bands
 from pipeline.survey.formats.pictures import open_bytes
 from pipeline.survey.settings import SurveySettings
-from pipeline.survey.source import Footer, ReadFooter, SalvagedRows, ShardInfo
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline import storage
+from pipeline.cutouts import shards
 from pipeline.errors import InputError
-from pipeline.survey import shards
 from pipeline.survey.formats.parquet import ParquetSource
 from pipeline.survey.formats.suffixes import SUFFIXES, ending
 from pipeline.survey.settings import Format, SurveySettings

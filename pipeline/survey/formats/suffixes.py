@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pipeline.survey import folder
+from pipeline.cutouts.shards import SUFFIX
+from pipeline.images.decode import PICTURE_SUFFIXES
 from pipeline.survey.settings import Format
-from pipeline.survey.shards import SUFFIX
 
 SUFFIXES: dict[Format, tuple[str, ...]] = {
     "parquet": (SUFFIX,),
     "webdataset": (".tar",),
     "hdf5": (".h5", ".hdf5", ".hdf"),
     "fits": (".fits", ".fit", ".fts", ".fits.gz", ".fits.bz2", ".fits.fz"),
-    "images": folder.SUFFIXES,
+    "images": PICTURE_SUFFIXES,
 }
 
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline import storage
+from pipeline.cutouts.reading import DamagedShard, opened
 from pipeline.errors import InputError
 from pipeline.survey.formats.indexed import Galaxy, Part, ShardIndex, index_table
 from pipeline.survey.formats.suffixes import SUFFIXES, ending
 from pipeline.survey.settings import SurveySettings
-from pipeline.survey.source import DamagedShard, opened
 
 _JSON = ".json"
 _MOST_JSON = 1 << 20

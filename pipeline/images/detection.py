@@ -17,7 +17,7 @@ from pydantic import Field
 
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
-from pipeline.survey.petrosian import petrosian
+from pipeline.images.petrosian import petrosian
 
 MASKED_AREA = 5
 """Sources of at least so many pixels are kept out of their neighbours' apertures."""
@@ -27,6 +27,10 @@ RADIUS_STEP = 0.5
 
 SPIKE_ANNULUS = (1.3, 2.0)
 """Where diffraction spikes stand free of a star's core, in 90 % radii."""
+
+
+_CENTRALITY = 5000.0
+"""Frame pixels²."""
 
 
 class DetectionCriteria(StrictModel):
@@ -70,7 +74,7 @@ class DetectionCriteria(StrictModel):
 
 
 @dataclass(frozen=True)
-class Source:
+class DetectedSource:
     """A source in a field image; lengths in pixels.
 
     Attributes
@@ -111,7 +115,22 @@ class Source:
         return self.radius / self.half_light_radius
 
 
-def rejection(source: Source, criteria: DetectionCriteria) -> str | None:
+def salience(area: NDArray[np.floating], distance: NDArray[np.floating]) -> NDArray[np.floating]:
+    """How much each of a picture's sources counts as the galaxy: area × exp(-d²/5000).
+
+    Dieleman, Willett & Dambre 2015, section 7.1.
+
+    Parameters
+    ----------
+    area : ndarray, shape (n,)
+        In any unit.
+    distance : ndarray, shape (n,)
+        d from the frame's middle, in frame pixels.
+    """
+    return np.asarray(area * np.exp(-np.square(distance) / _CENTRALITY))
+
+
+def rejection(source: DetectedSource, criteria: DetectionCriteria) -> str | None:
     """Why a source is no galaxy that can be classified; None if it is one.
 
     Returns
@@ -133,8 +152,8 @@ def rejection(source: Source, criteria: DetectionCriteria) -> str | None:
 
 
 def select_galaxies(
-    sources: list[Source], criteria: DetectionCriteria
-) -> tuple[list[Source], dict[str, int]]:
+    sources: list[DetectedSource], criteria: DetectionCriteria
+) -> tuple[list[DetectedSource], dict[str, int]]:
     """The galaxies among sources, and how many sources each criterion turned away."""
     reasons = [rejection(source, criteria) for source in sources]
     galaxies = [source for source, reason in zip(sources, reasons, strict=True) if reason is None]
@@ -145,7 +164,7 @@ def detect_sources(
     image: NDArray[np.floating],
     criteria: DetectionCriteria,
     light: NDArray[np.floating] | None = None,
-) -> list[Source]:
+) -> list[DetectedSource]:
     """Every source of the minimum area that has a Petrosian radius, from the brightest to the faintest.
 
     Parameters
@@ -247,7 +266,7 @@ def _measure(
     light: NDArray[np.float32],
     bands: list[NDArray[np.float32]],
     noise: float,
-) -> Source | None:
+) -> DetectedSource | None:
     """Measure source `number` of the segmentation map; `row` is what ``sep.extract`` says of it."""
     x, y = float(row["x"]), float(row["y"])
     extent = max(row["xmax"] - x, x - row["xmin"], row["ymax"] - y, y - row["ymin"])
@@ -258,7 +277,7 @@ def _measure(
     if measured is None or measured.radius_50 <= 0:
         return None
     reach = measured.radius_90
-    return Source(
+    return DetectedSource(
         x=x,
         y=y,
         petrosian_radius=measured.radius,

@@ -11,12 +11,8 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.errors import InputError
+from pipeline.images.decode import MAX_FILE_BYTES, PICTURE_SUFFIXES
 from pipeline.storage import FileInfo
-
-SUFFIXES = (".jpg", ".jpeg", ".png")
-
-MAX_FILE_BYTES = 256 << 20
-"""No cutout is larger; a larger file is a mistake that would fill the memory of whatever reads it."""
 
 
 def list_images(folder: str) -> list[FileInfo]:
@@ -28,14 +24,14 @@ def list_images(folder: str) -> list[FileInfo]:
         If the folder is absent, is a file, or has no image below it.
     """
     files = storage.list_files(folder)
-    images = [file for file in files if file.uri.lower().endswith(SUFFIXES)]
+    images = [file for file in files if file.uri.lower().endswith(PICTURE_SUFFIXES)]
     if not files and not storage.exists(folder):
-        raise InputError(f"{folder} doesn't exist; name a folder of {', '.join(SUFFIXES)} files")
+        raise InputError(f"{folder} doesn't exist; name a folder of {', '.join(PICTURE_SUFFIXES)} files")
     if len(files) == 1 and storage.filesystem(files[0].uri)[1] == storage.filesystem(folder)[1]:
         raise InputError(f"{folder} is a file; name the folder that holds the images")
     if not images:
         raise InputError(
-            f"{folder} holds no image among its {len(files)} files; expected {', '.join(SUFFIXES)}"
+            f"{folder} holds no image among its {len(files)} files; expected {', '.join(PICTURE_SUFFIXES)}"
         )
     for image in images:
         if image.size > MAX_FILE_BYTES:
@@ -49,7 +45,7 @@ def list_images(folder: str) -> list[FileInfo]:
 def stem(file_name: str) -> str:
     """A file's name without the folder and the suffix of an image: what becomes its ``object_id``."""
     base = storage.name(file_name)
-    for suffix in SUFFIXES:
+    for suffix in PICTURE_SUFFIXES:
         if base.lower().endswith(suffix):
             return base[: -len(suffix)]
     return base

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.cutouts.manifest import ShardRows, Survey, create_survey
+from pipeline.cutouts.shards import FIELD_NAMES, WRITTEN_BY
+from pipeline.cutouts.table import CUTOUT_SCHEMA, REQUIRED_COLUMNS
 from pipeline.errors import InputError
-from pipeline.survey.cutouts import CUTOUT_SCHEMA, REQUIRED_COLUMNS
-from pipeline.survey.manifest import ShardRows, Survey, create_survey
-from pipeline.survey.shards import FIELD_NAMES, WRITTEN_BY
 
 SHARD_ROWS = 1024
 ROW_GROUP_ROWS = 64

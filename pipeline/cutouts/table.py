@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -200,3 +201,8 @@ def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
             or pa.types.is_binary_view(found)
         )
     return bool(pa.types.is_integer(found) or pa.types.is_floating(found))
+
+
+def nan_to_none(value: float | None) -> float | None:
+    """NaN is how many tables write that a value is missing."""
+    return None if value is None or math.isnan(value) else value

@@ -14,12 +14,11 @@ import sep
 from numpy.typing import NDArray
 
 from pipeline.geometry import FRAME_PIXELS
-from pipeline.images import Region, cut_region
-from pipeline.survey.petrosian import PETROSIAN_APERTURES, petrosian
+from pipeline.images.detection import salience
+from pipeline.images.petrosian import PETROSIAN_APERTURES, petrosian
+from pipeline.images.region import Region, cut_region
 
 _GREEN = 1
-CENTRALITY = 5000.0
-"""Frame pixels²: what lies off the centre by d counts exp(-d²/5000)."""
 
 _APERTURE = 160.0
 """Radius of the Petrosian aperture (SExtractor's PETRO_RADIUS) that galaxies are zoomed to; frame pixels."""
@@ -51,7 +50,7 @@ def recentred(image: NDArray[np.uint8], frame: Frame, threshold: float) -> Frame
     """The frame about the most salient source; the same frame if there is none.
 
     Of all sources, found by SExtractor's algorithm in the green channel, it is the one with the largest
-    area × exp(-d²/5000), d from the frame's centre. The zoom that brings its Petrosian aperture to 160 frame
+    `salience`, its area the ellipse's. The zoom that brings its Petrosian aperture to 160 frame
     pixels is limited to 1.5 either way.
 
     Parameters
@@ -70,8 +69,8 @@ def recentred(image: NDArray[np.uint8], frame: Frame, threshold: float) -> Frame
         return frame
     scale = frame.pixels / FRAME_PIXELS
     distance = np.hypot(found["x"] - frame.center[0], found["y"] - frame.center[1]) / scale
-    salience = np.pi * found["a"] * found["b"] * np.exp(-np.square(distance) / CENTRALITY)
-    number = int(np.argmax(salience))
+    salient = salience(np.pi * found["a"] * found["b"], distance)
+    number = int(np.argmax(salient))
     x, y = float(found["x"][number]), float(found["y"][number])
     radii = np.arange(0.5, max(light.shape) / 2, 0.5)
     growth, _, _ = sep.sum_circle(light, x, y, radii, segmap=segments, seg_id=number + 1)

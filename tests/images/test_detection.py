@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.survey.detection import (
+from pipeline.images.detection import (
     DetectionCriteria,
     detect_sources,
     rejection,
     select_galaxies,
     spikes,
 )
-from pipeline.survey.petrosian import petrosian
+from pipeline.images.petrosian import petrosian
 
 PSF_SIGMA = 1.2
 CRITERIA = DetectionCriteria(psf_fwhm=2.355 * PSF_SIGMA, minimum_radius=5)

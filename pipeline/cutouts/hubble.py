@@ -20,9 +20,9 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
+from pipeline.images.detection import DetectedSource, DetectionCriteria, detect_sources, select_galaxies
 from pipeline.images.encode import encode_png
-from pipeline.survey.detection import DetectionCriteria, Source, detect_sources, select_galaxies
-from pipeline.survey.settings import FRAME_RADII
+from pipeline.images.region import FRAME_RADII
 
 SOURCE = "skimage.data.hubble_deep_field"
 
@@ -53,7 +53,7 @@ def linear_light(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 def hubble_galaxies(
     picture: NDArray[np.uint8], criteria: DetectionCriteria
-) -> tuple[list[Source], dict[str, int]]:
+) -> tuple[list[DetectedSource], dict[str, int]]:
     """The galaxies, from the brightest to the faintest, and the number of sources dropped by reason.
 
     Parameters
@@ -64,7 +64,7 @@ def hubble_galaxies(
     return select_galaxies(sources, criteria)
 
 
-def cutout_rows(picture: NDArray[np.uint8], galaxies: list[Source]) -> Iterator[dict[str, Any]]:
+def cutout_rows(picture: NDArray[np.uint8], galaxies: list[DetectedSource]) -> Iterator[dict[str, Any]]:
     """Rows of the cutout table: the field's own pixels around each galaxy, as PNG.
 
     A cutout is as wide as its galaxy's frame, with borders on whole pixels, and ends at the field's border.

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.images import cut_region
-from pipeline.survey.recentre import Frame, cut_frames, recentred
+from pipeline.images.recentre import Frame, cut_frames, recentred
 
 MIDDLE = Frame((211.5, 211.5), 424.0)
 

@@ -13,18 +13,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.errors import InputError
-from pipeline.survey.cutouts import (
-    CUTOUTS,
-    TableLayout,
-    check_columns,
-    conform,
-    is_banded,
-    readable_ids,
-    undecodable_ids,
-)
-from pipeline.survey.manifest import MANIFEST, read_survey
-from pipeline.survey.source import (
+from pipeline.cutouts.manifest import MANIFEST, read_survey
+from pipeline.cutouts.reading import (
     DamagedShard,
     Footer,
     ReadFooter,
@@ -33,6 +23,16 @@ from pipeline.survey.source import (
     check_range,
     opened,
 )
+from pipeline.cutouts.table import (
+    CUTOUTS,
+    TableLayout,
+    check_columns,
+    conform,
+    is_banded,
+    readable_ids,
+    undecodable_ids,
+)
+from pipeline.errors import InputError
 
 SUFFIX = ".parquet"
 

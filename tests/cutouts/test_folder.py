@@ -5,8 +5,8 @@ from PIL import Image
 
 from jobs.ingest import IngestHubbleConfig, IngestImagesConfig, ingest_hubble, ingest_images
 from pipeline.config import load_config
+from pipeline.cutouts import folder, list_shards, read_rows
 from pipeline.errors import InputError
-from pipeline.survey import folder, list_shards, read_rows
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.survey import (
+from pipeline.cutouts import (
     CUTOUT_SCHEMA,
     ShardWriter,
     list_shards,
@@ -14,6 +13,7 @@ from pipeline.survey import (
     read_rows,
     read_survey,
 )
+from pipeline.errors import InputError
 
 
 def rows(count):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.survey import duplicate_rows, duplicates
+from pipeline.cutouts import duplicate_rows, duplicates
 
 
 def expected(shards: list[list[str | None]]) -> list[tuple[int, ...]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.survey.source import Inventory, SalvagedRows
+from pipeline.cutouts.reading import SalvagedRows
 
 CONTENT_SCHEMA = pa.schema([("object_id", pa.string()), ("content", pa.string())])
 
@@ -28,23 +28,6 @@ def content_digest(cutout: Mapping[str, Any]) -> str:
         for piece in _pieces(cutout[name]):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def read_contents(source: Inventory, shard: str, rows: int) -> pa.Table:
-    """Ids and digests of the rows of a shard, what is best read at once in memory at a time.
-
-    Returns
-    -------
-    pyarrow.Table
-        With `CONTENT_SCHEMA`; ``content`` is null where a row can't be read.
-
-    Raises
-    ------
-    StorageTrouble, InputError
-        See `Source.read_rows`.
-    """
-    pieces = [source.read_contents(shard, *bounds) for bounds in source.group_ranges(shard, 0, rows)]
-    return pa.concat_tables([CONTENT_SCHEMA.empty_table(), *pieces])
 
 
 def contents_of(read: SalvagedRows) -> pa.Table:
