@@ -14,7 +14,8 @@ from pipeline.catalogue.changes import ABSENT, FATES, NEW, side_by_side
 from pipeline.catalogue.export import Snapshot, open_snapshot
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
-from pipeline.report.changes import Changes, change_sections, gather_changes
+from pipeline.evaluation.changes import Changes, gather_changes
+from pipeline.report.changes import change_sections
 from pipeline.report.document import write_document
 from pipeline.survey import Inventory
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from jobs.console import say
 from pipeline import storage
 from pipeline.cutouts import CUTOUT_SCHEMA
+from pipeline.cutouts.place import Place
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.protocol import Plan, RunLayout
 from pipeline.protocol.records import read_plans
@@ -63,8 +64,8 @@ def _by_shard(places: Iterable[str]) -> dict[str, list[int]]:
     """Rows of each shard, ascending."""
     rows = defaultdict(list)
     for place in places:
-        shard, _, row = place.rpartition("#")
-        rows[shard].append(int(row))
+        shard, row = Place.parse(place)
+        rows[shard].append(row)
     return {shard: sorted(inside) for shard, inside in rows.items()}
 
 

@@ -22,7 +22,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation import Results, Score, measure, read_votes, rmse_scores
 from pipeline.report.document import Picture, write_document
 from pipeline.report.evaluation import Extremes, evaluation_sections
-from pipeline.report.thumbnails import thumbnail_bytes
+from pipeline.report.thumbnails import thumbnail
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree, morphology_class, most_probable_path
 
 _PICTURE_SIDE = 160
@@ -169,10 +169,7 @@ def _pictures(catalogue: str, own: Labelled, rows: NDArray[np.int64]) -> dict[st
     cutouts: pa.Table = readable_cutouts(places, reader_of(catalogue))
     pictures = {}
     for cutout in cutouts.to_pylist():
-        x, y = cutout["center_x"], cutout["center_y"]
-        center = None if x is None or y is None else (x, y)
-        picture = thumbnail_bytes(cutout["image"] or b"", cutout["frame_pixels"], center, _PICTURE_SIDE)
-        if picture is not None:
+        if (picture := thumbnail(cutout, _PICTURE_SIDE)) is not None:
             pictures[cutout["object_id"]] = picture
     return pictures
 

@@ -21,7 +21,7 @@ from pipeline import storage
 from pipeline.config import dump_config
 from pipeline.errors import InputError
 from pipeline.evaluation import VoteTable, read_votes
-from pipeline.evaluation.ranking import Place
+from pipeline.evaluation.ranking import RankedGalaxy
 from pipeline.network import ViewpointNetwork, check_model, contrast_normalised, load_network, member_weights
 from pipeline.protocol import PlannedShard, WorkUnit, make_plan
 from pipeline.report.document import write_document
@@ -111,7 +111,7 @@ def _check_units(units: tuple[int, ...] | None, network: ViewpointNetwork) -> No
 
 def _named(
     config: ExplainConfig, source: Inventory, shards: Sequence[PlannedShard], votes: VoteTable | None
-) -> dict[str, Place]:
+) -> dict[str, RankedGalaxy]:
     """Where the galaxies are that the settings name; and whether the labels are of this survey."""
     named = [*([config.galaxy] if config.galaxy else []), *(config.occlude or ())]
     if not named and votes is None:
@@ -128,17 +128,19 @@ def _named(
     return found
 
 
-def places_of(source: Inventory, shards: Iterable[PlannedShard], wanted: Collection[str]) -> dict[str, Place]:
+def places_of(
+    source: Inventory, shards: Iterable[PlannedShard], wanted: Collection[str]
+) -> dict[str, RankedGalaxy]:
     """Where galaxies are, by object_id; of those that stand twice the first one."""
     ids, shards = pa.array(sorted(wanted), pa.string()), list(shards)
-    found: dict[str, Place] = {}
+    found: dict[str, RankedGalaxy] = {}
     read = storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards)
     for shard, column in zip(shards, read, strict=True):
         rows = np.flatnonzero(pc.is_in(column.cast(pa.string()), ids).to_numpy(zero_copy_only=False))
         for row in rows.tolist():
             name = column[row].as_py()
             if name is not None:
-                found.setdefault(name, Place(name, shard.uri, row, 0.0))
+                found.setdefault(name, RankedGalaxy(name, shard.uri, row, 0.0))
     return found
 
 
@@ -148,11 +150,11 @@ class _Chosen:
 
     seen: int
     units: list[UnitGalaxies]
-    hardest: list[Place] | None
-    easiest: list[Place] | None
+    hardest: list[RankedGalaxy] | None
+    easiest: list[RankedGalaxy] | None
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[RankedGalaxy]:
         """All galaxies of it."""
         extremes = [place for unit in self.units for place in (*unit.most, *unit.least)]
         return [*extremes, *(self.hardest or ()), *(self.easiest or ())]
@@ -165,7 +167,7 @@ def _look(
     source: Inventory,
     shards: Sequence[PlannedShard],
     votes: VoteTable | None,
-    named: dict[str, Place],
+    named: dict[str, RankedGalaxy],
 ) -> tuple[Explanation, int]:
     # Ray takes seconds to load: only settings that are sound pay for it.
     from pipeline.streaming.portrait import PATCH, PORTRAIT_REACH
@@ -246,9 +248,9 @@ def _closer_look(
     config: ExplainConfig,
     settings: StreamSettings,
     resources: StreamResources,
-    galaxy: Place,
-    occluded: list[Place],
-    others: list[Place],
+    galaxy: RankedGalaxy,
+    occluded: list[RankedGalaxy],
+    others: list[RankedGalaxy],
 ) -> tuple[dict[str, Portrait], dict[str, NDArray[np.float32]]]:
     """The chosen galaxies once more: their portraits, and the activations of one of them."""
     from pipeline.streaming import galaxy_stream, stream_rows
@@ -291,12 +293,12 @@ def _portrait(row: dict[str, Any]) -> Portrait:
     )
 
 
-def _different(places: Iterable[Place]) -> list[Place]:
+def _different(places: Iterable[RankedGalaxy]) -> list[RankedGalaxy]:
     """Each galaxy once, in the order in which they come."""
     return list({place.object_id: place for place in reversed(list(places))}.values())[::-1]
 
 
-def _negated(places: Iterable[Place]) -> list[Place]:
+def _negated(places: Iterable[RankedGalaxy]) -> list[RankedGalaxy]:
     return [replace(place, value=-place.value) for place in places]
 
 

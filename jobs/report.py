@@ -12,10 +12,11 @@ from jobs.cutouts import read_cutouts
 from pipeline import storage
 from pipeline.catalogue import catalogue_dataset
 from pipeline.cutouts import read_field
+from pipeline.evaluation.overview import read_catalogue
 from pipeline.network import Model
 from pipeline.protocol import catalogue_uri, report_uri
 from pipeline.protocol.records import RunSummary
-from pipeline.report import RunCounts, RunFacts, read_catalogue, render_report
+from pipeline.report import RunCounts, RunFacts, render_report
 from pipeline.streaming.reading import open_inventory
 from pipeline.survey import Inventory
 from pipeline.tree import DecisionTree

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from jobs.cutouts import readable_cutouts, reader_of
 from pipeline import storage
-from pipeline.report.thumbnails import thumbnail_bytes
+from pipeline.report.thumbnails import thumbnail
 
 PICTURE_SIDE = 424
 """Width of a subject's picture in pixels, Galaxy Zoo's own."""
@@ -44,13 +44,7 @@ def write_subjects(output: str, catalogue: str, subjects: pa.Table) -> int:
     writer.writerow(["image", "#object_id", "#ra", "#dec", "#questions", "#confidence"])
     written = 0
     for number, row in enumerate(places):
-        cutout = by_id.get(row["object_id"])
-        center = (
-            None if cutout is None or cutout["center_x"] is None else (cutout["center_x"], cutout["center_y"])
-        )
-        picture = cutout and thumbnail_bytes(
-            cutout["image"], cutout["frame_pixels"], center, PICTURE_SIDE, "JPEG"
-        )
+        picture = thumbnail(by_id.get(row["object_id"]), PICTURE_SIDE, "JPEG")
         if not picture:
             continue
         name = f"{number:06d}-{re.sub(r'[^A-Za-z0-9._-]', '_', row['object_id'])[:80]}.jpg"

@@ -16,7 +16,7 @@ ANSWERS_VERSION = 1
 """Raise it, and list only the new code below, when answers become others from now on; also for a reason that
 nothing here shows, such as a patch release of a library."""
 
-SAME_ANSWERS = frozenset({"c7f7ab201314b392156664d2de03772067dec61c6049459231c48a07dbe67911"})
+SAME_ANSWERS = frozenset({"e8e92cd9b6c49ac84a4a6794956649fe56841f59b425ef97d1baf1fa9454e9cd"})
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began
 with, and what was only rewritten since. Code that isn't here is taken to give others."""
 
@@ -26,6 +26,7 @@ DECIDING_MODULES = (
     "averaging.shared",
     "catalogue.rows",
     "cutouts.contents",
+    "cutouts.place",
     "cutouts.reading",
     "cutouts.shards",
     "cutouts.table",

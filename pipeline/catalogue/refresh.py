@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.catalogue.hashes import hash_rows
+from pipeline.cutouts.place import Place
 from pipeline.errors import InputError
 from pipeline.protocol.fingerprint import declared, in_words
 from pipeline.protocol.plan import Plan, PlannedShard
@@ -170,7 +171,7 @@ class Keeper:
                 selected[start:stop] = True
             rows = np.flatnonzero(~selected)
             moved.append(ids.take(pa.array(rows)))
-            inputs.append(pa.array([f"{shard.uri}#{row}" for row in rows], pa.string()))
+            inputs.append(pa.array([str(Place(shard.uri, row)) for row in rows.tolist()], pa.string()))
             selected[list(shard.duplicates)] = False
             anew.append(ids.filter(pa.array(selected)))
         self._moved, self._inputs = _joined(moved), pa.concat_arrays([pa.array([], pa.string()), *inputs])

@@ -52,11 +52,11 @@ class Ranking:
         """Some of the quantities."""
         return Ranking(*(getattr(self, name)[quantities] for name in _PARTS))
 
-    def first(self, quantity: int, count: int) -> list[Place]:
+    def first(self, quantity: int, count: int) -> list[RankedGalaxy]:
         """The first galaxies of a quantity; fewer where there are fewer."""
         known = np.isfinite(self.values[quantity])
         return [
-            Place(str(name), str(shard), int(row), float(value))
+            RankedGalaxy(str(name), str(shard), int(row), float(value))
             for value, name, shard, row in zip(
                 *(getattr(self, part)[quantity][known][:count] for part in _PARTS), strict=True
             )
@@ -67,7 +67,7 @@ _PARTS = ("values", "ids", "shards", "rows")
 
 
 @dataclass(frozen=True)
-class Place:
+class RankedGalaxy:
     """A galaxy, where it is, and the value that it has."""
 
     object_id: str

@@ -2,6 +2,5 @@
 
 from pipeline.report.facts import RunCounts, RunFacts
 from pipeline.report.page import render_report
-from pipeline.report.whole import read_catalogue
 
-__all__ = ["RunCounts", "RunFacts", "read_catalogue", "render_report"]
+__all__ = ["RunCounts", "RunFacts", "render_report"]

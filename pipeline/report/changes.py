@@ -2,80 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from matplotlib.figure import Figure as Plot
-from numpy.typing import NDArray
 
-from pipeline.catalogue.changes import FATES, Pairs
 from pipeline.cutouts.table import conform
-from pipeline.errors import InputError
-from pipeline.evaluation.drift import COARSE, Drift, Shift, probability_moved
+from pipeline.evaluation.changes import Changes
+from pipeline.evaluation.drift import COARSE, Drift, Shift
 from pipeline.report.document import Figure, Gallery, Picture, Section, Table
 from pipeline.report.palette import BLUE, VERMILION, plot_style
-from pipeline.report.reading import read_classes
-from pipeline.report.thumbnails import thumbnail_bytes
+from pipeline.report.thumbnails import thumbnail
 from pipeline.tree import DecisionTree
 
-MOVED_COLUMNS = ("object_id", "input", "moved", "class_before", "class_after", "sure_before", "sure_after")
 _PANELS = 6
 _SIDE = 128
-_ROUNDING = 1e-4
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What became of the galaxies of a catalogue.
-
-    Attributes
-    ----------
-    fates
-        Galaxies by what became of them (`FATES`).
-    drift
-        Of galaxies that both hold and neither marks stale.
-    moved
-        Those that changed class and moved most, with `MOVED_COLUMNS`, the most moved first. ``input`` is
-        where the catalogue after read the cutout.
-    """
-
-    fates: Mapping[str, int]
-    drift: Drift
-    moved: pa.Table
-
-
-def gather_changes(tree: DecisionTree, pieces: Iterable[Pairs], most: int) -> Changes:
-    """Go over two catalogues side by side once; at most `most` galaxies of those that changed are kept.
-
-    Raises
-    ------
-    InputError
-        If an answer is no probability.
-    """
-    fates, drift, moved = Counter(dict.fromkeys(FATES, 0)), Drift(tree), _moved_rows(0)
-    for pairs in pieces:
-        fates.update(pairs.fates())
-        current = pc.and_(pairs.before["stale"].is_null(), pairs.after["stale"].is_null())
-        before, after = pairs.before.filter(current), pairs.after.filter(current)
-        p, q = _matrix(tree, before), _matrix(tree, after)
-        was, now = read_classes(tree, before), read_classes(tree, after)
-        drift.add(p, q, was.classes, now.classes)
-        rows = np.flatnonzero(was.classes != now.classes)
-        if len(rows):
-            found = after.select(["object_id", "input"]).take(pa.array(rows))
-            columns = (
-                probability_moved(tree, p[rows], q[rows]),
-                *(side.classes[rows] for side in (was, now)),
-                *(side.confidence[rows] for side in (was, now)),
-            )
-            arrays = [*found.columns, *(pa.chunked_array([column]) for column in columns)]
-            moved = pa.concat_tables([moved, pa.table(arrays, names=list(MOVED_COLUMNS))])
-            moved = moved.sort_by([("moved", "descending"), ("object_id", "ascending")])[:most]
-    return Changes(dict(fates), drift, moved.combine_chunks())
 
 
 def change_sections(tree: DecisionTree, changes: Changes, cutouts: pa.Table) -> list[Section]:
@@ -171,7 +111,7 @@ def _gallery(tree: DecisionTree, changes: Changes, cutouts: pa.Table) -> Section
         was, now = names[row["class_before"]], names[row["class_after"]]
         text = f"{was} ({row['sure_before']:.2f}) → {now} ({row['sure_after']:.2f})"
         rows.append((row["object_id"], was, row["sure_before"], now, row["sure_after"], row["moved"]))
-        image = _picture(images.get(row["object_id"]))
+        image = thumbnail(images.get(row["object_id"]), _SIDE)
         if image is not None:
             pictures.append(Picture(row["object_id"], image, text))
     columns = ("galaxy", "class before", "confidence before", "class after", "confidence after", "moved")
@@ -182,28 +122,3 @@ def _gallery(tree: DecisionTree, changes: Changes, cutouts: pa.Table) -> Section
         "confidence before and after.",
         [Gallery("The cutouts as they are now.", pictures), Table("changed", caption, columns, rows)],
     )
-
-
-def _picture(cutout: Mapping[str, object] | None) -> bytes | None:
-    if cutout is None or not isinstance(cutout["image"], bytes):
-        return None
-    x, y, frame = (cutout[name] for name in ("center_x", "center_y", "frame_pixels"))
-    center = (x, y) if isinstance(x, float) and isinstance(y, float) else None
-    return thumbnail_bytes(cutout["image"], frame if isinstance(frame, float) else None, center, _SIDE)
-
-
-def _matrix(tree: DecisionTree, rows: pa.Table) -> NDArray[np.float64]:
-    p = np.column_stack([rows[column].to_numpy().astype(np.float64) for column in tree.columns])
-    bad = np.argwhere(~((p >= -_ROUNDING) & (p <= 1 + _ROUNDING)))
-    if len(bad):
-        row, column = bad[0]
-        raise InputError(
-            f"a catalogue has {p[row, column]:g} as {tree.columns[column]} of galaxy "
-            f"{rows['object_id'][int(row)]}; expected a probability; classify it anew"
-        )
-    return p
-
-
-def _moved_rows(count: int) -> pa.Table:
-    kinds = (pa.string(), pa.string(), pa.float64(), pa.int64(), pa.int64(), pa.float64(), pa.float64())
-    return pa.table([pa.nulls(count, kind) for kind in kinds], names=list(MOVED_COLUMNS))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.evaluation.ranking import Place
+from pipeline.evaluation.ranking import RankedGalaxy
 from pipeline.report.document import Figure, Gallery, Picture, Section, Table
 from pipeline.report.explanation_plots import activation_maps, dense_strips, filters_figure, occlusion_figure
 from pipeline.tree import DecisionTree
@@ -45,8 +45,8 @@ class UnitGalaxies:
 
     unit: int
     variance: float
-    most: Sequence[Place]
-    least: Sequence[Place]
+    most: Sequence[RankedGalaxy]
+    least: Sequence[RankedGalaxy]
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Explanation:
     viewpoint: int
     layers: Mapping[str, NDArray[np.float32]]
     units: Sequence[UnitGalaxies]
-    hardest: Sequence[Place] | None
-    easiest: Sequence[Place] | None
+    hardest: Sequence[RankedGalaxy] | None
+    easiest: Sequence[RankedGalaxy] | None
     portraits: Mapping[str, Portrait]
     occluded: Sequence[str]
     patch: float
@@ -140,7 +140,9 @@ def _units(found: Explanation) -> Section:
     )
 
 
-def _hard_and_easy(found: Explanation, hardest: Sequence[Place], easiest: Sequence[Place]) -> Section:
+def _hard_and_easy(
+    found: Explanation, hardest: Sequence[RankedGalaxy], easiest: Sequence[RankedGalaxy]
+) -> Section:
     rows = [
         (kind, number, place.object_id, place.value, place.shard, place.row)
         for kind, places in (("hardest", hardest), ("easiest", easiest))
@@ -200,7 +202,7 @@ def _occlusion(found: Explanation) -> Section:
     )
 
 
-def _pictures(found: Explanation, places: Sequence[Place], form: str) -> list[Picture]:
+def _pictures(found: Explanation, places: Sequence[RankedGalaxy], form: str) -> list[Picture]:
     return [
         Picture(place.object_id, webp(found.portraits[place.object_id].picture), form.format(place.value))
         for place in places

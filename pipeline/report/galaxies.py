@@ -13,16 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.cutouts.table import REQUIRED_COLUMNS, conform
-from pipeline.report.classes import ClassView
-from pipeline.report.reading import (
+from pipeline.catalogue.classes import (
     probability_batches,
     read_classes,
     require_columns,
     steps_to_class,
     without_views,
 )
-from pipeline.report.thumbnails import thumbnail, thumbnail_side
+from pipeline.cutouts.table import REQUIRED_COLUMNS, conform
+from pipeline.evaluation.metrics import galaxy_rmse
+from pipeline.report.classes import ClassView
+from pipeline.report.thumbnails import thumbnail_side, thumbnail_uri
 from pipeline.tree import DecisionTree, Step, most_probable_path
 
 RING_LEAST = 0.008
@@ -154,19 +155,11 @@ def read_galaxies(
                 agreements=tuple(_known(row[name]) for name in agreement_names),
                 steps=tuple(steps),
                 deciding=steps_to_class(named, steps),
-                picture=_picture(cutout, side),
+                picture=thumbnail_uri(images.get(row["object_id"]), side),
                 judged=judged[index],
             )
         )
     return galaxies
-
-
-def galaxy_errors(predicted: NDArray[np.float64], votes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """RMSE of each galaxy over the answers whose votes are known, shape (n,); NaN where none is."""
-    known = ~np.isnan(votes)
-    squares = np.where(known, (predicted - np.nan_to_num(votes)) ** 2, 0.0)
-    count = known.sum(axis=1)
-    return np.sqrt(np.where(count > 0, squares.sum(axis=1) / np.maximum(count, 1), np.nan))
 
 
 def ring_radius(galaxy: Galaxy, width: int) -> float:
@@ -211,7 +204,7 @@ def page_data(tree: DecisionTree, classes: Sequence[ClassView], galaxies: list[G
 def _judged(
     tree: DecisionTree, vectors: NDArray[np.float64], votes: NDArray[np.float64]
 ) -> list[Judged | None]:
-    errors, votes = galaxy_errors(vectors, votes), np.nan_to_num(votes)
+    errors, votes = galaxy_rmse(vectors, votes), np.nan_to_num(votes)
     table = pa.table({name: votes[:, j] for j, name in enumerate(tree.columns)})
     classes = read_classes(tree, table).classes
     return [
@@ -228,14 +221,6 @@ def _judged_data(judged: Judged | None) -> dict[str, Any]:
         "votesClass": judged.morphology,
         "rmse": round(judged.rmse, 6),
     }
-
-
-def _picture(cutout: Mapping[str, Any], side: int) -> str | None:
-    if not cutout.get("image"):
-        return None
-    x, y = cutout["center_x"], cutout["center_y"]
-    center = None if x is None or y is None else (x, y)
-    return thumbnail(cutout["image"], cutout["frame_pixels"], center, side)
 
 
 def _known(value: float | None) -> float | None:

@@ -9,10 +9,11 @@ import pyarrow as pa
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from pipeline.catalogue.classes import read_classes
+from pipeline.evaluation.metrics import galaxy_rmse
 from pipeline.report.classes import class_views
 from pipeline.report.document import Raw
-from pipeline.report.galaxies import galaxy_errors, page_data, read_galaxies
-from pipeline.report.reading import read_classes
+from pipeline.report.galaxies import page_data, read_galaxies
 from pipeline.report.templates import environment, joined
 from pipeline.tree import DecisionTree, agreement
 
@@ -35,7 +36,7 @@ def spread_by_error(
     ndarray, shape (at most `most`,), int64
         Rows, in order; the easiest and the hardest galaxy are among them. Galaxies without a vote are not.
     """
-    errors = galaxy_errors(predicted, votes)
+    errors = galaxy_rmse(predicted, votes)
     order = np.argsort(errors, kind="stable")[: np.isfinite(errors).sum()]
     places = np.linspace(0, max(len(order) - 1, 0), min(most, len(order))).round().astype(np.int64)
     return np.sort(order[places])

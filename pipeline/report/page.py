@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 from markupsafe import Markup
 
+from pipeline.evaluation.distributions import CatalogueCounts
 from pipeline.report.classes import class_views
-from pipeline.report.distributions import CatalogueCounts
 from pipeline.report.facts import RunFacts
 from pipeline.report.galaxies import page_data, read_galaxies, ring_radius
 from pipeline.report.templates import environment, in_scope, joined, script_hash

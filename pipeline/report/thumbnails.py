@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -19,6 +20,7 @@ FIELD_SIDE = 2000
 FIELD_BYTES = 600_000
 """A field of more bytes is encoded again as JPEG."""
 
+Form = Literal["WEBP", "JPEG"]
 _QUALITY = {"WEBP": 84, "JPEG": 92}
 
 
@@ -36,11 +38,24 @@ def thumbnail_side(count: int) -> int:
     return int(min(256.0, 128.0 * max(1.0, math.sqrt(400 / max(count, 1)))))
 
 
-def thumbnail(
-    data: bytes, frame_pixels: float | None, center: tuple[float, float] | None, side: int
-) -> str | None:
-    """The galaxy's frame as a WebP data URI; see `thumbnail_bytes`."""
-    picture = thumbnail_bytes(data, frame_pixels, center, side)
+def thumbnail(cutout: Mapping[str, Any] | None, side: int, form: Form = "WEBP") -> bytes | None:
+    """The frame of a galaxy; see `thumbnail_bytes`.
+
+    Parameters
+    ----------
+    cutout
+        A row of `pipeline.cutouts.table.CUTOUT_SCHEMA`; None if there is none.
+    """
+    if cutout is None or not isinstance(cutout["image"], bytes):
+        return None
+    x, y = cutout["center_x"], cutout["center_y"]
+    center = None if x is None or y is None else (x, y)
+    return thumbnail_bytes(cutout["image"], cutout["frame_pixels"], center, side, form)
+
+
+def thumbnail_uri(cutout: Mapping[str, Any] | None, side: int) -> str | None:
+    """The same as a WebP data URI."""
+    picture = thumbnail(cutout, side)
     return None if picture is None else _data_uri(picture, "image/webp")
 
 
@@ -49,7 +64,7 @@ def thumbnail_bytes(
     frame_pixels: float | None,
     center: tuple[float, float] | None,
     side: int,
-    form: Literal["WEBP", "JPEG"] = "WEBP",
+    form: Form = "WEBP",
 ) -> bytes | None:
     """The galaxy's frame, resampled once to a square.
 

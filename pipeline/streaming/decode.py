@@ -174,8 +174,3 @@ def _gathered(images: list[NDArray[np.uint8] | bytes | None]) -> pa.Array:
     return pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(images), [missing.buffers()[1], pa.py_buffer(offsets), pa.py_buffer(buffer)]
     )
-
-
-def input_name(shard: str, row: int) -> str:
-    """How the catalogue names an input row."""
-    return f"{shard}#{row}"

@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.catalogue import catalogue_rows
+from pipeline.cutouts.place import Place
 from pipeline.protocol import RunLayout, WorkUnit
 from pipeline.protocol.records import QUARANTINE_SCHEMA, record_unit
-from pipeline.streaming.decode import input_name
 from pipeline.tree import DecisionTree, load_tree
 
 
@@ -59,7 +59,7 @@ def write_unit(batch: pa.Table, layout: RunLayout, tree: DecisionTree, weights_s
     )
     classified = batch.filter(pa.array(good))
     inputs = [
-        input_name(shard, row)
+        str(Place(shard, row))
         for shard, row in zip(classified["shard"].to_pylist(), classified["row"].to_pylist(), strict=True)
     ]
     rows = catalogue_rows(tree, classified, probabilities[good], layout.run, weights_sha256, inputs)

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 
 from pipeline.catalogue.changes import side_by_side
 from pipeline.catalogue.export import open_snapshot
-from pipeline.report.changes import gather_changes
+from pipeline.evaluation.changes import gather_changes
 from pipeline.tree import load_tree
 from tests.benchmarks.export_memory import resident_mb
 from tests.catalogue.export.samples import write_sky

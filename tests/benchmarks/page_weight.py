@@ -22,11 +22,12 @@ from playwright.sync_api import Browser
 
 from jobs.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.cutouts import read_field
-from pipeline.report import read_catalogue, render_report
+from pipeline.evaluation.overview import read_catalogue
+from pipeline.report import render_report
 from pipeline.report.document import Section, write_document
 from pipeline.report.judged import judged_gallery, spread_by_error
-from tests.report.samples import FACTS, TREE, catalogue, random_probabilities
 from tests.support.browser import chromium, opened
+from tests.support.catalogues import FACTS, TREE, catalogue, random_probabilities
 
 
 def with_ids(cutouts: pa.Table, ids: list[str]) -> pa.Table:

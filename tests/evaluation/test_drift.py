@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 
 from pipeline.evaluation.drift import COARSE, FINE, Drift, probability_moved
 from pipeline.tree import load_tree
-from tests.report.samples import random_probabilities, saying
+from tests.support.catalogues import random_probabilities, saying
 
 TREE = load_tree()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.ranking import Moments, Place, Ranking, moments, no_ranking, rank
+from pipeline.evaluation.ranking import Moments, RankedGalaxy, Ranking, moments, no_ranking, rank
 
 SIZE = 3
 VALUES = st.sampled_from([-2.0, 0.0, 0.5, 0.5000001, 7.0, np.nan, np.inf, -np.inf])
@@ -27,7 +27,7 @@ def rankings(survey: list[list[tuple[float, float]]], names: list[str]) -> list[
     return parts
 
 
-def listed(ranking: Ranking) -> list[list[Place]]:
+def listed(ranking: Ranking) -> list[list[RankedGalaxy]]:
     return [ranking.first(quantity, SIZE) for quantity in range(len(ranking.values))]
 
 
@@ -45,7 +45,7 @@ def test_any_order_and_any_grouping_give_the_best_of_all(survey: list, random) -
     expected = [
         sorted(
             (
-                Place(name, shard, row, float(np.float32(pair[quantity])))
+                RankedGalaxy(name, shard, row, float(np.float32(pair[quantity])))
                 for name, shard, row, pair in flat
                 if np.isfinite(pair[quantity])
             ),

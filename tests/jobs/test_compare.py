@@ -11,7 +11,7 @@ import pytest
 from deltalake import write_deltalake
 
 from jobs.cli import main
-from tests.report.samples import catalogue, cutouts, parse, random_probabilities, saying
+from tests.support.catalogues import catalogue, cutouts, parse, random_probabilities, saying
 
 IDS = [f"g{row:02d}" for row in range(30)]
 

@@ -13,8 +13,8 @@ from playwright.sync_api import Browser
 from jobs.cli import main
 from pipeline.evaluation import rmse
 from pipeline.tree import DecisionTree
-from tests.report.samples import random_probabilities
 from tests.support.browser import accessibility, opened
+from tests.support.catalogues import random_probabilities
 from tests.support.voted import write_voted
 
 COUNT = 120

@@ -7,7 +7,7 @@ import pytest
 from jobs.judged import gallery_of
 from jobs.labelled import Labelled
 from pipeline.cutouts import CUTOUT_SCHEMA
-from tests.report.samples import TREE, cutouts, parse, random_probabilities
+from tests.support.catalogues import TREE, cutouts, parse, random_probabilities
 
 IDS = ("a", "b", "c")
 PLACES = {"s.parquet#0": "a", "s.parquet#7": "c"}

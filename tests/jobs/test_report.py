@@ -15,7 +15,7 @@ from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.network import DEFAULT_WEIGHTS, check_model
 from pipeline.protocol.records import RunSummary
 from pipeline.survey import open_source
-from tests.report.samples import TREE, catalogue, cutouts, parse, random_probabilities
+from tests.support.catalogues import TREE, catalogue, cutouts, parse, random_probabilities
 from tests.support.galaxies import galaxy, png
 
 ROWS = 700

@@ -10,11 +10,20 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from pipeline.report import read_catalogue, render_report
-from pipeline.report.reading import read_classes
+from pipeline.catalogue.classes import read_classes
+from pipeline.evaluation.overview import read_catalogue
+from pipeline.report import render_report
 from tests.support.browser import Opened, accessibility, opened
-
-from .samples import FACTS, TREE, blob, catalogue, cutouts, encoded, random_probabilities, saying
+from tests.support.catalogues import (
+    FACTS,
+    TREE,
+    blob,
+    catalogue,
+    cutouts,
+    encoded,
+    random_probabilities,
+    saying,
+)
 
 N = 60
 SPIRAL = TREE.columns.index("has_spiral_arms_yes")

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.report.document import Figure, Gallery, Picture, Raw, Section, Table, cell, write_document
 from pipeline.report.palette import INK, plot_style
-from tests.report.samples import blob, encoded, parse
+from tests.support.catalogues import blob, encoded, parse
 
 
 def plot(name: str, title: str = "a plot") -> Figure:

@@ -11,13 +11,12 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from pipeline.catalogue.classes import read_classes
+from pipeline.evaluation.metrics import galaxy_rmse
 from pipeline.report.document import Section, write_document
-from pipeline.report.galaxies import galaxy_errors
 from pipeline.report.judged import judged_gallery, spread_by_error
-from pipeline.report.reading import read_classes
 from tests.support.browser import Opened, accessibility, opened
-
-from .samples import TREE, cutouts, random_probabilities
+from tests.support.catalogues import TREE, cutouts, random_probabilities
 
 N = 40
 IDS = [f"galaxy-{i:03d}" for i in range(N)]
@@ -60,14 +59,14 @@ def select(page: Page, name: str, value: str) -> None:
 
 
 def test_errors_are_over_the_votes_that_are_known() -> None:
-    np.testing.assert_allclose(galaxy_errors(PREDICTED, VOTES)[JUDGED], ERRORS)
-    assert np.isnan(galaxy_errors(PREDICTED, VOTES)[6])
+    np.testing.assert_allclose(galaxy_rmse(PREDICTED, VOTES)[JUDGED], ERRORS)
+    assert np.isnan(galaxy_rmse(PREDICTED, VOTES)[6])
 
 
 def test_a_few_are_spread_from_the_easiest_to_the_hardest() -> None:
     assert spread_by_error(PREDICTED, VOTES).tolist() == JUDGED
     few = spread_by_error(PREDICTED, VOTES, 5)
-    errors = galaxy_errors(PREDICTED, VOTES)
+    errors = galaxy_rmse(PREDICTED, VOTES)
     ranks = np.searchsorted(np.sort(ERRORS), np.sort(errors[few]))
     assert ranks.tolist() == [0, 10, 19, 28, 38]
     assert spread_by_error(np.zeros((0, 37)), np.zeros((0, 37))).tolist() == []

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.report import RunCounts, RunFacts, read_catalogue, render_report
-
-from .samples import (
+from pipeline.evaluation.overview import read_catalogue
+from pipeline.report import RunCounts, RunFacts, render_report
+from tests.support.catalogues import (
     FACTS,
     TREE,
     blob,

@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.report.thumbnails import FIELD_SIDE, field_image, thumbnail, thumbnail_side
-
-from .samples import blob, encoded
+from pipeline.report.thumbnails import FIELD_SIDE, field_image, thumbnail_side, thumbnail_uri
+from tests.support.catalogues import blob, encoded
 
 
 def pixels(uri: str | None) -> np.ndarray:
@@ -31,36 +30,41 @@ def brightest(image: np.ndarray) -> tuple[float, float]:
     return float((light * x).sum() / light.sum()), float((light * y).sum() / light.sum())
 
 
+def cutout(data: bytes, frame_pixels: float | None, center: tuple[float, float] | None) -> dict[str, object]:
+    x, y = center or (None, None)
+    return {"image": data, "frame_pixels": frame_pixels, "center_x": x, "center_y": y}
+
+
 def test_the_frame_is_cut_about_the_galaxy() -> None:
-    seen = pixels(thumbnail(dot(80, 120, x=90, y=30), 40.0, (90.0, 30.0), 100))
+    seen = pixels(thumbnail_uri(cutout(dot(80, 120, x=90, y=30), 40.0, (90.0, 30.0)), 100))
     assert seen.shape == (100, 100, 3)
     assert brightest(seen) == pytest.approx((49.5, 49.5), abs=0.8)
 
 
 def test_without_a_centre_or_frame_the_whole_image_is_shown() -> None:
-    seen = pixels(thumbnail(dot(80, 80, x=20, y=60), None, None, 160))
+    seen = pixels(thumbnail_uri(cutout(dot(80, 80, x=20, y=60), None, None), 160))
     assert brightest(seen) == pytest.approx((40.5, 120.5), abs=1.0)
 
 
 def test_a_frame_past_the_border_is_black_there_and_not_stretched() -> None:
     white = encoded(np.full((40, 40, 3), 255, np.uint8))
-    seen = pixels(thumbnail(white, 40.0, (0.0, 19.5), 80)).mean(axis=2)
+    seen = pixels(thumbnail_uri(cutout(white, 40.0, (0.0, 19.5)), 80)).mean(axis=2)
     assert seen[:, :36].max() < 20
     assert seen[:, 44:].min() > 235
 
 
 @pytest.mark.parametrize(("frame", "center"), [(20.0, (500.0, 5.0)), (0.0, None), (float("nan"), None)])
 def test_a_frame_off_the_image_has_no_picture(frame: float, center: tuple[float, float] | None) -> None:
-    assert thumbnail(encoded(blob()), frame, center, 64) is None
+    assert thumbnail_uri(cutout(encoded(blob()), frame, center), 64) is None
 
 
 def test_a_huge_frame_costs_no_memory() -> None:
-    assert pixels(thumbnail(encoded(blob()), 1e9, None, 64)).shape == (64, 64, 3)
+    assert pixels(thumbnail_uri(cutout(encoded(blob()), 1e9, None), 64)).shape == (64, 64, 3)
 
 
 def test_four_hundred_thumbnails_of_noise_fit_a_page() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (424, 424, 3), np.uint8)
-    uri = thumbnail(encoded(noise), None, None, thumbnail_side(400))
+    uri = thumbnail_uri(cutout(encoded(noise), None, None), thumbnail_side(400))
     assert uri is not None
     assert 400 * len(uri) < 5_000_000
     assert thumbnail_side(400) == 128 == thumbnail_side(10_000)

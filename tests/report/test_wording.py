@@ -4,8 +4,7 @@ import pytest
 
 from pipeline.report import wording
 from pipeline.tree import MorphologyClass
-
-from .samples import TREE
+from tests.support.catalogues import TREE
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue.hashes import hash_rows
 from pipeline.catalogue.rows import answer_matrix
+from pipeline.cutouts.place import Place, parse_places
 from pipeline.protocol.plan import Plan
 from pipeline.protocol.records.quarantine import QUARANTINE_REASONS
 from pipeline.tree import DecisionTree, Question, agreement
@@ -64,7 +65,7 @@ class Book:
     def name(self, place: int) -> str:
         """A place as the catalogue names it."""
         shard = int(np.searchsorted(self.starts, place, side="right")) - 1
-        return f"{self._names[shard]}#{place - self.starts[shard]}"
+        return str(Place(self._names[shard].as_py(), int(place - self.starts[shard])))
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,7 @@ _NO_ID = hash_rows(pa.table({"object_id": pa.nulls(1, pa.string())}))[0]
 
 def input_places(book: Book, catalogue: pa.Table) -> NDArray[np.int64]:
     """Places of catalogue rows, by their ``input`` column."""
-    parsed = pc.extract_regex(catalogue["input"].combine_chunks(), r"^(?P<shard>.*)#(?P<row>\d{1,18})$")
-    return book.locate(pc.struct_field(parsed, 0), pc.struct_field(parsed, 1).cast(pa.int64()))
+    return book.locate(*parse_places(catalogue["input"].combine_chunks()))
 
 
 def reject_places(book: Book, rejects: pa.Table) -> NDArray[np.int64]:

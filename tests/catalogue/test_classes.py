@@ -6,13 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pipeline.catalogue import classes as reading
+from pipeline.catalogue.classes import read_classes, steps_to_class
 from pipeline.errors import InputError
-from pipeline.report import reading
-from pipeline.report.choose import choose_galaxies, fair_shares
-from pipeline.report.reading import read_classes, steps_to_class
+from pipeline.evaluation.examples import choose_galaxies, fair_shares
 from pipeline.tree import morphology_class, most_probable_path
-
-from .samples import TREE, catalogue, consistent, random_probabilities, saying
+from tests.support.catalogues import TREE, catalogue, consistent, random_probabilities, saying
 
 NAMES = [named.name for named in TREE.classes]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from pipeline.report.choose import best_of_each, choose_galaxies
-from pipeline.report.distributions import CatalogueCounter, CatalogueCounts
-from pipeline.report.reading import read_classes
+from pipeline.catalogue.classes import read_classes
+from pipeline.evaluation.distributions import CatalogueCounter, CatalogueCounts
+from pipeline.evaluation.examples import best_of_each, choose_galaxies
 from pipeline.tree import DecisionTree
 
 

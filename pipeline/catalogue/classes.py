@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.catalogue.rows import answer_matrix
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree, MorphologyClass, Step
 
@@ -63,9 +64,7 @@ def probability_batches(tree: DecisionTree, catalogue: pa.Table) -> Iterator[NDA
     """
     require_columns(catalogue, tree.columns, "the catalogue")
     for batch in catalogue.select(list(tree.columns)).to_batches(max_chunksize=BATCH_ROWS):
-        yield np.column_stack(
-            [column.to_numpy(zero_copy_only=False).astype(np.float64) for column in batch.columns]
-        )
+        yield answer_matrix(tree, pa.Table.from_batches([batch])).astype(np.float64)
 
 
 def read_classes(tree: DecisionTree, catalogue: pa.Table) -> Reading:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from pipeline.catalogue.classes import Reading, read_classes, without_views
 from pipeline.errors import InputError
-from pipeline.report.reading import Reading, read_classes, without_views
 from pipeline.tree import DecisionTree
 
 

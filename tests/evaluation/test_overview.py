@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.catalogue.classes import read_classes
 from pipeline.errors import InputError
-from pipeline.report import read_catalogue
-from pipeline.report.choose import choose_galaxies
-from pipeline.report.reading import read_classes
-
-from .samples import TREE, catalogue, random_probabilities
+from pipeline.evaluation.examples import choose_galaxies
+from pipeline.evaluation.overview import read_catalogue
+from tests.support.catalogues import TREE, catalogue, random_probabilities
 
 ROWS = 700
 

@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report import read_catalogue
-from pipeline.report.distributions import CatalogueCounts, HistogramCounter, round_ticks
-
-from .samples import TREE, catalogue, saying
+from pipeline.evaluation.distributions import CatalogueCounts, HistogramCounter, round_ticks
+from pipeline.evaluation.overview import read_catalogue
+from tests.support.catalogues import TREE, catalogue, saying
 
 
 def counted(p: np.ndarray) -> CatalogueCounts:

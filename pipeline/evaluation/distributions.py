@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.report.reading import Reading, probability_batches, require_columns
+from pipeline.catalogue.classes import Reading, probability_batches, require_columns
 from pipeline.tree import DecisionTree, Question
 
 BINS = 20
