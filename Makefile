@@ -10,7 +10,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 help:
 	@echo "make classify   the main job: galaxies of the Hubble deep field -> out/hubble"
 	@echo "make train-demo two workers learn the answers of make classify"
-	@echo "make weights DATA=DIR   the weights that come with the project, anew (see jobs/weights.py)"
+	@echo "make weights DATA=DIR   the weights that come with the project, anew (see jobs/recipes/weights.py)"
 	@echo "make evaluation DATA=DIR   a report on how far to trust answers, by cross-validation"
 	@echo "make test       the tests"
 	@echo "make lint       ruff and mypy"
@@ -36,14 +36,14 @@ classify: $(READY)
 train-demo: classify
 	mkdir -p out/demo
 	test -f out/demo/answers.csv || $(BIN)/tuningfork export out/hubble/catalogue out/demo/answers.csv --format csv
-	$(BIN)/python -m jobs.demo out/hubble/cutouts out/demo/answers.csv out/demo/galaxies
+	$(BIN)/python -m jobs.recipes.demo out/hubble/cutouts out/demo/answers.csv out/demo/galaxies
 	$(BIN)/tuningfork train --config configs/jobs/train_demo.yaml
 
 weights: $(READY)
-	$(BIN)/python -m jobs.weights $(DATA) out/weights
+	$(BIN)/python -m jobs.recipes.weights $(DATA) out/weights
 
 evaluation: $(READY)
-	$(BIN)/python -m jobs.cross_validation $(DATA) out/cross_validation
+	$(BIN)/python -m jobs.recipes.cross_validation $(DATA) out/cross_validation
 	for set in out/cross_validation/challenge out/cross_validation/stripe_82; do \
 		$(BIN)/tuningfork evaluate $$set/catalogue labels=$$set/labels.csv output=$$set/evaluation \
 			name=transforms others.single_view=$$set/single_view || exit 1; done

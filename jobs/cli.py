@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from pydantic import BaseModel
 
-from jobs.console import say
 from jobs.ending import exit_status
 from pipeline.config import dump_config, load_config
+from pipeline.console import say
 
 if TYPE_CHECKING:
     from jobs.ingest import IngestResult
@@ -90,10 +90,10 @@ def refresh(words: Words = None, config: ConfigFile = None, print_config: PrintC
     rest is kept. What the source has no longer stays in the catalogue, marked in column `stale`. The result
     is one new snapshot beside the older ones. If nothing changed, nothing is written.
     """
-    from jobs import classify
     from jobs import refresh as job
+    from pipeline.run.settings import StreamConfig
 
-    job.run(_configure(classify.StreamConfig, config, words, print_config))
+    job.run(_configure(StreamConfig, config, words, print_config))
 
 
 @app.command()
@@ -109,8 +109,9 @@ def explain(words: Words = None, config: ConfigFile = None, print_config: PrintC
     `DIR/report.html`, with figures and tables beside it.
     """
     from jobs import explain as job
+    from pipeline.run.looking import ExplainConfig
 
-    job.run(_configure(job.ExplainConfig, config, words, print_config))
+    job.run(_configure(ExplainConfig, config, words, print_config))
 
 
 @app.command()

@@ -11,18 +11,18 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
-from jobs.console import log_event, logs_json, progress, say
-from jobs.cutouts import readable_cutouts, reader_of
-from jobs.judged import gallery_of
-from jobs.labelled import Labelled, read_labelled
-from jobs.places import Output, TablePlace
 from pipeline.catalogue.export import open_snapshot
 from pipeline.config import StrictModel
+from pipeline.console import log_event, logs_json, progress, say
 from pipeline.errors import InputError
 from pipeline.evaluation import Results, Score, measure, read_votes, rmse_scores
+from pipeline.evaluation.labelled import Labelled, read_labelled
 from pipeline.report.document import Picture, write_document
 from pipeline.report.evaluation import Extremes, evaluation_sections
+from pipeline.report.judged import gallery_of
 from pipeline.report.thumbnails import thumbnail
+from pipeline.run.cutouts import readable_cutouts, reader_of
+from pipeline.run.places import Output, TablePlace
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree, morphology_class, most_probable_path
 
 _PICTURE_SIDE = 160
@@ -71,7 +71,8 @@ def run(config: EvaluateConfig) -> None:
     Raises
     ------
     InputError
-        If a catalogue and the labels don't fit each other or the tree; see `jobs.labelled.read_labelled`.
+        If a catalogue and the labels don't fit each other or the tree; see
+        `pipeline.evaluation.labelled.read_labelled`.
     """
     if config.name in config.others:
         raise InputError(f"others.{config.name} has the catalogue's own name; give one of them another")

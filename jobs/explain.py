@@ -2,72 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-import sys
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
-from pydantic import Field
-
-from jobs.classify import SurveyConfig, plan_shards, settled, source_of, start_ray, stream_settings
-from jobs.console import progress, say
 from pipeline import storage
 from pipeline.config import dump_config
-from pipeline.errors import InputError
-from pipeline.evaluation import VoteTable, read_votes
-from pipeline.evaluation.ranking import RankedGalaxy
-from pipeline.network import ViewpointNetwork, check_model, contrast_normalised, load_network, member_weights
-from pipeline.protocol import PlannedShard, WorkUnit, make_plan
+from pipeline.console import say
+from pipeline.evaluation import read_votes
+from pipeline.network import load_network, member_weights
 from pipeline.report.document import write_document
-from pipeline.report.explanation import Explanation, Portrait, UnitGalaxies, explanation_sections
-from pipeline.survey import Inventory
-from pipeline.tree import DecisionTree, load_tree
-
-if TYPE_CHECKING:
-    from pipeline.streaming import StreamResources, StreamSettings
-
-_AGAIN = "nothing was written; run the same command again"
-_OCCLUDED = 4
-_UNITS = 6
-
-
-class ExplainConfig(SurveyConfig):
-    """What `tuningfork explain` takes beside that.
-
-    Attributes
-    ----------
-    title
-        Heads the page.
-    member
-        Name of the network of an ensemble that is looked at; its first if not given.
-    galaxy
-        Whose activations are shown; by default the one that excites the first of the units most.
-    viewpoint
-        From which of the sixteen viewpoints, 0 to 15.
-    units
-        Of the last hidden layer; by default those whose activation varies most over the survey.
-    top
-        Galaxies to show for each unit and kind.
-    occlude
-        Ids of galaxies of which occlusion maps are made; by default those that excite the units most.
-    labels
-        CSV of votes, by which galaxies are hard or easy.
-    """
-
-    title: str = "What the network looks at"
-    member: str | None = None
-    galaxy: str | None = None
-    viewpoint: int = Field(default=0, ge=0, le=15)
-    units: tuple[int, ...] | None = Field(default=None, min_length=1, max_length=64)
-    top: int = Field(default=6, gt=0, le=64)
-    occlude: tuple[str, ...] | None = Field(default=None, max_length=64)
-    labels: str | None = None
+from pipeline.report.explanation import explanation_sections
+from pipeline.run.looking import ExplainConfig, check_units, look, named_galaxies
+from pipeline.run.planning import plan_shards
+from pipeline.run.run import prepare
+from pipeline.run.settings import settled
 
 
 def run(config: ExplainConfig) -> None:
@@ -79,230 +24,19 @@ def run(config: ExplainConfig) -> None:
         If the input, the weights, the tree or the labels can't be used, or a galaxy or unit isn't there.
     """
     config = settled(config)
-    tree = load_tree(config.tree)
     config = config.model_copy(update={"weights": member_weights(config.weights, config.member)})
-    network, _ = load_network(config.weights, tree)
-    _check_units(config.units, network)
-    votes = None if config.labels is None else read_votes(config.labels, tree)
-    source = source_of(config)
-    shards = plan_shards(config, source)
-    places = _named(config, source, shards, votes)
-    found = _look(config, tree, network, source, shards, votes, places)
-    sections = explanation_sections(found[0])
+    prepared = prepare(config)
+    network, _ = load_network(config.weights, prepared.tree)
+    check_units(config.units, network)
+    votes = None if config.labels is None else read_votes(config.labels, prepared.tree)
+    shards = plan_shards(prepared)
+    explanation, galaxies = look(prepared, network, shards, votes, named_galaxies(prepared, shards, votes))
     page = write_document(
         config.output,
         config.title,
-        f"Of network {found[0].network}, over {found[1]:,} galaxies, each seen as it is.",
-        sections,
-        facts=[(f"{found[1]:,}", "galaxies"), (f"{network.last.in_features:,}", "units of the last layer")],
+        f"Of network {explanation.network}, over {galaxies:,} galaxies, each seen as it is.",
+        explanation_sections(explanation),
+        facts=[(f"{galaxies:,}", "galaxies"), (f"{network.last.in_features:,}", "units of the last layer")],
     )
     storage.write_bytes(storage.join(config.output, "config.yaml"), dump_config(config).encode())
     say(f"Report:    {page}")
-
-
-def _check_units(units: tuple[int, ...] | None, network: ViewpointNetwork) -> None:
-    count = network.last.in_features
-    for unit in units or ():
-        if not 0 <= unit < count:
-            raise InputError(
-                f"units: {unit} is none of network {network.spec.name!r}; expected 0 to {count - 1}"
-            )
-
-
-def _named(
-    config: ExplainConfig, source: Inventory, shards: Sequence[PlannedShard], votes: VoteTable | None
-) -> dict[str, RankedGalaxy]:
-    """Where the galaxies are that the settings name; and whether the labels are of this survey."""
-    named = [*([config.galaxy] if config.galaxy else []), *(config.occlude or ())]
-    if not named and votes is None:
-        return {}
-    found = places_of(source, shards, {*named, *(votes.ids if votes else ())})
-    for name in named:
-        if name not in found:
-            raise InputError(f"{config.input} has no galaxy {name!r}; name one by its object_id")
-    if votes is not None and not any(name in found for name in votes.ids):
-        raise InputError(
-            f"{votes.uri} has votes for none of the galaxies of {config.input}: ids there are like "
-            f"{votes.ids[0]!r}; expected those of the survey"
-        )
-    return found
-
-
-def places_of(
-    source: Inventory, shards: Iterable[PlannedShard], wanted: Collection[str]
-) -> dict[str, RankedGalaxy]:
-    """Where galaxies are, by object_id; of those that stand twice the first one."""
-    ids, shards = pa.array(sorted(wanted), pa.string()), list(shards)
-    found: dict[str, RankedGalaxy] = {}
-    read = storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards)
-    for shard, column in zip(shards, read, strict=True):
-        rows = np.flatnonzero(pc.is_in(column.cast(pa.string()), ids).to_numpy(zero_copy_only=False))
-        for row in rows.tolist():
-            name = column[row].as_py()
-            if name is not None:
-                found.setdefault(name, RankedGalaxy(name, shard.uri, row, 0.0))
-    return found
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """What the first pass found."""
-
-    seen: int
-    units: list[UnitGalaxies]
-    hardest: list[RankedGalaxy] | None
-    easiest: list[RankedGalaxy] | None
-
-    @property
-    def places(self) -> list[RankedGalaxy]:
-        """All galaxies of it."""
-        extremes = [place for unit in self.units for place in (*unit.most, *unit.least)]
-        return [*extremes, *(self.hardest or ()), *(self.easiest or ())]
-
-
-def _look(
-    config: ExplainConfig,
-    tree: DecisionTree,
-    network: ViewpointNetwork,
-    source: Inventory,
-    shards: Sequence[PlannedShard],
-    votes: VoteTable | None,
-    named: dict[str, RankedGalaxy],
-) -> tuple[Explanation, int]:
-    # Ray takes seconds to load: only settings that are sound pay for it.
-    from pipeline.streaming.portrait import PATCH, PORTRAIT_REACH
-
-    model = check_model(config.weights, tree)
-    index = storage.join(config.output, "index")
-    source.save_index(index)
-    plan = make_plan(shards, config.unit_rows, {})
-    say(f"Starting Ray for {plan.rows:,} galaxies in {plan.unit_count:,} units …")
-    resources = start_ray(config)
-    settings = stream_settings(config, model, source, index, transforms=1)
-    chosen = _first_pass(config, list(plan.units()), settings, resources, network, votes)
-    galaxy = named[config.galaxy] if config.galaxy else chosen.units[0].most[0]
-    if config.occlude is None:
-        in_turn = itertools.zip_longest(*(unit.most for unit in chosen.units))
-        occluded = _different([place for places in in_turn for place in places if place])[:_OCCLUDED]
-    else:
-        occluded = _different([named[name] for name in config.occlude])
-    portraits, layers = _closer_look(config, settings, resources, galaxy, occluded, chosen.places)
-    found = Explanation(
-        tree,
-        network.spec.name,
-        contrast_normalised(network).numpy(),
-        galaxy.object_id,
-        config.viewpoint,
-        layers,
-        chosen.units,
-        chosen.hardest,
-        chosen.easiest,
-        portraits,
-        [place.object_id for place in occluded],
-        PATCH,
-        PORTRAIT_REACH,
-    )
-    return found, chosen.seen
-
-
-def _first_pass(
-    config: ExplainConfig,
-    units: list[WorkUnit],
-    settings: StreamSettings,
-    resources: StreamResources,
-    network: ViewpointNetwork,
-    votes: VoteTable | None,
-) -> _Chosen:
-    """Every galaxy of the survey once."""
-    from pipeline.streaming import galaxy_stream, stream_rows
-    from pipeline.streaming.excitation import Excitation, ExcitationActor
-
-    found, top = Excitation(network.last.in_features, config.top), config.top
-    labels = None if votes is None else (votes.ids, votes.votes)
-    stream = galaxy_stream(units, settings, resources, ExcitationActor, size=top, votes=labels)
-    rows = sum(unit.rows for unit in units)
-    with progress("Looking", rows) as advance:
-        for row in stream_rows(stream, _AGAIN):
-            found.add(row)
-            advance(row["size"])
-    if not found.seen:
-        raise InputError(
-            f"{config.input}: none of its {rows:,} galaxies could be classified; `tuningfork classify` "
-            "tells the reason for each"
-        )
-    variance = found.moments.variance
-    chosen = config.units or tuple(np.argsort(-variance, kind="stable")[:_UNITS].tolist())
-    most, least = found.rankings["most"], found.rankings["least"]
-    return _Chosen(
-        found.seen,
-        [
-            UnitGalaxies(unit, float(variance[unit]), most.first(unit, top), _negated(least.first(unit, top)))
-            for unit in chosen
-        ],
-        None if votes is None else found.rankings["hardest"].first(0, top),
-        None if votes is None else _negated(found.rankings["easiest"].first(0, top)),
-    )
-
-
-def _closer_look(
-    config: ExplainConfig,
-    settings: StreamSettings,
-    resources: StreamResources,
-    galaxy: RankedGalaxy,
-    occluded: list[RankedGalaxy],
-    others: list[RankedGalaxy],
-) -> tuple[dict[str, Portrait], dict[str, NDArray[np.float32]]]:
-    """The chosen galaxies once more: their portraits, and the activations of one of them."""
-    from pipeline.streaming import galaxy_stream, stream_rows
-    from pipeline.streaming.portrait import PortraitActor
-
-    wanted = _different([galaxy, *occluded, *others])
-    stream = galaxy_stream(
-        [WorkUnit(i, place.shard, place.row, place.row + 1) for i, place in enumerate(wanted)],
-        settings,
-        resources,
-        PortraitActor,
-        occlude=[place.object_id for place in occluded],
-        galaxy=galaxy.object_id,
-        viewpoint=config.viewpoint,
-    )
-    portraits, layers = {}, {}
-    with progress("Looking closer", len(wanted)) as advance:
-        for row in stream_rows(stream, _AGAIN):
-            portraits[row["object_id"]] = _portrait(row)
-            for layer in row["layers"] or ():
-                layers[layer["name"]] = np.array(layer["values"], np.float32).reshape(layer["shape"])
-            advance(1)
-    for place in (galaxy, *occluded):
-        if place.object_id not in portraits:
-            raise InputError(
-                f"{config.input}: galaxy {place.object_id!r} has no picture that can be read; name another"
-            )
-    return portraits, layers
-
-
-def _portrait(row: dict[str, Any]) -> Portrait:
-    side = math.isqrt(len(row["picture"]) // 3)
-    drop = None if row["drop"] is None else np.array(row["drop"], np.float32)
-    return Portrait(
-        row["object_id"],
-        np.frombuffer(row["picture"], np.uint8).reshape(side, side, 3),
-        np.array(row["probabilities"], np.float32),
-        row["answer"],
-        None if drop is None else drop.reshape(math.isqrt(len(drop)), -1),
-    )
-
-
-def _different(places: Iterable[RankedGalaxy]) -> list[RankedGalaxy]:
-    """Each galaxy once, in the order in which they come."""
-    return list({place.object_id: place for place in reversed(list(places))}.values())[::-1]
-
-
-def _negated(places: Iterable[RankedGalaxy]) -> list[RankedGalaxy]:
-    return [replace(place, value=-place.value) for place in places]
-
-
-if __name__ == "__main__":
-    from jobs.cli import main
-
-    main(["explain", *sys.argv[1:]])

@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from jobs.console import progress, say
-from jobs.places import Output, TablePlace
 from pipeline.catalogue.export import (
     Format,
     Region,
@@ -19,6 +17,8 @@ from pipeline.catalogue.export import (
     parse_pixels,
 )
 from pipeline.config import StrictModel
+from pipeline.console import progress, say
+from pipeline.run.places import Output, TablePlace
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 _REGIONS: dict[str, Callable[[str], Region]] = {"cone": parse_cone, "box": parse_box, "pixels": parse_pixels}

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import Field
 
-from jobs.places import Output
 from pipeline import storage
 from pipeline.config import StrictModel
 from pipeline.cutouts import folder, hubble
@@ -17,6 +16,7 @@ from pipeline.cutouts.writer import ShardWriter
 from pipeline.errors import InputError
 from pipeline.images.detection import DetectionCriteria
 from pipeline.images.encode import encode_png
+from pipeline.run.places import Output
 
 Progress = Callable[[int], None]
 """Called with the number of cutouts written so far."""

@@ -9,9 +9,9 @@ from datetime import timedelta
 from rich.console import Console
 from rich.table import Table
 
-from jobs.console import say
-from jobs.places import TablePlace
 from pipeline.config import StrictModel
+from pipeline.console import say
+from pipeline.run.places import TablePlace
 from pipeline.upkeep import RunStatus, output_status
 
 

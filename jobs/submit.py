@@ -17,13 +17,13 @@ import yaml
 from pydantic import BaseModel
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from jobs.console import say
 from jobs.ending import Interrupted
 from pipeline import storage
 from pipeline.config import CONFIGS, load_config
+from pipeline.console import say
+from pipeline.digest import digest
 from pipeline.errors import InputError, RunError, redacted
 from pipeline.numerics import code_digest
-from pipeline.protocol import digest
 
 ROOT = CONFIGS.parent
 TRAVELS = ("pipeline", "jobs", "configs")
@@ -54,10 +54,11 @@ def config_model(verb: str) -> type[BaseModel]:
         If it is no verb that can be submitted.
     """
     from jobs import classify, train
+    from pipeline.run.settings import StreamConfig
 
     models: dict[str, type[BaseModel]] = {
         "classify": classify.ClassifyConfig,
-        "refresh": classify.StreamConfig,
+        "refresh": StreamConfig,
         "train": train.TrainConfig,
     }
     if verb not in models:

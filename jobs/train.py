@@ -12,11 +12,10 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from jobs.console import progress, say
-from jobs.places import Output
 from pipeline import storage
 from pipeline.averaging import SharedAverage, naive_average
 from pipeline.config import CONFIGS, StrictModel, load_config, load_yaml
+from pipeline.console import progress, say
 from pipeline.errors import InputError
 from pipeline.evaluation import rmse, rmse_interval
 from pipeline.geometry import IDENTITY, averaging_transforms, reach
@@ -35,6 +34,7 @@ from pipeline.network import (
     save_ensemble,
     save_network,
 )
+from pipeline.run.places import Output
 from pipeline.training import (
     Cut,
     Labels,

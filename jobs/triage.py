@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,18 +11,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
-from jobs.console import progress, say
-from jobs.labelled import read_labelled
-from jobs.places import Output, TablePlace
-from jobs.subjects import write_subjects
 from pipeline import storage
 from pipeline.catalogue.export import Snapshot, open_snapshot
 from pipeline.catalogue.snapshot import Progress
 from pipeline.config import StrictModel
+from pipeline.console import progress, say
 from pipeline.errors import InputError
+from pipeline.evaluation.labelled import read_labelled
 from pipeline.evaluation.triage import NOT_ASKED, SETTLED, TO_PEOPLE, Threshold, learn_threshold, split
 from pipeline.report.document import write_document
 from pipeline.report.triage import triage_sections
+from pipeline.run.places import Output, TablePlace
+from pipeline.run.subjects import write_subjects
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, Question, load_tree
 
 _PLACE = ("object_id", "ra", "dec")
@@ -225,9 +224,3 @@ def _questions(tree: DecisionTree, keys: tuple[str, ...]) -> list[Question]:
         if key not in known:
             raise InputError(f"questions={key!r} is none of tree {tree.name!r}; it has {', '.join(known)}")
     return [known[key] for key in keys or known]
-
-
-if __name__ == "__main__":
-    from jobs.cli import main
-
-    main(["triage", *sys.argv[1:]])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import field_validator
 
-from jobs.console import say
-from jobs.places import TablePlace
 from pipeline.config import StrictModel
+from pipeline.console import say
 from pipeline.protocol import Removal
 from pipeline.protocol.vacuum import Options
+from pipeline.run.places import TablePlace
 from pipeline.upkeep import parse_duration, vacuum_output
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobs.console import say
-from jobs.cutouts import plans_of, reader_of_output
-from jobs.places import TablePlace
 from pipeline import storage
 from pipeline.catalogue import tree_digest
 from pipeline.config import StrictModel
+from pipeline.console import say
+from pipeline.digest import digest
 from pipeline.errors import InputError, RunError
-from pipeline.protocol import Plan, RunLayout, digest
+from pipeline.protocol import Plan, RunLayout
+from pipeline.run.cutouts import plans_of, reader_of_output
+from pipeline.run.places import TablePlace
 from pipeline.survey import load_survey
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 from pipeline.upkeep import Finding, Recount, verify_output

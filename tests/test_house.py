@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-OPEN_TO_ALL = {"storage", "config", "errors", "faults", "numerics"}
+OPEN_TO_ALL = {"storage", "config", "errors", "faults", "numerics", "digest", "console"}
 FLOOR_1 = {"tree", "geometry"}
 FLOOR_2 = {"network", "images"}
 FLOOR_3 = {"averaging", "survey", "cutouts", "protocol", "catalogue", "upkeep", "evaluation"}
@@ -21,6 +21,8 @@ MAY_IMPORT = {
     "errors": set(),
     "faults": set(),
     "numerics": set(),
+    "digest": set(),
+    "console": set(),
     "storage": {"errors"},
     "config": {"errors"},
     "tree": set(),
@@ -37,6 +39,7 @@ MAY_IMPORT = {
     "streaming": FLOOR_1 | FLOOR_2 | FLOOR_3,
     "training": FLOOR_1 | FLOOR_2 | FLOOR_3,
     "report": FLOOR_1 | FLOOR_2 | FLOOR_3,
+    "run": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming", "report"},
 }
 """Rooms, and which others each may import beside itself and those open to all."""
 

@@ -20,9 +20,9 @@ from jobs.bench.timing import (
     network_of,
     random_network,
 )
-from jobs.console import say
 from pipeline.averaging import Precision, SharedAverage, multiply_adds, naive_average
 from pipeline.config import CONFIGS, StrictModel
+from pipeline.console import say
 from pipeline.network import DEFAULT_WEIGHTS, ViewpointSampler
 
 

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from jobs.bench.survey import FRAME, write_galaxies
 from jobs.bench.timing import interleaved
-from jobs.console import say
 from pipeline.config import StrictModel
+from pipeline.console import say
 from pipeline.cutouts import list_shards
 from pipeline.images import decode_image
 from pipeline.protocol import WorkUnit

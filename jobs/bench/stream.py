@@ -18,9 +18,9 @@ from ray.data import Dataset
 
 from jobs.bench.survey import FRAME, write_galaxies
 from jobs.bench.timing import device, model_rate
-from jobs.console import say
 from pipeline.averaging import Precision
 from pipeline.config import StrictModel
+from pipeline.console import say
 from pipeline.cutouts import list_shards
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.protocol import LedgerEntry, Plan, PlannedShard, RunLayout, make_plan

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 
 from jobs.bench.timing import device, device_name, galaxies, gemm_rate, gemms, network_of, seconds
-from jobs.console import say
 from pipeline.averaging import Precision
 from pipeline.config import CONFIGS, StrictModel
+from pipeline.console import say
 from pipeline.geometry import VIEWPOINTS
 from pipeline.images import Region
 from pipeline.training import LabelledGalaxies, Order, Recipe, Trainer

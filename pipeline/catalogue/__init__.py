@@ -7,6 +7,7 @@ from pipeline.catalogue.commit import (
     current_run,
     holds_columns,
     is_committed,
+    is_finished,
     known_rows,
 )
 from pipeline.catalogue.delta import open_catalogue
@@ -31,6 +32,7 @@ __all__ = [
     "export_catalogue",
     "holds_columns",
     "is_committed",
+    "is_finished",
     "known_rows",
     "open_catalogue",
     "read_state",

@@ -38,6 +38,11 @@ def is_committed(output: str, plan: Plan) -> bool:
     return state is not None and state.made is not None
 
 
+def is_finished(output: str, plan: Plan) -> bool:
+    """Whether nothing is left to do of a run."""
+    return storage.exists(RunLayout(output, plan.run).summary) and is_committed(output, plan)
+
+
 def current_run(output: str) -> Plan | None:
     """The plan of the run whose rows the catalogue holds; None if there is none, or other rows."""
     state = read_state(output)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from pipeline.digest import digest
 from pipeline.errors import InputError
-from pipeline.protocol.fingerprint import digest
 from pipeline.tree import DecisionTree
 
 

@@ -16,8 +16,8 @@ from deltalake import DeltaTable
 from pipeline import storage
 from pipeline.catalogue.delta import open_catalogue, snapshot_files
 from pipeline.catalogue.files import recorded_digest
+from pipeline.digest import digest
 from pipeline.errors import InputError
-from pipeline.protocol.fingerprint import digest
 from pipeline.protocol.layout import RunLayout, catalogue_uri, report_uri
 from pipeline.protocol.records.plans import read_plans
 from pipeline.protocol.records.summary import RunSummary

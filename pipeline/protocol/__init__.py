@@ -3,7 +3,7 @@
 Each is a protocol in the sense of `pipeline.protocol.steps`; the rooms above carry them out on real stores.
 """
 
-from pipeline.protocol.fingerprint import digest
+from pipeline.digest import digest
 from pipeline.protocol.layout import RunLayout, catalogue_uri, report_uri
 from pipeline.protocol.ledger import LedgerEntry
 from pipeline.protocol.plan import Plan, PlannedShard, WorkUnit, make_plan

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 
 from pipeline.numerics import difference
@@ -21,11 +19,6 @@ _UNDECLARED_SAYS = {
 }
 """What that version would have written now: its code is the one that answers 1 began with, and its lock file
 named these libraries."""
-
-
-def digest(*values: object) -> str:
-    """sha256 of values that JSON can hold."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def declared(fingerprint: Mapping[str, str]) -> dict[str, str]:

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pydantic import Field
 
 from pipeline.config import StrictModel
+from pipeline.digest import digest
 from pipeline.numerics import numerics
-from pipeline.protocol.fingerprint import SCHEMA_VERSION, digest
+from pipeline.protocol.fingerprint import SCHEMA_VERSION
 
 
 class PlannedShard(StrictModel):

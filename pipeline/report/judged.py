@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pipeline.catalogue.classes import read_classes
+from pipeline.evaluation.labelled import Labelled
 from pipeline.evaluation.metrics import galaxy_rmse
 from pipeline.report.classes import class_views
 from pipeline.report.document import Raw
@@ -97,3 +98,22 @@ def _rows(tree: DecisionTree, ids: Sequence[str], p: NDArray[np.float64]) -> pa.
     for question in tree.questions:
         columns[f"{question.key}_agreement"] = pa.array(agreement(p[:, tree.slices[question.key]]))
     return pa.table(columns)
+
+
+def gallery_of(labelled: Labelled, read: Callable[[Sequence[str]], pa.Table], most: int = 400) -> Raw:
+    """Galaxies with their votes and answers, for the reader of the page to choose among.
+
+    Where a cutout can't be read, or the catalogue doesn't tell from where, its galaxy has no picture.
+
+    Parameters
+    ----------
+    read
+        Reads the cutouts at some places, as the catalogue's column ``input`` names them.
+    most
+        Most galaxies shown.
+    """
+    shown = spread_by_error(labelled.predicted, labelled.votes, most)
+    places = [place for row in shown if (place := labelled.inputs[row])]
+    return judged_gallery(
+        labelled.tree, labelled.ids, labelled.predicted, labelled.votes, shown, read(places)
+    )

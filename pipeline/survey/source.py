@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.cutouts.contents import CONTENT_SCHEMA
 from pipeline.cutouts.reading import Footer, ReadFooter, SalvagedRows, ShardInfo
+from pipeline.cutouts.shards import read_field
+from pipeline.digest import digest
 from pipeline.errors import InputError
 from pipeline.images import BandImages
 from pipeline.survey.settings import SurveySettings
@@ -148,6 +150,16 @@ def read_contents(source: Inventory, shard: str, rows: int) -> pa.Table:
 def pieces(start: int, stop: int) -> list[tuple[int, int]]:
     """Rows [start, stop) in pieces of at most `PIECE_ROWS`."""
     return [(first, min(first + PIECE_ROWS, stop)) for first in range(start, stop, PIECE_ROWS)]
+
+
+def fingerprint_of(source: Inventory) -> str:
+    """What of the survey file decides how a picture is made, as a run's fingerprint holds it."""
+    return "none" if source.survey is None else digest(source.survey.model_dump(mode="json"))
+
+
+def field_of(source: Inventory, uri: str) -> bytes | None:
+    """The picture that a cutout set was taken from; None if there is none, as of all surveys."""
+    return read_field(uri) if source.survey is None else None
 
 
 def check_identity(source: Inventory, shard: str, size: int, etag: str) -> None:

@@ -2,9 +2,9 @@
 
 Networks learn EFIGI's sixteen attributes from 100, 300 and 1,000 galaxies, once from scratch and once from
 the weights of each FILE, and are scored on 500 others. Weights that learnt EFIGI's attributes before, like
-those of the project, know the answers to this test; those of ``python -m jobs.weights DATA OUT
---without-efigi`` and ``python -m jobs.cross_validation DATA OUT`` don't. DATA holds the folder ``efigi``;
-writes ``few_labels.json`` and ``few_labels.png`` into OUT. Run again, it continues.
+those of the project, know the answers to this test; those of ``python -m jobs.recipes.weights DATA OUT
+--without-efigi`` and ``python -m jobs.recipes.cross_validation DATA OUT`` don't. DATA holds the folder
+``efigi``; writes ``few_labels.json`` and ``few_labels.png`` into OUT. Run again, it continues.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from jobs.recipes.weights import EFIGI, efigi
 from jobs.train import TrainConfig, train_one
-from jobs.weights import EFIGI, efigi
 from pipeline import storage
 from pipeline.network import read_card
 

@@ -21,12 +21,13 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.classify import ClassifyConfig, repetitions
+from jobs.classify import ClassifyConfig
 from pipeline import storage
 from pipeline.catalogue import adopt_plan
 from pipeline.protocol import make_plan
 from pipeline.protocol.layout import RunLayout
 from pipeline.protocol.records import read_ledger
+from pipeline.run.planning import repetitions
 from pipeline.survey import open_source
 
 SECONDS, MEGABYTES = 60, 2000

@@ -5,7 +5,7 @@
 Thresholds are learnt on four fifths of the labelled galaxies, and the answers that they settle in the other
 fifth are judged; five times, so that each galaxy is judged once. Prints JSON: of each question how many
 galaxies were asked it, how many were settled, and the accuracy of these with its exact 95 % interval. Made
-for what `jobs.cross_validation` writes, whose networks saw none of the galaxies either.
+for what `jobs.recipes.cross_validation` writes, whose networks saw none of the galaxies either.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 
 import numpy as np
 
-from jobs.labelled import read_labelled
+from pipeline.evaluation.labelled import read_labelled
 from pipeline.evaluation.triage import NOT_ASKED, SETTLED, answered, interval, learn_threshold, split
 from pipeline.tree import load_tree
 

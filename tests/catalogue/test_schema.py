@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.catalogue import catalogue_schema
+from pipeline.digest import digest
 from pipeline.errors import InputError
-from pipeline.protocol import digest
 from pipeline.protocol.fingerprint import SCHEMA_VERSION
 from pipeline.protocol.records import QUARANTINE_SCHEMA
 from pipeline.tree import DecisionTree

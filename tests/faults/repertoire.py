@@ -7,10 +7,10 @@ import s3fs
 import jobs.classify
 import jobs.compare
 import jobs.refresh
-import jobs.report
 import jobs.vacuum
 import jobs.verify
 import pipeline.numerics
+import pipeline.run.report
 import pipeline.streaming.decode
 import pipeline.streaming.metrics
 import pipeline.streaming.model

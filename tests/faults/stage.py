@@ -72,7 +72,7 @@ class Stage:
         if not self.ray:
             _stream_without_ray()
         if not self.report:
-            from jobs import report
+            from pipeline.run import report
 
             report.write_report = lambda *_: None
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from jobs.cutouts import read_cutouts
 from pipeline.errors import InputError
+from pipeline.run.cutouts import read_cutouts
 from pipeline.survey import Source, open_source
 from tests.support.command import tuningfork
 from tests.support.forms import COLOR, skies, survey

@@ -169,7 +169,7 @@ def test_a_plain_ray_job_does_it_too(
     command = ["ray", "job", "submit", "--address", running_cluster.address, "--working-dir", str(ROOT)]
     environment = os.environ | PLAIN
     done = subprocess.run(
-        [*command, "--", "python", "-m", "jobs.classify", *words],
+        [*command, "--", "python", "-m", "jobs", "classify", *words],
         env=environment,
         cwd=tmp_path,
         capture_output=True,

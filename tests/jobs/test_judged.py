@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.judged import gallery_of
-from jobs.labelled import Labelled
 from pipeline.cutouts import CUTOUT_SCHEMA
+from pipeline.evaluation.labelled import Labelled
+from pipeline.report.judged import gallery_of
 from tests.support.catalogues import TREE, cutouts, parse, random_probabilities
 
 IDS = ("a", "b", "c")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.classify import StreamConfig
 from jobs.cli import main
-from jobs.refresh import report_changes
 from jobs.verify import verdict
 from pipeline.catalogue import adopt_plan
 from pipeline.protocol.records import read_plans
+from pipeline.run.changes import report_changes
+from pipeline.run.run import prepare
+from pipeline.run.settings import StreamConfig
 from pipeline.storage import connection
-from pipeline.survey import open_source
 from pipeline.tree import DecisionTree
 from pipeline.upkeep import Recount
 from tests.support.damage import Made, clean_up_log, edit_json, flip_bit, truncate
@@ -102,7 +102,7 @@ def test_a_version_that_the_log_forgot_costs_a_refresh_only_its_page_of_changes(
         record(layout, made.tree, unit, seed=7)
     commit(layout, made.tree, plan)
     config = StreamConfig(input="cutouts", output=made.layout.output)
-    report_changes(config, made.tree, plan.model_copy(update={"kept": 1}), open_source())
+    report_changes(prepare(config), plan.model_copy(update={"kept": 1}))
     assert f"No report of what run {plan.run} changed: " in capsys.readouterr().out
 
 

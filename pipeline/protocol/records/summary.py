@@ -8,8 +8,8 @@ from pydantic import Field, ValidationError
 
 from pipeline import storage
 from pipeline.config import StrictModel
+from pipeline.digest import digest
 from pipeline.errors import InputError
-from pipeline.protocol.fingerprint import digest
 from pipeline.protocol.layout import RunLayout
 from pipeline.protocol.ledger import Ledger, quarantine_counts
 from pipeline.protocol.plan import Plan

@@ -15,8 +15,8 @@ from pipeline import storage
 from pipeline.catalogue.delta import DamagedCatalogue, open_catalogue, reading_log, snapshot_files
 from pipeline.catalogue.hashes import hash_rows
 from pipeline.catalogue.table import state_of
+from pipeline.digest import digest
 from pipeline.errors import InputError
-from pipeline.protocol.fingerprint import digest
 from pipeline.protocol.layout import RunLayout, catalogue_uri, runs_folder
 from pipeline.protocol.plan import Plan, PlannedShard
 from pipeline.protocol.records.ledger import entry_uri, parse_entry

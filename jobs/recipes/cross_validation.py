@@ -1,9 +1,9 @@
-"""Answers of networks that never saw the galaxy: ``python -m jobs.cross_validation DATA OUT``.
+"""Answers of networks that never saw the galaxy: ``python -m jobs.recipes.cross_validation DATA OUT``.
 
-DATA holds the folders that `jobs.weights` takes, less ``efigi``. Each of two labelled sets, the Galaxy
-Challenge and Stripe 82, is divided into fifths. A fifth of both is classified by a network that was trained
-on the four others, and whose convolutions learnt before from galaxies of other sets only. What comes out is
-made for ``tuningfork evaluate OUT/SET/catalogue``, for the sets ``challenge`` and ``stripe_82``:
+DATA holds the folders that `jobs.recipes.weights` takes, less ``efigi``. Each of two labelled sets, the
+Galaxy Challenge and Stripe 82, is divided into fifths. A fifth of both is classified by a network that was
+trained on the four others, and whose convolutions learnt before from galaxies of other sets only. What comes
+out is made for ``tuningfork evaluate OUT/SET/catalogue``, for the sets ``challenge`` and ``stripe_82``:
 
 ``OUT/SET/catalogue``, ``OUT/SET/single_view``
     All its galaxies, each with the answers of the network that never saw it: over 60 transforms, and of one
@@ -26,9 +26,7 @@ from deltalake import write_deltalake
 
 from jobs.classify import ClassifyConfig
 from jobs.classify import run as run_classify
-from jobs.console import say
-from jobs.train import TrainConfig, train_one
-from jobs.weights import (
+from jobs.recipes.weights import (
     KINDS,
     LARGEST,
     challenge,
@@ -37,15 +35,17 @@ from jobs.weights import (
     stripe_82,
     write_labels,
 )
+from jobs.train import TrainConfig, train_one
 from pipeline import storage
 from pipeline.catalogue import catalogue_dataset
 from pipeline.config import CONFIGS
+from pipeline.console import say
 from pipeline.protocol import catalogue_uri
 from pipeline.tree import DecisionTree, joined, load_tree
 
 FOLDS = 5
 TRUNK_EXAMPLES = 105_000
-"""35 passes over 3,000 galaxies, as many as those of `jobs.weights`."""
+"""35 passes over 3,000 galaxies, as many as those of `jobs.recipes.weights`."""
 
 VIEWS: dict[str, Literal[60, 1]] = {"catalogue": 60, "single_view": 1}
 

@@ -1,4 +1,4 @@
-"""Labelled galaxies out of what is at hand: ``python -m jobs.demo CUTOUTS CATALOGUE.csv OUT``.
+"""Labelled galaxies out of what is at hand: ``python -m jobs.recipes.demo CUTOUTS CATALOGUE.csv OUT``.
 
 The labels are the answers that a catalogue holds (exported as CSV), so that there is something to learn
 where nobody has voted.

@@ -1,6 +1,6 @@
 """The weights that come with the project, from galaxies labelled in several ways: ``make weights DATA=DIR``.
 
-    python -m jobs.weights DIR OUT [--without-efigi]
+    python -m jobs.recipes.weights DIR OUT [--without-efigi]
 
 DIR holds the folders ``galaxy_zoo_challenge``, ``stripe82``, ``sdss_gz1`` and ``efigi``.
 
@@ -27,11 +27,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from jobs.console import progress, say
 from jobs.train import TrainConfig, score, told, train_one
 from pipeline import storage
 from pipeline.averaging import SharedAverage, fastest_precision
 from pipeline.config import CONFIGS
+from pipeline.console import progress, say
 from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import decode_image
 from pipeline.images.detection import DetectionCriteria, detect_sources

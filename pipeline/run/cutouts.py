@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 import pyarrow as pa
 from pydantic import ValidationError
 
-from jobs.console import say
 from pipeline import storage
+from pipeline.console import say
 from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.cutouts.place import Place
 from pipeline.errors import InputError, StorageTrouble

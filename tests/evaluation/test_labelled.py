@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from jobs.labelled import read_labelled
 from pipeline.errors import InputError
+from pipeline.evaluation.labelled import read_labelled
 from pipeline.tree import DecisionTree, load_tree
 from tests.support.outputs import make_output, obedient
 

@@ -8,9 +8,9 @@ import re
 
 import pyarrow as pa
 
-from jobs.cutouts import readable_cutouts, reader_of
 from pipeline import storage
 from pipeline.report.thumbnails import thumbnail
+from pipeline.run.cutouts import readable_cutouts, reader_of
 
 PICTURE_SIDE = 424
 """Width of a subject's picture in pixels, Galaxy Zoo's own."""

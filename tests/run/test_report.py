@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,16 +10,25 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from jobs import report
-from jobs.cutouts import read_cutouts
+from pipeline import storage
 from pipeline.cutouts import CUTOUT_SCHEMA
-from pipeline.network import DEFAULT_WEIGHTS, check_model
-from pipeline.protocol.records import RunSummary
+from pipeline.protocol import RunLayout
+from pipeline.protocol.records import QUARANTINE_SCHEMA, RunSummary
+from pipeline.run import report
+from pipeline.run.cutouts import read_cutouts
+from pipeline.run.run import prepare
+from pipeline.run.settings import StreamConfig
 from pipeline.survey import open_source
-from tests.support.catalogues import TREE, catalogue, cutouts, parse, random_probabilities
+from tests.support.catalogues import catalogue, cutouts, parse, random_probabilities
 from tests.support.galaxies import galaxy, png
 
 ROWS = 700
+
+
+def _no_rejects() -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(QUARANTINE_SCHEMA.empty_table(), sink)
+    return sink.getvalue()
 
 
 def test_the_page_of_a_large_catalogue_counts_all_of_it(
@@ -42,8 +52,9 @@ def test_the_page_of_a_large_catalogue_counts_all_of_it(
         resumed=False,
         started="2031-05-09T14:03:00+00:00",
     )
-    model = check_model(DEFAULT_WEIGHTS, TREE)
-    report.write_report(str(tmp_path), str(survey), TREE, model, "Large", 60, summary, {}, 30)
+    storage.write_bytes(RunLayout(str(tmp_path), "r").quarantine, _no_rejects())
+    config = StreamConfig(input=str(survey), output=str(tmp_path), title="Large", report_galaxies=30)
+    report.write_report(prepare(config), summary)
     html = (tmp_path / "report.html").read_text()
     page = parse(html)
     assert "700 galaxies have a predicted morphology" in html

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jobs.classify import StreamConfig, start_ray, stream_settings
-from jobs.console import log_event, progress, say
 from pipeline import storage
-from pipeline.catalogue import commit_handlers, is_committed
+from pipeline.catalogue import commit_handlers, is_finished
 from pipeline.catalogue.seal import seal
 from pipeline.config import dump_config
+from pipeline.console import log_event, progress, say
 from pipeline.faults import crash_point
-from pipeline.network import Model
 from pipeline.protocol import Plan, RunLayout
 from pipeline.protocol.ledger import ReadLedger
 from pipeline.protocol.records import (
@@ -22,18 +19,19 @@ from pipeline.protocol.records import (
     RunSummary,
     plan_handlers,
     read_ledger,
-    read_quarantine,
     summarize,
 )
 from pipeline.protocol.run import BeginRun, DoUnits, DrawPlan, EndRun, Outcome
 from pipeline.protocol.steps import Handlers, Steps, perform
-from pipeline.survey import Inventory, check_identity, open_source
-from pipeline.tree import DecisionTree
+from pipeline.run.resources import start_ray, stream_settings
+from pipeline.run.run import Run
+from pipeline.run.settings import StreamConfig
+from pipeline.survey import check_identity, open_source
 
 
 @dataclass
-class SurveyRun:
-    """What carries out the instructions of a run.
+class SurveyCall:
+    """What carries out the instructions of a call.
 
     Attributes
     ----------
@@ -43,17 +41,14 @@ class SurveyRun:
         Tells what a committed run made of the rows that it kept.
     """
 
-    config: StreamConfig
-    tree: DecisionTree
-    model: Model
-    source: Inventory
+    run: Run[StreamConfig]
     draw_plan: Callable[[DrawPlan], Plan | None]
     report_changes: Callable[[Plan], None] = lambda plan: None
     keeper: LeaseKeeper = field(init=False)
     _started: float = 0.0
 
     def __post_init__(self) -> None:
-        self.keeper = LeaseKeeper(self.config.output, "")
+        self.keeper = LeaseKeeper(self.run.config.output, "")
 
     def perform(self, steps: Steps[Outcome]) -> Outcome:
         """Carry out a call to its end."""
@@ -61,11 +56,11 @@ class SurveyRun:
 
     @property
     def _handlers(self) -> Handlers:
-        output = self.config.output
+        output = self.run.config.output
         return {
             **self.keeper.handlers,
             **plan_handlers(output, lambda plan: is_finished(output, plan)),
-            **commit_handlers(output, self.tree, self.source.read_ids, self._check_inputs),
+            **commit_handlers(output, self.run.tree, self.run.source.read_ids, self._check_inputs),
             DrawPlan: self._draw_plan,
             ReadLedger: lambda instruction: read_ledger(self._layout(instruction.plan)),
             BeginRun: self._begin,
@@ -74,7 +69,7 @@ class SurveyRun:
         }
 
     def _layout(self, plan: Plan) -> RunLayout:
-        return RunLayout(self.config.output, plan.run)
+        return RunLayout(self.run.config.output, plan.run)
 
     def _draw_plan(self, instruction: DrawPlan) -> Plan | None:
         plan = self.draw_plan(instruction)
@@ -84,9 +79,9 @@ class SurveyRun:
     def _begin(self, instruction: BeginRun) -> None:
         self._started = time.monotonic()
         plan, layout = instruction.plan, self._layout(instruction.plan)
-        storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(self.config).encode())
-        if self.source.survey is not None:
-            storage.write_bytes(layout.survey, dump_config(self.source.survey).encode())
+        storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(self.run.config).encode())
+        if self.run.source.survey is not None:
+            storage.write_bytes(layout.survey, dump_config(self.run.source.survey).encode())
         if instruction.done:
             say(f"Run {plan.run} continues: {instruction.done:,} of {plan.unit_count:,} units are done")
 
@@ -94,13 +89,13 @@ class SurveyRun:
         # Ray takes seconds to load: only a run that has work pays for it.
         from pipeline.streaming import RunMetrics, stream_units
 
-        plan, pending, config = instruction.plan, instruction.pending, self.config
+        plan, pending, config = instruction.plan, instruction.pending, self.run.config
         layout = self._layout(plan)
-        self.source.save_index(layout.index)
+        self.run.source.save_index(layout.index)
         rows = sum(unit.rows for unit in pending)
         say(f"Starting Ray for {rows:,} galaxies in {len(pending):,} units …")
         resources = start_ray(config)
-        settings = stream_settings(config, self.model, self.source, layout.index, config.transforms)
+        settings = stream_settings(self.run, layout.index, config.transforms)
         units, lease = plan.unit_count, self.keeper.held
         metrics = RunMetrics(plan.run, units, units - len(pending), resources)
         with progress("Classifying", plan.selected_rows, done=plan.selected_rows - rows) as advance:
@@ -112,7 +107,7 @@ class SurveyRun:
         crash_point("after_ledger")
 
     def _check_inputs(self, plan: Plan) -> None:
-        fresh = open_source(self.source.survey)  # the run's own remembers what it listed
+        fresh = open_source(self.run.source.survey)  # the run's own remembers what it listed
 
         def check(shard: tuple[str, int, str]) -> None:
             check_identity(fresh, *shard)
@@ -126,34 +121,14 @@ class SurveyRun:
         plan, layout = instruction.plan, self._layout(instruction.plan)
         seconds = time.monotonic() - self._started
         summary = summarize(plan, instruction.ledger, seconds, instruction.resumed)
-        self.write_report(summary)
+        # What draws takes its time to load: only a run that ends pays for it.
+        from pipeline.run.report import write_report
+
+        write_report(self.run, summary)
         crash_point("after_report")
         self.report_changes(plan)
         storage.write_bytes(layout.summary, seal(layout, summary).model_dump_json(indent=1).encode())
         say(f"Run {plan.run}: {counts_of(summary)} in {summary.seconds:,.0f} s")
-
-    def write_report(self, summary: RunSummary) -> None:
-        """Write the report of the output's catalogue."""
-        from jobs.report import write_report
-
-        layout, config = RunLayout(self.config.output, summary.run), self.config
-        write_report(
-            config.output,
-            config.input,
-            self.tree,
-            self.model,
-            config.title,
-            config.transforms,
-            summary,
-            Counter(read_quarantine(layout)["reason"].to_pylist()),
-            config.report_galaxies,
-            self.source,
-        )
-
-
-def is_finished(output: str, plan: Plan) -> bool:
-    """Whether nothing is left to do of a run."""
-    return storage.exists(RunLayout(output, plan.run).summary) and is_committed(output, plan)
 
 
 def counts_of(summary: RunSummary) -> str:

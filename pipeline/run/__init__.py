@@ -1,0 +1,1 @@
+"""A run over a survey: what it is made from, its plan, how it is carried out, and its pages."""

@@ -1,0 +1,126 @@
+"""The plan of a run: which rows of the input are to be classified, and what decides their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline import storage
+from pipeline.catalogue import (
+    changed_settings,
+    holds_columns,
+    is_finished,
+    known_rows,
+    same_source,
+    select_rows,
+    tree_digest,
+)
+from pipeline.console import say
+from pipeline.cutouts import ShardInfo, duplicate_rows
+from pipeline.protocol import Plan, PlannedShard, make_plan
+from pipeline.protocol.records import read_plans
+from pipeline.protocol.run import Base
+from pipeline.run.run import Run
+from pipeline.run.settings import StreamConfig, SurveyConfig
+from pipeline.streaming.first_rows import check_survey
+from pipeline.survey import Inventory, fingerprint_of, read_contents
+
+
+def plan_shards(run: Run[SurveyConfig]) -> list[PlannedShard]:
+    """The input as it is now: its shards, each with its rows that repeat an earlier one.
+
+    Raises
+    ------
+    InputError
+        If there is none, it can't be read, or isn't what the survey file says.
+    """
+    shards = run.source.list_shards(run.config.input)
+    check_survey(run.source, shards)
+    return repetitions(run.source, shards)
+
+
+def repetitions(source: Inventory, shards: Sequence[ShardInfo]) -> list[PlannedShard]:
+    """Shards with their rows that repeat an earlier one."""
+    duplicates = duplicate_rows(storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards))
+    return [
+        PlannedShard(uri=shard.uri, size=shard.size, etag=shard.etag, rows=shard.rows, duplicates=rows)
+        for shard, rows in zip(shards, duplicates, strict=True)
+    ]
+
+
+def deciding_settings(run: Run[StreamConfig]) -> dict[str, str]:
+    """What beside the input and the numerics decides the answers, for the fingerprint of a run."""
+    return {
+        "weights": run.model.sha256,
+        "tree": tree_digest(run.tree),
+        "transforms": str(run.config.transforms),
+        "precision": run.config.precision,
+        "survey": fingerprint_of(run.source),
+    }
+
+
+def plan_everything(run: Run[StreamConfig]) -> Plan:
+    """Classify the whole input."""
+    return make_plan(plan_shards(run), run.config.unit_rows, deciding_settings(run))
+
+
+def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
+    """Classify what is new or has changed since `base`, said in a line; None if that is nothing."""
+    every, output = plan_everything(run), run.config.output
+    if base is None:
+        say(f"{output} has no catalogue yet: all {every.rows:,} galaxies are new")
+        return every
+    if not holds_columns(output, run.tree, base.version):
+        say(f"The catalogue answers another decision tree: all {every.rows:,} galaxies are to be done")
+        return every
+    if base.plan is None:
+        return _plan_beside_strangers(run, every, base)
+    changed = changed_settings(base.plan, every.fingerprint)
+    if changed:
+        other = ", ".join(changed)
+        say(f"Since run {base.plan.run} other {other}: all {every.rows:,} galaxies are to be done")
+        return _plan_of(run, every.shards, base)
+    if same_source(every.shards, base.plan):
+        if not is_finished(output, base.plan):
+            return base.plan
+        count = f"{every.rows:,} galaxies in {len(every.shards):,} shards"
+        say(f"Nothing changed since run {base.plan.run}: {count}")
+        return None
+    return _plan_what_changed(run, every, base, base.plan.shards, None)
+
+
+def _plan_beside_strangers(run: Run[StreamConfig], every: Plan, base: Base) -> Plan:
+    """Of a version that no run wrote, such as a restore, just the rows that runs of these settings made."""
+    say(
+        f"Version {base.version} of the catalogue was written by something else than a run, such as a "
+        "restore: its rows are compared with the whole input"
+    )
+    plans = read_plans(run.config.output)
+    alike = [plan.run for plan in plans if not changed_settings(plan, every.fingerprint)]
+    return _plan_what_changed(run, every, base, (), alike)
+
+
+def _plan_what_changed(
+    run: Run[StreamConfig],
+    every: Plan,
+    base: Base,
+    relied_on: Sequence[PlannedShard],
+    runs: Sequence[str] | None,
+) -> Plan:
+    shards, gone = select_rows(
+        every.shards,
+        relied_on,
+        known_rows(run.config.output, run.tree, base, runs),
+        lambda shard: read_contents(run.source, shard.uri, shard.rows),
+    )
+    plan = _plan_of(run, shards, base)
+    since = f"version {base.version}" if base.plan is None else f"run {base.plan.run}"
+    say(
+        f"Since {since}: {plan.selected_rows:,} of {plan.rows:,} galaxies are new or have changed, "
+        f"{gone:,} are gone"
+    )
+    return plan
+
+
+def _plan_of(run: Run[StreamConfig], shards: Sequence[PlannedShard], base: Base) -> Plan:
+    before = None if base.plan is None else base.plan.run
+    return make_plan(shards, run.config.unit_rows, deciding_settings(run), before, base.version)

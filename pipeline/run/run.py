@@ -1,0 +1,60 @@
+"""A run over a survey: all that it is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pipeline import storage
+from pipeline.network import Model, check_model
+from pipeline.run.settings import SurveyConfig, settled
+from pipeline.streaming.reading import Reader, open_inventory
+from pipeline.survey import Inventory, load_survey, recognise
+from pipeline.tree import DecisionTree, load_tree
+
+Config = TypeVar("Config", bound=SurveyConfig, covariant=True)
+Settled = TypeVar("Settled", bound=SurveyConfig)
+
+
+@dataclass(frozen=True)
+class Run(Generic[Config]):
+    """What a run is made from, each part opened and checked.
+
+    Attributes
+    ----------
+    config
+        What the user said, with what depends on the machine settled.
+    tree, model
+        The decision tree, and the network or ensemble that answers it.
+    source
+        Where the cutouts come from.
+    """
+
+    config: Config
+    tree: DecisionTree
+    model: Model
+    source: Inventory
+
+
+def prepare(config: Settled) -> Run[Settled]:
+    """Open and check what the settings name.
+
+    Raises
+    ------
+    InputError
+        If the survey file, the weights or the tree can't be used.
+    """
+    config = settled(config)
+    tree = load_tree(config.tree)
+    return Run(config, tree, check_model(config.weights, tree), source_of(config))
+
+
+def source_of(config: SurveyConfig) -> Inventory:
+    """Where the cutouts come from."""
+    if config.survey is None:
+        return open_inventory()
+    survey = load_survey(config.survey)
+    if survey.table is not None:
+        survey = survey.model_copy(update={"table": storage.absolute(survey.table)})
+    reader = Reader()
+    return open_inventory(recognise(survey, config.input, reader.holds_bands), reader)

@@ -1,0 +1,86 @@
+"""What a user says of a run over a whole survey."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+from pydantic import Field
+
+from pipeline import storage
+from pipeline.averaging import Precision, fastest_precision
+from pipeline.config import StrictModel
+from pipeline.network import DEFAULT_WEIGHTS
+from pipeline.run.places import Output, TablePlace
+from pipeline.tree import GALAXY_ZOO_2
+
+
+class SurveyConfig(StrictModel):
+    """What every verb takes that looks at a whole survey.
+
+    Attributes
+    ----------
+    input
+        A cutout shard set, or with `survey` cutouts as a survey has them: folder, prefix or file (any fsspec
+        URI).
+    output
+        Where the results go (any fsspec URI).
+    survey
+        A survey file, which says how the cutouts are kept (see ``configs/surveys``).
+    weights, tree
+        A network's weight file or an ensemble (``NAME.ensemble.json``), and the decision tree it answers.
+    precision
+        Of the network. ``auto`` is bfloat16 where this machine computes faster in it, which moves an answer
+        by less than 0.002; float32 elsewhere.
+    unit_rows
+        Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies.
+    decode_actors, model_actors, model_threads
+        Derived from the cluster where not given.
+    device
+        ``auto`` takes GPUs where the cluster has any or can add some; ``gpu`` demands them, ``cpu`` leaves
+        them alone.
+    node_wait
+        Seconds that a run waits for nodes where the cluster's autoscaler has none up.
+    """
+
+    input: str
+    output: Output
+    survey: str | None = None
+    weights: str = DEFAULT_WEIGHTS
+    tree: str = str(GALAXY_ZOO_2)
+    precision: Literal["auto"] | Precision = "auto"
+    unit_rows: int = Field(default=256, gt=0, le=4096)
+    decode_actors: int | None = Field(default=None, gt=0)
+    model_actors: int | None = Field(default=None, gt=0)
+    model_threads: int | None = Field(default=None, gt=0)
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    node_wait: float = Field(default=900, ge=0)
+
+
+class StreamConfig(SurveyConfig):
+    """What `tuningfork classify` and `tuningfork refresh` take beside that.
+
+    Attributes
+    ----------
+    title
+        Heads the report.
+    transforms
+        60 for the mean over sixty transforms, which is taken in float32 always; 1 for the view as it is.
+    report_galaxies
+        Most galaxies that the report shows one by one.
+    """
+
+    output: TablePlace
+    title: str = "Galaxy morphology"
+    transforms: Literal[60, 1] = 60
+    report_galaxies: int = Field(default=400, gt=0)
+
+
+Config = TypeVar("Config", bound=SurveyConfig)
+
+
+def settled(config: Config) -> Config:
+    """The configuration with what depends on where it was given: absolute paths, and the precision."""
+    # Workers have working directories of their own.
+    places = {key: storage.absolute(getattr(config, key)) for key in ("input", "output", "weights", "tree")}
+    precision = fastest_precision() if config.precision == "auto" else config.precision
+    return config.model_copy(update=places | {"precision": precision})
