@@ -186,10 +186,11 @@ def train(words: Words = None, config: ConfigFile = None, print_config: PrintCon
     file of `--config` may be a recipe, too.
     """
     from jobs import train as job
+    from pipeline.training.weights import TrainConfig
 
     if config is not None and job.is_recipe(config):
         words, config = [f"recipe={config}", *(words or ())], None
-    job.run(_configure(job.TrainConfig, config, words, print_config))
+    job.run(_configure(TrainConfig, config, words, print_config))
 
 
 @app.command()

@@ -8,9 +8,9 @@ from pipeline import storage
 from pipeline.catalogue.export import open_snapshot
 from pipeline.config import StrictModel
 from pipeline.console import say
+from pipeline.places import Output, TablePlace
 from pipeline.run.changes import in_a_line, write_changes
 from pipeline.run.cutouts import reader_of
-from pipeline.run.places import Output, TablePlace
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 

@@ -17,12 +17,12 @@ from pipeline.console import log_event, logs_json, progress, say
 from pipeline.errors import InputError
 from pipeline.evaluation import Results, Score, measure, read_votes, rmse_scores
 from pipeline.evaluation.labelled import Labelled, read_labelled
+from pipeline.places import Output, TablePlace
 from pipeline.report.document import Picture, write_document
 from pipeline.report.evaluation import Extremes, evaluation_sections
 from pipeline.report.judged import gallery_of
 from pipeline.report.thumbnails import thumbnail
 from pipeline.run.cutouts import readable_cutouts, reader_of
-from pipeline.run.places import Output, TablePlace
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree, morphology_class, most_probable_path
 
 _PICTURE_SIDE = 160

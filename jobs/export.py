@@ -18,7 +18,7 @@ from pipeline.catalogue.export import (
 )
 from pipeline.config import StrictModel
 from pipeline.console import progress, say
-from pipeline.run.places import Output, TablePlace
+from pipeline.places import Output, TablePlace
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 _REGIONS: dict[str, Callable[[str], Region]] = {"cone": parse_cone, "box": parse_box, "pixels": parse_pixels}

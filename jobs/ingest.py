@@ -16,7 +16,7 @@ from pipeline.cutouts.writer import ShardWriter
 from pipeline.errors import InputError
 from pipeline.images.detection import DetectionCriteria
 from pipeline.images.encode import encode_png
-from pipeline.run.places import Output
+from pipeline.places import Output
 
 Progress = Callable[[int], None]
 """Called with the number of cutouts written so far."""

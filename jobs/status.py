@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pipeline.config import StrictModel
 from pipeline.console import say
-from pipeline.run.places import TablePlace
+from pipeline.places import TablePlace
 from pipeline.upkeep import RunStatus, output_status
 
 

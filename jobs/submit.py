@@ -53,13 +53,14 @@ def config_model(verb: str) -> type[BaseModel]:
     InputError
         If it is no verb that can be submitted.
     """
-    from jobs import classify, train
+    from jobs.classify import ClassifyConfig
     from pipeline.run.settings import StreamConfig
+    from pipeline.training.weights import TrainConfig
 
     models: dict[str, type[BaseModel]] = {
-        "classify": classify.ClassifyConfig,
+        "classify": ClassifyConfig,
         "refresh": StreamConfig,
-        "train": train.TrainConfig,
+        "train": TrainConfig,
     }
     if verb not in models:
         raise InputError(f"submit takes one of {', '.join(models)}; it was given {verb!r}")

@@ -19,9 +19,9 @@ from pipeline.console import progress, say
 from pipeline.errors import InputError
 from pipeline.evaluation.labelled import read_labelled
 from pipeline.evaluation.triage import NOT_ASKED, SETTLED, TO_PEOPLE, Threshold, learn_threshold, split
+from pipeline.places import Output, TablePlace
 from pipeline.report.document import write_document
 from pipeline.report.triage import triage_sections
-from pipeline.run.places import Output, TablePlace
 from pipeline.run.subjects import write_subjects
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, Question, load_tree
 

@@ -6,9 +6,9 @@ from pydantic import field_validator
 
 from pipeline.config import StrictModel
 from pipeline.console import say
+from pipeline.places import TablePlace
 from pipeline.protocol import Removal
 from pipeline.protocol.vacuum import Options
-from pipeline.run.places import TablePlace
 from pipeline.upkeep import parse_duration, vacuum_output
 
 

@@ -10,9 +10,9 @@ from pipeline.config import StrictModel
 from pipeline.console import say
 from pipeline.digest import digest
 from pipeline.errors import InputError, RunError
+from pipeline.places import TablePlace
 from pipeline.protocol import Plan, RunLayout
 from pipeline.run.cutouts import plans_of, reader_of_output
-from pipeline.run.places import TablePlace
 from pipeline.survey import load_survey
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 from pipeline.upkeep import Finding, Recount, verify_output

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-OPEN_TO_ALL = {"storage", "config", "errors", "faults", "numerics", "digest", "console"}
+OPEN_TO_ALL = {"storage", "config", "errors", "faults", "numerics", "digest", "console", "places"}
 FLOOR_1 = {"tree", "geometry"}
 FLOOR_2 = {"network", "images"}
 FLOOR_3 = {"averaging", "survey", "cutouts", "protocol", "catalogue", "upkeep", "evaluation"}
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "numerics": set(),
     "digest": set(),
     "console": set(),
+    "places": {"storage"},
     "storage": {"errors"},
     "config": {"errors"},
     "tree": set(),
@@ -37,7 +38,7 @@ MAY_IMPORT = {
     "upkeep": {"tree", "protocol", "catalogue", "cutouts"},
     "evaluation": {"tree", "protocol", "catalogue"},
     "streaming": FLOOR_1 | FLOOR_2 | FLOOR_3,
-    "training": FLOOR_1 | FLOOR_2 | FLOOR_3,
+    "training": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming"},
     "report": FLOOR_1 | FLOOR_2 | FLOOR_3,
     "run": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming", "report"},
 }

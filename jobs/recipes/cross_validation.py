@@ -35,12 +35,12 @@ from jobs.recipes.weights import (
     stripe_82,
     write_labels,
 )
-from jobs.train import TrainConfig, train_one
 from pipeline import storage
 from pipeline.catalogue import catalogue_dataset
 from pipeline.config import CONFIGS
 from pipeline.console import say
 from pipeline.protocol import catalogue_uri
+from pipeline.training.weights import TrainConfig, train_one
 from pipeline.tree import DecisionTree, joined, load_tree
 
 FOLDS = 5

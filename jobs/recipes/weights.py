@@ -27,7 +27,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from jobs.train import TrainConfig, score, told, train_one
 from pipeline import storage
 from pipeline.averaging import SharedAverage, fastest_precision
 from pipeline.config import CONFIGS
@@ -37,6 +36,8 @@ from pipeline.images import decode_image
 from pipeline.images.detection import DetectionCriteria, detect_sources
 from pipeline.network import ENSEMBLE_SUFFIX, Ensemble, load_networks, read_card, save_ensemble, write_card
 from pipeline.training import Cut, equal_sides, load_galaxies, read_labels
+from pipeline.training.score import score, score_in_words
+from pipeline.training.weights import TrainConfig, train_one
 from pipeline.tree import DecisionTree, joined, load_tree
 
 VOTES, EFIGI, KINDS, LARGEST = (
@@ -180,7 +181,7 @@ def main() -> None:
         without = pd.concat([weak, kinds], ignore_index=True)[["object_id", "image"]]
         write_labels(f"{out}/student.csv", [(answered(without, ensemble, tree, out), 0.5), *votes], tree)
     unseen = read_labels(out, tree, "votes.csv")[-HELD_OUT:]
-    say(f"The teachers together: {told(score(load_networks(ensemble, tree), unseen))}")
+    say(f"The teachers together: {score_in_words(score(load_networks(ensemble, tree), unseen))}")
     train_one(
         TrainConfig(
             **common,

@@ -10,7 +10,7 @@ from pipeline import storage
 from pipeline.averaging import Precision, fastest_precision
 from pipeline.config import StrictModel
 from pipeline.network import DEFAULT_WEIGHTS
-from pipeline.run.places import Output, TablePlace
+from pipeline.places import Output, TablePlace
 from pipeline.tree import GALAXY_ZOO_2
 
 

@@ -17,9 +17,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from jobs.recipes.weights import EFIGI, efigi
-from jobs.train import TrainConfig, train_one
 from pipeline import storage
 from pipeline.network import read_card
+from pipeline.training.weights import TrainConfig, train_one
 
 COUNTS = (100, 300, 1000)
 SCORED = 500

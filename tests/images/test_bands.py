@@ -15,11 +15,11 @@ FLUX = st.floats(-1e6, 1e6, width=32)
 SHAPES = st.tuples(st.integers(8, 20), st.integers(8, 20), st.just(3))
 MAPPINGS = st.builds(
     ColorMapping,
-    st.just(("i", "r", "g")),
-    st.tuples(*[st.floats(0.1, 10)] * 3),
-    st.floats(1e-3, 1e3),
-    st.floats(0.1, 30),
-    st.floats(-1, 1),
+    bands=st.just(("i", "r", "g")),
+    scales=st.tuples(*[st.floats(0.1, 10)] * 3),
+    stretch=st.floats(1e-3, 1e3),
+    Q=st.floats(0.1, 30),
+    minimum=st.floats(-1, 1),
 )
 
 

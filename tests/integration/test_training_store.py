@@ -10,6 +10,7 @@ import yaml
 from jobs import train
 from pipeline import storage
 from pipeline.network import load_network
+from pipeline.training.weights import TrainConfig
 from pipeline.tree import DecisionTree
 from tests.training.small import write_training
 
@@ -22,7 +23,7 @@ def test_galaxies_checkpoints_and_weights_may_all_be_on_a_store(
         storage.write_bytes(f"{bucket}/{path.relative_to(tmp_path)}", path.read_bytes())
     values = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
     values |= {"data": f"{bucket}/galaxies", "output": f"{bucket}/weights", "checkpoint_every": 16}
-    config = train.TrainConfig.model_validate(values)
+    config = TrainConfig.model_validate(values)
     train.run(config)
     weights = f"{bucket}/weights/small.safetensors"
     network, card = load_network(weights, tree)

@@ -15,24 +15,25 @@ from pipeline.errors import InputError
 from pipeline.network import check_model, load_network, read_card
 from pipeline.training import Cut, evaluate, load_galaxies, read_labels
 from pipeline.training.labels import LABELS_FILE
+from pipeline.training.weights import TrainConfig, held_out_count
 from pipeline.tree import DecisionTree
 from tests.training.small import SPEC, write_training
 
 
 @pytest.fixture
-def config(tmp_path: Path, tree: DecisionTree) -> train.TrainConfig:
+def config(tmp_path: Path, tree: DecisionTree) -> TrainConfig:
     """Twenty-four galaxies, of which six are held out."""
     words = write_training(tmp_path, tree, examples=32)[1:]
     values = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
-    return train.TrainConfig.model_validate(values | {"output": str(tmp_path / "weights")})
+    return TrainConfig.model_validate(values | {"output": str(tmp_path / "weights")})
 
 
-def changed(config: train.TrainConfig, **changes: object) -> train.TrainConfig:
+def changed(config: TrainConfig, **changes: object) -> TrainConfig:
     return config.model_copy(update=changes)
 
 
 def test_it_trains_scores_and_says_when_there_is_nothing_to_do(
-    config: train.TrainConfig, tree: DecisionTree, capsys: pytest.CaptureFixture[str]
+    config: TrainConfig, tree: DecisionTree, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train.run(config)
     weights = f"{config.output}/small.safetensors"
@@ -52,16 +53,16 @@ def test_it_trains_scores_and_says_when_there_is_nothing_to_do(
 def test_the_last_tenth_of_the_challenge_is_that_of_the_paper(
     galaxies: int, share: float, held_out: int
 ) -> None:
-    assert train.held_out_count(galaxies, share) == held_out
+    assert held_out_count(galaxies, share) == held_out
 
 
-def test_weights_that_were_trained_otherwise_are_kept(config: train.TrainConfig) -> None:
+def test_weights_that_were_trained_otherwise_are_kept(config: TrainConfig) -> None:
     train.run(config)
     with pytest.raises(InputError, match="exists already, trained otherwise; name another output"):
         train.run(changed(config, seed=1))
 
 
-def test_fine_tuning_starts_where_the_weights_are(config: train.TrainConfig, tree: DecisionTree) -> None:
+def test_fine_tuning_starts_where_the_weights_are(config: TrainConfig, tree: DecisionTree) -> None:
     train.run(config)
     start = f"{config.output}/small.safetensors"
     train.run(changed(config, output=f"{config.output}-2", init=start, examples=8))
@@ -76,7 +77,7 @@ def test_fine_tuning_starts_where_the_weights_are(config: train.TrainConfig, tre
 
 
 def test_an_ensemble_trains_what_is_missing(
-    config: train.TrainConfig,
+    config: TrainConfig,
     tree: DecisionTree,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -100,7 +101,7 @@ def test_an_ensemble_trains_what_is_missing(
 
 
 def test_the_configuration_file_may_be_a_recipe(
-    config: train.TrainConfig, capsys: pytest.CaptureFixture[str]
+    config: TrainConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train.is_recipe(config.recipe)
     words = [f"data={config.data}", f"output={config.output}", f"network={config.network}", "--print-config"]
@@ -110,7 +111,7 @@ def test_the_configuration_file_may_be_a_recipe(
     assert yaml.safe_load(capsys.readouterr().out)["recipe"] == config.recipe
 
 
-def refused(config: train.TrainConfig, capsys: pytest.CaptureFixture[str]) -> str:
+def refused(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> str:
     """The one line by which the command line refuses a training, and that nothing was written."""
     given = config.model_dump(mode="json", exclude_none=True, exclude={"not_good_for"})
     with pytest.raises(SystemExit) as stop:
@@ -124,7 +125,7 @@ def refused(config: train.TrainConfig, capsys: pytest.CaptureFixture[str]) -> st
 
 
 def test_bad_input_is_one_line_before_anything_starts(
-    config: train.TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = changed(config, workers=2)
     labels = Path(config.data) / LABELS_FILE
@@ -152,7 +153,7 @@ def test_bad_input_is_one_line_before_anything_starts(
 
 
 def test_a_run_whose_checkpoints_are_all_corrupt_is_refused(
-    config: train.TrainConfig, capsys: pytest.CaptureFixture[str]
+    config: TrainConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train.run(config)
     (Path(config.output) / "small.safetensors").unlink()

@@ -22,10 +22,10 @@ from pipeline.protocol.records.lease import lease_uri
 from pipeline.tree import DecisionTree
 from tests.support.runs import finish
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 HOLDER = """
 import sys, time
-from pipeline.catalogue import hold_lease
+from pipeline.protocol.records import hold_lease
 with hold_lease(sys.argv[1], "theirs"):
     print("held", flush=True)
     time.sleep(600)

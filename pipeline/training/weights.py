@@ -1,0 +1,232 @@
+"""The training of one network, from settings and labelled galaxies to weights with a card."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from pydantic import Field
+
+from pipeline import storage
+from pipeline.config import CONFIGS, StrictModel, load_config
+from pipeline.console import progress, say
+from pipeline.errors import InputError
+from pipeline.network import (
+    Card,
+    NetworkSpec,
+    ViewpointNetwork,
+    load_network,
+    load_network_spec,
+    read_card,
+    save_network,
+)
+from pipeline.places import Output
+from pipeline.training.checkpoints import newest_checkpoint
+from pipeline.training.galaxies import Cut, check_images
+from pipeline.training.identity import claim, identity_of, is_same
+from pipeline.training.initial import initial_network
+from pipeline.training.job import TrainingJob, train_here
+from pipeline.training.labels import LABELS_FILE, Labels, read_labels
+from pipeline.training.recipe import Recipe
+from pipeline.training.run import RunSettings
+from pipeline.training.score import SCORE_REACH, score, score_in_words
+from pipeline.tree import GALAXY_ZOO_2, DecisionTree, joined, load_tree
+
+
+class TrainConfig(StrictModel):
+    """What `tuningfork train` takes.
+
+    Attributes
+    ----------
+    data, labels
+        Folder, and the label table in it; by default the Galaxy Challenge's layout.
+    output
+        Folder or prefix for ``<name>.safetensors``, its card, and ``<name>.run/`` with checkpoints and logs.
+    network, recipe
+        YAML files.
+    ensemble
+        YAML file of several networks, in place of `network`: those that are missing are trained, and the
+        ensemble is written as ``<ensemble>.ensemble.json``.
+    tree
+        YAML files; the questions of several are learnt together.
+    name
+        Of the weights; the network's if not given.
+    seed, examples
+        In place of the recipe's.
+    held_out
+        How many rows of the label table, the last ones, aren't trained on, in place of the recipe's share.
+    init
+        Weights to start from, of the same layers; answers that they don't have start anew.
+    workers
+        More than one train together on Ray (``RAY_ADDRESS``, or this machine).
+    micro_batch
+        Most examples that go through the network together; the batch if not given.
+    cached
+        Whether several workers keep decoded galaxies in Ray's object store, or read them anew in every pass;
+        if not given, whether they fit.
+    log_every, evaluate_every, checkpoint_every
+        In examples.
+    data_name
+        What the card calls the data; the folder's name if not given.
+    not_good_for
+        Known limits for the card, one sentence each.
+    """
+
+    data: str
+    output: Output
+    labels: str = LABELS_FILE
+    network: str = str(CONFIGS / "networks" / "compact.yaml")
+    recipe: str = str(CONFIGS / "recipes" / "small.yaml")
+    ensemble: str | None = None
+    tree: str | tuple[str, ...] = str(GALAXY_ZOO_2)
+    name: str | None = None
+    seed: int | None = None
+    examples: int | None = None
+    held_out: int | None = Field(default=None, ge=0)
+    init: str | None = None
+    workers: int = Field(default=1, gt=0)
+    micro_batch: int | None = Field(default=None, gt=0)
+    cached: bool | None = None
+    log_every: int = Field(default=1_000, gt=0)
+    evaluate_every: int = Field(default=10_000, gt=0)
+    checkpoint_every: int = Field(default=10_000, gt=0)
+    data_name: str | None = None
+    not_good_for: tuple[str, ...] = ()
+
+
+def train_one(config: TrainConfig) -> None:
+    """Train on all but the last rows of the label file, score on those, write weights and card.
+
+    Run again it continues from the newest whole checkpoint, or says that the weights are complete.
+
+    Raises
+    ------
+    InputError
+        If data, network, recipe or tree can't be used, or the output holds another training.
+    RunError
+        If the loss is no longer finite, or workers keep dying.
+    """
+    tree, spec, recipe = tree_of(config.tree), load_network_spec(config.network), recipe_of(config)
+    name = config.name or spec.name
+    weights = storage.join(storage.absolute(config.output), f"{name}.safetensors")
+    labels = read_labels(storage.absolute(config.data), tree, config.labels)
+    count = trained_count(config, recipe, labels)
+    settings = RunSettings(
+        weights.removesuffix(".safetensors") + ".run",
+        config.log_every,
+        config.evaluate_every,
+        config.checkpoint_every,
+    )
+    identity = identity_of(spec, recipe, tree, labels, config.init) | {"held_out": len(labels) - count}
+    if storage.exists(weights) and is_same(settings.folder, identity):
+        say(f"{weights} is complete: {score_in_words(read_card(weights).score)}. Nothing to do.")
+        return
+    if storage.exists(weights):
+        raise InputError(f"{weights} exists already, trained otherwise; name another output or remove it")
+    check_images(labels)
+    newest_checkpoint(settings.checkpoints)
+    if config.init is not None:
+        initial_network(spec, tree, recipe.seed, config.init)
+    claim(settings.folder, identity)
+    trained_on, held_out = labels[:count], labels[count:]
+    say(f"{len(trained_on):,} galaxies to train on, {len(held_out):,} held out; log in {settings.folder}")
+    recentring = None if spec.recentring is None else spec.recentring.threshold
+    job = TrainingJob(
+        spec,
+        tree,
+        recipe,
+        trained_on,
+        held_out,
+        Cut(max(recipe.augmentation.reach, SCORE_REACH), recentring),
+        settings,
+        config.init,
+        config.micro_batch,
+        config.cached,
+    )
+    _train(job, config.workers)
+    network = _trained(settings, spec, tree)
+    card = Card(
+        network=spec,
+        tree=tree.name,
+        columns=tree.columns,
+        data={"name": config.data_name or storage.name(config.data), "galaxies": len(trained_on)},
+        recipe=recipe.model_dump(mode="json") | {"initial_weights": identity["initial_weights"]},
+        not_good_for=config.not_good_for,
+    )
+    save_network(network, weights, card)
+    stored, card = load_network(weights, tree)
+    scores = score([stored], held_out)
+    save_network(stored, weights, card.model_copy(update={"score": scores}))
+    say(score_in_words(scores))
+    say(f"Weights: {weights}")
+
+
+def trained_count(config: TrainConfig, recipe: Recipe, labels: Labels) -> int:
+    """How many rows are trained on; the others, the last ones, are held out."""
+    held_out = held_out_count(len(labels), recipe.held_out) if config.held_out is None else config.held_out
+    if held_out >= len(labels):
+        raise InputError("there are no galaxies to train on; expected at least 1 that isn't held out")
+    return len(labels) - held_out
+
+
+def held_out_count(galaxies: int, share: float) -> int:
+    """How many of a label file's rows are held out: a part of a row is trained on."""
+    return int(galaxies * share)
+
+
+def tree_of(paths: str | tuple[str, ...]) -> DecisionTree:
+    """The tree of one file, or of several one behind the other."""
+    trees = [load_tree(path) for path in ((paths,) if isinstance(paths, str) else paths)]
+    return trees[0] if len(trees) == 1 else joined(*trees)
+
+
+def recipe_of(config: TrainConfig) -> Recipe:
+    """The recipe of a file, with what the settings say otherwise."""
+    changes = {key: getattr(config, key) for key in ("seed", "examples") if getattr(config, key) is not None}
+    return load_config(Recipe, config.recipe, overrides=[f"{key}={value}" for key, value in changes.items()])
+
+
+def _train(job: TrainingJob, workers: int) -> None:
+    if workers == 1:
+        with _shown(job) as show:
+            train_here(job, show, say)
+        return
+    # Ray takes seconds to load, and isn't everywhere that a network is trained.
+    from pipeline.streaming import connect
+    from pipeline.training.distributed import train_distributed
+
+    connect()
+    with _shown(job) as show:
+        train_distributed(job, workers, show, say)
+
+
+@contextlib.contextmanager
+def _shown(job: TrainingJob) -> Iterator[Callable[[int], None]]:
+    """A progress bar, to be told how many examples were shown in all."""
+    checkpoint, total = newest_checkpoint(job.settings.checkpoints), job.recipe.examples
+    done = checkpoint.seen if checkpoint else 0
+    if done:
+        say(f"Continues after {done:,} of {total:,} examples")
+    with progress("Training", total, unit="examples", done=min(done, total)) as advance:
+
+        def show(seen: int) -> None:
+            nonlocal done
+            if seen > done:
+                advance(min(seen, total) - min(done, total))
+                done = seen
+
+        yield show
+
+
+def _trained(settings: RunSettings, spec: NetworkSpec, tree: DecisionTree) -> ViewpointNetwork:
+    """The network of the last checkpoint: the moving average where there is one."""
+    checkpoint = newest_checkpoint(settings.checkpoints)
+    if checkpoint is None:
+        raise InputError(f"{settings.checkpoints} holds no checkpoint; train again")
+    tensors = checkpoint.tensors
+    part = "average.module." if any(name.startswith("average.") for name in tensors) else "network."
+    network = ViewpointNetwork(spec, tree)
+    network.load_state_dict(
+        {name.removeprefix(part): value for name, value in tensors.items() if name.startswith(part)}
+    )
+    return network.eval().requires_grad_(False)
