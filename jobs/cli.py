@@ -14,7 +14,7 @@ from pipeline.config import dump_config, load_config
 from pipeline.console import say
 
 if TYPE_CHECKING:
-    from jobs.ingest import IngestResult
+    from pipeline.cutouts.ingest import IngestResult
 
 app = typer.Typer(
     name="tuningfork",
@@ -143,7 +143,7 @@ def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: 
 
     `tuningfork ingest hubble output=URI`
     """
-    from jobs import ingest as job
+    from pipeline.cutouts import ingest as job
 
     _tell(job.ingest_hubble(_configure(job.IngestHubbleConfig, config, words, print_config)))
 
@@ -163,7 +163,7 @@ def ingest_images(
 
     The CSV gives positions: columns `name, ra, dec`. An object's id is its file's name without suffix.
     """
-    from jobs import ingest as job
+    from pipeline.cutouts import ingest as job
 
     _tell(job.ingest_images(_configure(job.IngestImagesConfig, config, words, print_config, input=folder)))
 

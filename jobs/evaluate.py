@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import Field
 from rich.console import Console
 from rich.table import Table
@@ -18,14 +14,12 @@ from pipeline.errors import InputError
 from pipeline.evaluation import Results, Score, measure, read_votes, rmse_scores
 from pipeline.evaluation.labelled import Labelled, read_labelled
 from pipeline.places import Output, TablePlace
-from pipeline.report.document import Picture, write_document
-from pipeline.report.evaluation import Extremes, evaluation_sections
+from pipeline.report.document import write_document
+from pipeline.report.evaluation import evaluation_sections
 from pipeline.report.judged import gallery_of
-from pipeline.report.thumbnails import thumbnail
 from pipeline.run.cutouts import readable_cutouts, reader_of
-from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree, morphology_class, most_probable_path
-
-_PICTURE_SIDE = 160
+from pipeline.run.extremes import extreme_galaxies
+from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 
 class EvaluateConfig(StrictModel):
@@ -84,7 +78,7 @@ def run(config: EvaluateConfig) -> None:
     own = read[config.name]
     results = measure(tree, own.predicted, own.votes)
     scores = _scores_on_common(read, results.score)
-    extremes = _extremes(config, own, results)
+    extremes = extreme_galaxies(config.catalogue, own, results, config.pictures)
     reader = reader_of(config.catalogue)
     gallery = gallery_of(own, lambda places: readable_cutouts(places, reader), config.shown)
     for_galaxies = f"{len(own):,} galaxies of {config.catalogue} that {config.labels} has votes for"
@@ -143,46 +137,3 @@ def _scores_on_common(read: dict[str, Labelled], own: Score) -> dict[str, Score]
         rows = np.array([i in common for i in one.ids])
         scores[name] = rmse_scores(one.predicted[rows], one.votes[rows], [slice(None)])[0]
     return scores
-
-
-def _extremes(config: EvaluateConfig, own: Labelled, results: Results) -> Extremes:
-    known = np.flatnonzero(~np.isnan(results.galaxies))
-    order = known[np.argsort(results.galaxies[known], kind="stable")]
-    count = min(config.pictures, (len(order) + 1) // 2)
-    easiest, hardest = order[:count], order[::-1][:count]
-    pictures = _pictures(config.catalogue, own, np.concatenate([easiest, hardest]))
-    if not pictures:
-        return Extremes((), (), "no cutout could be read where the catalogue says that it was.")
-
-    def shown(rows: NDArray[np.int64]) -> list[Picture]:
-        return [
-            Picture(own.ids[i], pictures[own.ids[i]], _text(own, results, int(i)))
-            for i in rows
-            if own.ids[i] in pictures
-        ]
-
-    return Extremes(shown(hardest), shown(easiest))
-
-
-def _pictures(catalogue: str, own: Labelled, rows: NDArray[np.int64]) -> dict[str, bytes]:
-    """Thumbnails of some galaxies by id; none where the catalogue doesn't tell where they were read."""
-    places = dict.fromkeys(place for i in rows if (place := own.inputs[i]))
-    cutouts: pa.Table = readable_cutouts(places, reader_of(catalogue))
-    pictures = {}
-    for cutout in cutouts.to_pylist():
-        if (picture := thumbnail(cutout, _PICTURE_SIDE)) is not None:
-            pictures[cutout["object_id"]] = picture
-    return pictures
-
-
-def _text(own: Labelled, results: Results, row: int) -> str:
-    predicted, given = _class(own.tree, own.predicted[row]), _class(own.tree, own.votes[row])
-    return f"RMSE {results.galaxies[row]:.3f}. Predicted: {predicted}. Volunteers: {given}."
-
-
-def _class(tree: DecisionTree, answers: Sequence[float] | NDArray[np.float64]) -> str:
-    steps = most_probable_path(tree, answers)
-    named = morphology_class(tree, steps)
-    if named is not None:
-        return named.name.lower()
-    return steps[-1].answer.text.lower() if steps else "nothing"

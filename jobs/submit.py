@@ -6,24 +6,22 @@ import asyncio
 import contextlib
 import os
 import shutil
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
-from ray.job_submission import JobStatus, JobSubmissionClient
 
 from jobs.ending import Interrupted
 from pipeline import storage
 from pipeline.config import CONFIGS, load_config
 from pipeline.console import say
 from pipeline.digest import digest
-from pipeline.errors import InputError, RunError, redacted
+from pipeline.errors import InputError, redacted
 from pipeline.numerics import code_digest
+from pipeline.streaming.ray_jobs import exit_status, follow, free_name, job_client, running_job, submit
 
 ROOT = CONFIGS.parent
 TRAVELS = ("pipeline", "jobs", "configs")
@@ -40,9 +38,6 @@ PASSED_ON = (
 job's environment; the cluster has its own."""
 
 SETTINGS = "submitted.yaml"
-
-_NO_AGENT, _AGENT_SECONDS = "No available agent", 120
-"""What a dashboard answers while the head's agent isn't up, and how long that is waited for."""
 
 
 def config_model(verb: str) -> type[BaseModel]:
@@ -92,14 +87,14 @@ def run(verb: str, words: Sequence[str], file: Path | None, address: str, wait: 
         If the job was stopped, or never started.
     """
     values = settings_for_cluster(load_config(config_model(verb), file, words))
-    client = _client(address)
+    client = job_client(address)
     address = redacted(address)
     base = f"tuningfork-{verb}-{digest(verb, values, code_digest())[:12]}"
-    job = _running(client, base)
+    job = running_job(client, base)
     if job is None:
-        job = _free_name(client, base)
+        job = free_name(client, base)
         with _working_dir(values) as folder:
-            _submit(
+            submit(
                 client,
                 entrypoint=f"python -m jobs.cli {verb} --config {SETTINGS}",
                 submission_id=job,
@@ -115,11 +110,11 @@ def run(verb: str, words: Sequence[str], file: Path | None, address: str, wait: 
         say(f"Follow it with: ray job logs --follow --address {address} {job}")
         return 0
     try:
-        asyncio.run(_follow(client, job))
+        asyncio.run(follow(client, job))
     except Interrupted:
         say(f"Job {job} goes on; stop it with: ray job stop --address {address} {job}")
         raise
-    return _exit_status(client, job)
+    return exit_status(client, job)
 
 
 def settings_for_cluster(config: BaseModel) -> dict[str, Any]:
@@ -141,34 +136,6 @@ def settings_for_cluster(config: BaseModel) -> dict[str, Any]:
     return {key: moved(value) for key, value in given.items()}
 
 
-def _client(address: str) -> JobSubmissionClient:
-    try:
-        return JobSubmissionClient(address)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"no Ray cluster takes jobs at {address} ({reason}); expected its dashboard's address, such as "
-            "http://HOST:8265, and the token in RAY_AUTH_TOKEN if it asks for one"
-        ) from error
-
-
-def _running(client: JobSubmissionClient, base: str) -> str | None:
-    for info in client.list_jobs():
-        name = info.submission_id or ""
-        if _is_named(name, base) and not info.status.is_terminal():
-            return name
-    return None
-
-
-def _free_name(client: JobSubmissionClient, base: str) -> str:
-    earlier = sum(_is_named(info.submission_id or "", base) for info in client.list_jobs())
-    return base if not earlier else f"{base}-{earlier + 1}"
-
-
-def _is_named(name: str, base: str) -> bool:
-    return name == base or (name.startswith(f"{base}-") and name[len(base) + 1 :].isdecimal())
-
-
 @contextlib.contextmanager
 def _working_dir(values: dict[str, Any]) -> Iterator[Path]:
     """What travels: the project's code and configuration, and the job's settings."""
@@ -177,46 +144,3 @@ def _working_dir(values: dict[str, Any]) -> Iterator[Path]:
             shutil.copytree(ROOT / name, Path(folder, name), ignore=shutil.ignore_patterns("__pycache__"))
         Path(folder, SETTINGS).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
         yield Path(folder)
-
-
-def _submit(client: JobSubmissionClient, **job: Any) -> None:
-    """Give a job to the cluster, which takes none in its first seconds."""
-    until = time.monotonic() + _AGENT_SECONDS
-    while True:
-        try:
-            client.submit_job(**job)
-            return
-        except RuntimeError as error:
-            if _NO_AGENT not in str(error) or time.monotonic() > until:
-                reason = " ".join(str(error).split())[:300]
-                raise RunError(
-                    f"the cluster didn't take job {job['submission_id']}: {reason}; look at the head's "
-                    "logs/dashboard_agent.log, then run the command again"
-                ) from error
-        time.sleep(2)
-
-
-async def _follow(client: JobSubmissionClient, job: str) -> None:
-    """Print the job's log until the job has ended; a connection that breaks is made again."""
-    printed = 0
-    while True:
-        seen = 0
-        async for text in client.tail_job_logs(job):
-            seen += len(text)
-            if seen > printed:
-                sys.stdout.write(text[max(0, len(text) - (seen - printed)) :])
-                sys.stdout.flush()
-                printed = seen
-        if client.get_job_status(job).is_terminal():
-            return
-        await asyncio.sleep(1)
-
-
-def _exit_status(client: JobSubmissionClient, job: str) -> int:
-    info = client.get_job_info(job)
-    if info.status == JobStatus.SUCCEEDED:
-        return 0
-    if info.status == JobStatus.FAILED and info.driver_exit_code:
-        return int(info.driver_exit_code)
-    reason = " ".join((info.message or "").split())[:300]
-    raise RunError(f"job {job} ended as {info.status}: {reason}; the same command continues its run")

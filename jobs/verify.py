@@ -16,6 +16,7 @@ from pipeline.run.cutouts import plans_of, reader_of_output
 from pipeline.survey import load_survey
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 from pipeline.upkeep import Finding, Recount, verify_output
+from pipeline.upkeep.verify.verdict import verdict
 
 
 class VerifyConfig(StrictModel):
@@ -90,40 +91,6 @@ def _torn_surveys(output: str, plans: list[Plan]) -> Iterator[Finding]:
             load_survey(place)
         except InputError as error:
             yield Finding("survey file", str(error), "restore it: without it the inputs can't be read")
-
-
-def verdict(recount: Recount, findings: int) -> str:
-    """What was found, in one line."""
-    if findings:
-        found = _count(findings, "finding")
-    else:
-        found = (
-            f"clean: {recount.rows:,} input rows = "
-            f"{recount.classified:,} classified + {recount.quarantined:,} quarantined, "
-            f"{_count(recount.units, 'unit')}, {_count(recount.files, 'file')}"
-        )
-        if recount.stale:
-            found += f"; {recount.stale:,} stale beside them"
-    if not recount.sealed:
-        found += (
-            "; made by a version that sealed nothing: what no count and no part tells would go unseen, until "
-            "the next run seals it"
-        )
-    if recount.unfinished:
-        found += (
-            f"; run {recount.unfinished} is not finished, so the catalogue is still that of the run before it"
-        )
-    if recount.parts_removed:
-        found += "; the run's parts were removed by `tuningfork vacuum`, so the catalogue stands for itself"
-    if recount.orphans:
-        megabytes = sum(file.size for file in recount.orphans) / 1e6
-        orphans = _count(len(recount.orphans), "orphan")
-        found += f"; {orphans}, {megabytes:,.1f} MB: `tuningfork vacuum` removes them"
-    return found
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number:,} {name}" + ("" if number == 1 else "s")
 
 
 def _check_tree(config: VerifyConfig, tree: DecisionTree, plans: list[Plan]) -> None:

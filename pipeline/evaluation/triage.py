@@ -65,6 +65,19 @@ class Threshold:
     low: float
     high: float
 
+    def in_words(self) -> str:
+        """The threshold as a sentence."""
+        if self.confidence is None:
+            return (
+                f"{self.question}: no confidence keeps the promise of {self.target:.0%} with "
+                f"{self.galaxies:,} labelled galaxies; all are for people"
+            )
+        return (
+            f"{self.question}: settled from confidence {self.confidence:.3f}, as "
+            f"{self.settled / self.galaxies:.0%} of the labelled galaxies are; {self.accuracy:.1%} of those "
+            f"are right (95 %: {self.low:.1%} to {self.high:.1%})"
+        )
+
 
 def answered(tree: DecisionTree, question: Question, predicted: ArrayLike) -> Answered:
     """What cumulative probabilities, shape (n, answers), say to a question."""

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from playwright.sync_api import Browser
 
-from jobs.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.cutouts import read_field
+from pipeline.cutouts.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.evaluation.overview import read_catalogue
 from pipeline.report import render_report
 from pipeline.report.document import Section, write_document

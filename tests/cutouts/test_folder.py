@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.ingest import IngestHubbleConfig, IngestImagesConfig, ingest_hubble, ingest_images
 from pipeline.config import load_config
 from pipeline.cutouts import folder, list_shards, read_rows
+from pipeline.cutouts.ingest import IngestHubbleConfig, IngestImagesConfig, ingest_hubble, ingest_images
 from pipeline.errors import InputError
 
 

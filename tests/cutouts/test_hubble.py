@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.config import load_config
 from pipeline.cutouts import list_shards, read_field, read_rows, read_survey
 from pipeline.cutouts.hubble import hubble_field, hubble_galaxies, linear_light
+from pipeline.cutouts.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.errors import InputError
 from pipeline.geometry import reach
 from pipeline.images import cut_region, decode_image

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from jobs.explain import ExplainConfig, run
-from jobs.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.cutouts import list_shards, read_ids
+from pipeline.cutouts.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from tests.support.command import tuningfork

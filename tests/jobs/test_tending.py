@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import main
-from jobs.verify import verdict
 from pipeline.catalogue import adopt_plan
 from pipeline.protocol.records import read_plans
 from pipeline.run.changes import report_changes
@@ -21,6 +20,7 @@ from pipeline.run.settings import StreamConfig
 from pipeline.storage import connection
 from pipeline.tree import DecisionTree
 from pipeline.upkeep import Recount
+from pipeline.upkeep.verify.verdict import verdict
 from tests.support.damage import Made, clean_up_log, edit_json, flip_bit, truncate
 from tests.support.outputs import commit, make_output, plan_run, record, rerun
 
