@@ -23,6 +23,8 @@ class CompareConfig(StrictModel):
         Folders ``catalogue`` of outputs: before and after.
     output
         Where the page, tables and figures go (any fsspec URI).
+    title
+        Heads the page.
     tree
         The decision tree whose answers both hold.
     as_of, other_as_of

@@ -33,6 +33,8 @@ class ExportConfig(StrictModel):
         The folder ``catalogue`` of an output.
     out
         File to write, for ``hats`` the folder; it must not be there.
+    format
+        Of the file; on the command line it is the option ``--format``.
     tree
         The decision tree whose answers the catalogue holds.
     as_of

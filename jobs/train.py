@@ -23,14 +23,30 @@ from pipeline.training.weights import TrainConfig, recipe_of, train_one, trained
 
 
 class Member(StrictModel):
-    """A network of an ensemble: a file under ``configs/networks``, and a seed in place of the recipe's."""
+    """A network of an ensemble.
+
+    Attributes
+    ----------
+    network
+        A file under ``configs/networks``.
+    seed
+        In place of the recipe's, so that networks of one kind differ.
+    """
 
     network: str
     seed: int | None = None
 
 
 class EnsembleRecipe(StrictModel):
-    """Networks whose answers are averaged; a YAML file under ``configs/ensembles``."""
+    """Networks whose answers are averaged; a YAML file under ``configs/ensembles``.
+
+    Attributes
+    ----------
+    name
+        Of the ensemble, and of the file that is written for it.
+    members
+        Its networks.
+    """
 
     name: str
     members: tuple[Member, ...] = Field(min_length=1)

@@ -41,6 +41,8 @@ class AveragingBenchConfig(StrictModel):
         Timings whose median counts.
     naive_batches
         Batch sizes tried for the naive loop; its best one counts.
+    threads
+        That torch uses; all if not given.
     compiler
         ``inductor`` compiles the shared form with `torch.compile`.
     """
@@ -61,6 +63,12 @@ class EnsembleBenchConfig(StrictModel):
     ----------
     networks
         Specifications of the networks, which get random weights.
+    precision
+        Of convolutions and products.
+    galaxies
+        Timed at a time.
+    repeats
+        Timings whose median counts.
     """
 
     networks: tuple[str, ...] = (str(CONFIGS / "networks" / "compact.yaml"),) * 3

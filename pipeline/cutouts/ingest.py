@@ -23,14 +23,32 @@ Progress = Callable[[int], None]
 
 
 class IngestHubbleConfig(StrictModel):
-    """``tuningfork ingest hubble output=URI [criteria.minimum_radius=5 …]``."""
+    """What `tuningfork ingest hubble` takes.
+
+    Attributes
+    ----------
+    output
+        Folder or prefix for the cutout set (any fsspec URI).
+    criteria
+        Which sources of the picture are galaxies to be cut out.
+    """
 
     output: Output = Field(min_length=1)
     criteria: DetectionCriteria = DetectionCriteria()
 
 
 class IngestImagesConfig(StrictModel):
-    """``tuningfork ingest images DIR output=URI [positions=CSV]``."""
+    """What `tuningfork ingest images` takes.
+
+    Attributes
+    ----------
+    input
+        Folder of JPEG and PNG images, one galaxy in the middle of each.
+    output
+        Folder or prefix for the cutout set (any fsspec URI).
+    positions
+        CSV with columns ``name, ra, dec`` (degrees); names are those of the files, without their suffix.
+    """
 
     input: str = Field(min_length=1)
     output: Output = Field(min_length=1)

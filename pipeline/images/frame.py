@@ -50,10 +50,14 @@ class FrameWidth(StrictModel):
     ----------
     column
         What holds the radius, in `unit`.
+    unit
+        Of that radius.
     measured
         Measure the Petrosian 90 % radius in the image.
     arcsec
         The same width for all.
+    factor
+        Width of the frame in radii. The network learnt on frames of 8.48.
     """
 
     column: str | None = None

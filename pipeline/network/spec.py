@@ -16,6 +16,10 @@ class ConvolutionSpec(StrictModel):
 
     Attributes
     ----------
+    filters
+        How many there are: channels of what comes out.
+    kernel
+        Width of the filters in pixels.
     pool
         Width of the pooling window; 1 for none.
     weight_std, bias
@@ -30,10 +34,18 @@ class ConvolutionSpec(StrictModel):
 
 
 class DenseSpec(StrictModel):
-    """A dense layer with dropout on its input; `units` counts what comes out, after maxout.
+    """A dense layer with dropout on its input.
 
     Attributes
     ----------
+    units
+        What comes out, after maxout.
+    activation
+        ``maxout`` takes the larger of two linear units; ``relu`` has one.
+    dropout
+        Share of the inputs that training leaves out at random.
+    weight_std, bias
+        Standard deviation of the normal initial weights, and the initial bias.
     rms_cap
         Largest root mean square of a unit's incoming weights, to which training scales it down now and then.
     """
@@ -47,7 +59,15 @@ class DenseSpec(StrictModel):
 
 
 class OutputSpec(StrictModel):
-    """The last dense layer, one unit an answer."""
+    """The last dense layer, one unit an answer.
+
+    Attributes
+    ----------
+    dropout
+        Share of the inputs that training leaves out at random.
+    weight_std, bias
+        Standard deviation of the normal initial weights, and the initial bias.
+    """
 
     dropout: float = Field(default=0.5, ge=0, lt=1)
     weight_std: float = Field(default=0.01, gt=0)
@@ -71,6 +91,14 @@ class NetworkSpec(StrictModel):
 
     Attributes
     ----------
+    name
+        Of the network; weight files are named after it.
+    convolutions
+        Of each viewpoint, first to last.
+    dense
+        Layers on all viewpoints together, first to last.
+    output
+        The layer after them.
     recentring
         How galaxies are centred and scaled before; as their frames are if None.
     viewpoint_dense

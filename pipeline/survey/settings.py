@@ -72,7 +72,9 @@ class SurveySettings(StrictModel):
     planes
         Bands of the axis of an array that has one (HDF5, FITS cubes), in order.
     extension
-        FITS: see `pipeline.images.FitsLayout`.
+        FITS: name or number of the extension with the image, or a mapping from bands to these; ``{band}`` in
+        a name stands for the band. Without it, the extension that is called as the band is, or whose header
+        has it as BAND or FILTER; in a file of one band IMAGE, SCI, or else the first image.
     pixel_scale
         Arcseconds a pixel, for images that don't tell theirs.
     frame
@@ -82,9 +84,10 @@ class SurveySettings(StrictModel):
         Put the frame's centre on the source found nearest to the middle; if none is found it stays.
     detection
         What counts as a source, for `recentre` and a measured frame.
-    mask, most_bad
-        Bad pixels take the value of the nearest good one; an image with a larger share of them in any band
-        is quarantined.
+    mask
+        Which pixels are bad. They take the value of the nearest good one in their band.
+    most_bad
+        A galaxy with a larger share of bad pixels in any band is quarantined.
     files
         FITS: name of a galaxy's file, such as ``{object_id}.fits``, or of its file in each band, such as
         ``{object_id}-{band}.fits``.

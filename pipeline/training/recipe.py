@@ -40,6 +40,8 @@ class OneCycle(StrictModel):
 
     Attributes
     ----------
+    highest
+        The learning rate at the top.
     warm_up
         Share of the examples on the way up.
 
@@ -63,14 +65,28 @@ class OneCycle(StrictModel):
 
 
 class Nesterov(StrictModel):
-    """Gradient descent with Nesterov's momentum: v ← μv − ηg, w ← w + μv − ηg."""
+    """Gradient descent with Nesterov's momentum: v ← μv − ηg, w ← w + μv − ηg.
+
+    Attributes
+    ----------
+    momentum
+        μ above.
+    """
 
     kind: Literal["nesterov"] = "nesterov"
     momentum: float = Field(default=0.9, ge=0, lt=1)
 
 
 class AdamW(StrictModel):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
+
+    Attributes
+    ----------
+    weight_decay
+        By how much weights shrink in a step, in units of the learning rate.
+    betas
+        Decay per step of the moving averages of the gradient and of its square.
+    """
 
     kind: Literal["adamw"] = "adamw"
     weight_decay: float = Field(default=0.01, ge=0)
@@ -82,6 +98,16 @@ class Recipe(StrictModel):
 
     Attributes
     ----------
+    name
+        Of the recipe; the card of the weights says it.
+    seed
+        Of all that is random: initial weights, the order of galaxies, augmentation, dropout.
+    optimizer
+        How a step follows from the gradient.
+    schedule
+        How the learning rate changes from the first example to the last.
+    augmentation
+        How views are perturbed at random.
     examples
         How many are shown in all, in whole batches; a pass over the galaxies may end within one.
     batch_size
