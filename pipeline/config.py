@@ -74,6 +74,11 @@ def parse_overrides(words: Iterable[str], text_keys: Collection[str] = ()) -> di
     ------
     InputError
         If a word has no ``=``, its value isn't YAML, or a key gets a plain value here and parts there.
+
+    Examples
+    --------
+    >>> parse_overrides(["transforms=60", "criteria.minimum_radius=5"])
+    {'transforms': 60, 'criteria': {'minimum_radius': 5}}
     """
     result: dict[str, Any] = {}
     for word in words:

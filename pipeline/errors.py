@@ -28,5 +28,11 @@ class HeldError(Exception):
 
 
 def redacted(text: str) -> str:
-    """The text, without the names, passwords and tokens that stand before an ``@`` in URIs."""
+    """The text, without the names, passwords and tokens that stand before an ``@`` in URIs.
+
+    Examples
+    --------
+    >>> redacted("cannot read https://name:password@host/file")
+    'cannot read https://…@host/file'
+    """
     return _KEYS_IN_URI.sub(lambda match: f"{match[1] or match[2]}…@", text)

@@ -42,6 +42,12 @@ def equal_count_bins(values: ArrayLike, correct: ArrayLike, count: int = 10) -> 
     References
     ----------
     Dieleman, Willett & Dambre 2015, figure 9.
+
+    Examples
+    --------
+    >>> bins = equal_count_bins([0.1, 0.2, 0.8, 0.9], [False, True, True, True], count=2)
+    >>> [(part.low, part.high, part.accuracy) for part in bins]
+    [(0.1, 0.2, 0.5), (0.8, 0.9, 1.0)]
     """
     value, right = np.asarray(values, np.float64), np.asarray(correct, np.float64)
     if not len(value):

@@ -38,6 +38,11 @@ def rmse(predicted: ArrayLike, votes: ArrayLike) -> float:
     References
     ----------
     The Galaxy Challenge's score; Dieleman, Willett & Dambre 2015, section 4.
+
+    Examples
+    --------
+    >>> round(rmse([[0.5, 0.5], [1.0, 0.0]], [[0.5, 0.5], [0.8, float("nan")]]), 3)
+    0.115
     """
     difference = np.asarray(predicted, np.float64) - np.asarray(votes, np.float64)
     return float(np.sqrt(np.nanmean(np.square(difference))))

@@ -26,6 +26,13 @@ def linear_map(rotation: float = 0.0, zoom: float = 1.0, mirror: bool = False) -
     -------
     ndarray, shape (2, 2), float64
         Its determinant is ±1/zoom², negative for a mirror.
+
+    Examples
+    --------
+    The galaxy twice as large: a step of one pixel in the crop is half a pixel in the image.
+
+    >>> linear_map(zoom=2.0) @ [1.0, 0.0]
+    array([0.5, 0. ])
     """
     cos, sin = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
     sign = -1.0 if mirror else 1.0

@@ -48,6 +48,13 @@ def reach(zoom: float = 1.0, translation: float = 0.0) -> float:
         The smallest zoom in use (1/1.2 for the sixty transforms).
     translation
         The largest shift along an axis, in frame pixels.
+
+    Examples
+    --------
+    >>> round(reach(), 1)
+    144.2
+    >>> round(reach(zoom=1 / 1.2), 1)
+    173.1
     """
     corner = CROP_STEP * (CROP_PIXELS - 1) / 2 * math.sqrt(2.0)
     return corner / zoom + translation

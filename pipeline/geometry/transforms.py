@@ -66,6 +66,11 @@ def averaging_transforms() -> tuple[Transform, ...]:
 
     Each of `distinct_transforms` is followed by its three other symmetries, in the order of `SYMMETRIES`
     (Dieleman, Willett & Dambre 2015, section 7.3).
+
+    Examples
+    --------
+    >>> len(averaging_transforms()), len(distinct_transforms())
+    (60, 15)
     """
     return tuple(
         replace(base, rotation=base.rotation + symmetry.rotation, mirror=symmetry.mirror)

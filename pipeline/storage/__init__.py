@@ -74,7 +74,13 @@ class FileInfo:
 
 
 def join(uri: str, *parts: str) -> str:
-    """Append path segments to a URI."""
+    """Append path segments to a URI.
+
+    Examples
+    --------
+    >>> join("s3://survey/cutouts/", "runs", "plan.json")
+    's3://survey/cutouts/runs/plan.json'
+    """
     return "/".join([uri.rstrip("/"), *parts])
 
 

@@ -13,6 +13,11 @@ def guarded(text: str) -> str:
     """The text, with an apostrophe before it if a spreadsheet could execute it.
 
     Text with apostrophes before such a beginning gets one more, so that `unguarded` gives every text back.
+
+    Examples
+    --------
+    >>> guarded("=1+1"), guarded("-1.5")
+    ("'=1+1", '-1.5')
     """
     return f"'{text}" if _is_formula(text) else text
 

@@ -56,6 +56,17 @@ class DecisionTree:
 
     The first question is the root. Probabilities are *cumulative*: the answers of a question sum to the
     probability that it was asked (Dieleman, Willett & Dambre 2015, section 3).
+
+    Examples
+    --------
+    Who is asked about a bar? Those who said that the disk is not edge-on.
+
+    >>> from pipeline.tree import load_tree
+    >>> tree = load_tree()
+    >>> tree.answer_count
+    37
+    >>> [tree.columns[i] for i in tree.gates["bar"]]
+    ['disk_edge_on_no']
     """
 
     name: str

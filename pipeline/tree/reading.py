@@ -36,6 +36,11 @@ def agreement(probabilities: ArrayLike) -> NDArray[np.float64]:
     References
     ----------
     Dieleman, Willett & Dambre 2015, section 7.1.
+
+    Examples
+    --------
+    >>> agreement([[0.5, 0.5], [0.9, 0.1], [0.0, 0.0]]).round(2)
+    array([0.  , 0.53,  nan])
     """
     raw = np.asarray(probabilities, dtype=np.float64)
     total = raw.sum(axis=-1, keepdims=True)
@@ -56,6 +61,16 @@ def most_probable_path(tree: DecisionTree, probabilities: ArrayLike) -> list[Ste
     -------
     list of Step
         Ends early where a question on the way has no probability at all.
+
+    Examples
+    --------
+    >>> from pipeline.tree import load_tree
+    >>> tree = load_tree()
+    >>> answers = np.zeros(tree.answer_count)
+    >>> answers[tree.slices["smooth_or_featured"]] = 0.8, 0.2, 0.0
+    >>> answers[tree.slices["how_rounded"]] = 0.6, 0.2, 0.0
+    >>> [(step.answer.key, round(step.probability, 2)) for step in most_probable_path(tree, answers)]
+    [('smooth', 0.8), ('round', 0.75)]
     """
     vector = np.asarray(probabilities, dtype=np.float64)
     questions = {question.key: question for question in tree.questions}
