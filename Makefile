@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: help install classify train-demo weights evaluation test lint format bench soak s3-up s3-down lock clean
+.PHONY: help install classify train-demo weights evaluation test lint docs format bench soak s3-up s3-down lock clean
 
 help:
 	@echo "make classify   the main job: galaxies of the Hubble deep field -> out/hubble"
@@ -14,6 +14,7 @@ help:
 	@echo "make evaluation DATA=DIR   a report on how far to trust answers, by cross-validation"
 	@echo "make test       the tests"
 	@echo "make lint       ruff and mypy"
+	@echo "make docs       these pages as a site, with a reference made from the code, in build/docs"
 	@echo "make bench      benchmarks: a table and a roofline picture in out/bench"
 	@echo "make soak       the long tests: kills, crashes, memory"
 	@echo "make s3-up      an S3 object store on loopback, to try s3:// out; make s3-down stops it"
@@ -55,6 +56,11 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# A warning, such as a link that leads nowhere or a setting without a meaning, fails it.
+docs: $(READY)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky -d build/doctrees docs build/docs
+	@echo "Open build/docs/index.html"
 
 format: $(READY)
 	$(BIN)/ruff format .
