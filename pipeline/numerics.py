@@ -16,7 +16,7 @@ ANSWERS_VERSION = 1
 """Raise it, and list only the new code below, when answers become others from now on; also for a reason that
 nothing here shows, such as a patch release of a library."""
 
-SAME_ANSWERS = frozenset({"e8e92cd9b6c49ac84a4a6794956649fe56841f59b425ef97d1baf1fa9454e9cd"})
+SAME_ANSWERS = frozenset({"7eb8df50cfba7c62e6b1f1290cda04fb2bfed5e91f4135bdde6535d1ee68a923"})
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began
 with, and what was only rewritten since. Code that isn't here is taken to give others."""
 

@@ -16,6 +16,7 @@ ENTRIES = ("streaming.rows", "streaming.decode", "streaming.model", "streaming.s
 """The stages of the stream: what they import can decide what a row of the catalogue says."""
 
 NOT_DECIDING = {
+    "digest": "names of plans and surveys",
     "averaging.precision": "the precision is a part of the fingerprint itself",
     "catalogue": "plans, keeps and counts rows as they are",
     "config": "what settings say is in the fingerprint",
