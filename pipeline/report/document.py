@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from pipeline import storage
 from pipeline.report.palette import THEMED, plot_style
-from pipeline.report.templates import environment, in_scope, joined, script_hash
+from pipeline.report.templates import joined, render_page
 
 PAGE = "report.html"
 _STYLES = ("base.css", "document.css")
@@ -161,29 +161,27 @@ def _render(
     caveat: str,
 ) -> str:
     raws = [part for section in sections for part in section.parts if isinstance(part, Raw)]
-    own = [joined(*_SCRIPTS), *(raw.script for raw in raws if raw.script), joined("ready.js")]
-    scripts = [in_scope(script) for script in own]
-    styles = [joined(*_STYLES), *(raw.style for raw in raws)]
-    templates = environment()
-    templates.filters.update(cell=cell, picture=_picture_uri, paragraphs=_paragraphs)
-    templates.tests.update(
-        figure=lambda part: isinstance(part, Figure),
-        table=lambda part: isinstance(part, Table),
-        gallery=lambda part: isinstance(part, Gallery),
-        numeric=_is_number,
-    )
-    return templates.get_template("document.html.j2").render(
+    return render_page(
+        "document.html.j2",
+        styles=[joined(*_STYLES), *(raw.style for raw in raws)],
+        scripts=[joined(*_SCRIPTS), *(raw.script for raw in raws if raw.script), joined("ready.js")],
+        helpers={
+            "cell": cell,
+            "picture": _picture_uri,
+            "paragraphs": _paragraphs,
+            "figure": lambda part: isinstance(part, Figure),
+            "table": lambda part: isinstance(part, Table),
+            "gallery": lambda part: isinstance(part, Gallery),
+            "numeric": _is_number,
+        },
         title=title,
-        lead=lead,
         kicker=kicker,
-        facts=facts,
+        figures=facts,
+        lead=lead,
         caveat=caveat,
         sections=[(slug(section.title), section) for section in sections],
         drawn={name: Markup(svg) for name, svg in drawn.items()},  # noqa: S704
         raw=lambda part: Markup(part.html),  # noqa: S704
-        style=Markup("\n".join(filter(None, styles))),  # noqa: S704
-        scripts=[Markup(script) for script in scripts],  # noqa: S704
-        hashes=[script_hash(script) for script in scripts],
     )
 
 

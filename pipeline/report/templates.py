@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from pipeline.report import wording
 
-FILES = Path(__file__).parent / "page"
+FILES = Path(__file__).parent / "assets"
 
 
 def environment() -> Environment:
@@ -27,6 +30,30 @@ def environment() -> Environment:
     )
     made.globals.update(plural=wording.count)
     return made
+
+
+def render_page(
+    template: str, styles: Sequence[str], scripts: Sequence[str], helpers: Mapping[str, Any], **content: Any
+) -> str:
+    """A page that needs no other file and no network, by a template that extends ``shell.html.j2``.
+
+    Parameters
+    ----------
+    styles, scripts
+        Their texts; each script gets a scope of its own, and the page allows no others.
+    helpers
+        Filters and tests of the template's own, by name.
+    content
+        What the template shows, ``title``, ``kicker`` and ``figures`` among it.
+    """
+    made = environment()
+    made.filters.update(helpers, hash=script_hash)
+    made.tests.update(helpers)
+    return made.get_template(template).render(
+        style=Markup("\n".join(filter(None, styles))),  # noqa: S704
+        scripts=[Markup(in_scope(script)) for script in scripts],  # noqa: S704
+        **content,
+    )
 
 
 def joined(*names: str) -> str:
