@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,11 @@ MAY_IMPORT = {
 }
 """Rooms, and which others each may import beside itself and those open to all."""
 
-RAY_MAY_BE_IMPORTED_IN = ("pipeline/streaming/", "pipeline/training/distributed.py", "jobs/", "tests/")
+RAY_MAY_BE_IMPORTED_IN = ("pipeline/streaming/", "pipeline/training/distributed.py", "jobs/bench/", "tests/")
 LIGHT_ROOMS = FLOOR_1 | {"images", "cutouts", "survey", "protocol", "catalogue", "upkeep", "evaluation"}
 MOST_LINES = 400
+MOST_LINES_OF_A_VERB = 150
+MOST_LINES_OF_A_FUNCTION = 80
 
 
 def sources(*folders: str) -> Iterator[Path]:
@@ -146,3 +149,47 @@ def test_no_file_is_two_things() -> None:
         for path in sources("pipeline", "jobs", "tests")
     }
     assert {path: lines for path, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def test_no_verb_is_a_program_of_its_own() -> None:
+    verbs = [path for path in (ROOT / "jobs").glob("*.py") if path.name != "cli.py"]
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in verbs}
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_VERB} == {}
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_no_function_is_two_things() -> None:
+    lengths = {
+        f"{path.relative_to(ROOT)}: {function.name}": (function.end_lineno or 0) - function.lineno + 1
+        for path in sources("pipeline", "jobs", "tests")
+        for function in functions(path)
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FUNCTION} == {}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not in a circle either; wherever in a file an import stands."""
+    modules = {module_of(path): path for path in sources("pipeline", "jobs")}
+    packages = {name for name in modules if modules[name].name == "__init__.py"}
+    graph = {
+        name: {other for other in imported(path) if other in modules and other not in packages} - {name}
+        for name, path in modules.items()
+    }
+    tuple(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+def test_no_rooms_import_each_other() -> None:
+    graph = {
+        name: MAY_IMPORT[name] | (OPEN_TO_ALL - {name} if name not in OPEN_TO_ALL else set())
+        for name in MAY_IMPORT
+    }
+    tuple(TopologicalSorter(graph).static_order())

@@ -85,7 +85,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 def image_kinds() -> Iterator[Kind]:
     """All kinds that differ in the image alone."""
-    for name, outcomes, data in (*_jpegs(), *_pngs(), *_others()):
+    for name, outcomes, data in (*_jpegs(), *_pngs(), *_other_pngs(), *_others()):
         yield Kind(name, (outcomes,) if isinstance(outcomes, str) else outcomes, {"image": data})
 
 
@@ -213,6 +213,10 @@ def _pngs() -> Iterator[tuple[str, str | tuple[str, ...], bytes]]:
         (FINE, *BROKEN),
         png_of(header(16, 16, 8, 3), chunk(b"IDAT", zlib.compress(bytes(17 * 16))), END),
     )
+
+
+def _other_pngs() -> Iterator[tuple[str, str | tuple[str, ...], bytes]]:
+    """Sound ones of other kinds, and a few with something about them."""
     yield "png, palette", FINE, encode(PICTURE, "PNG", "P")
     yield (
         "png, 16 bits a colour",
