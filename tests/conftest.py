@@ -77,16 +77,12 @@ pytest_plugins = ["tests.support.runs"]
 
 os.environ.update(RAY_SETTINGS)
 
-CLUSTERS = {"faults", "integration"}
-"""Folders of tests that start clusters: one after the other, for each takes all cores."""
-
 
 class ByFile(LoadScopeScheduling):
-    """Files go to any of several processes, but all with clusters to one."""
+    """Whole files go to any of several processes: what a file's tests share is made once."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "clusters" if Path(file).parent.name in CLUSTERS else file
+        return nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

@@ -71,7 +71,7 @@ def units_done(folder: Path) -> int:
 @pytest.mark.parametrize(
     "title",
     [
-        "DecodeActor)).submit",
+        pytest.param("DecodeActor)).submit", marks=pytest.mark.long),
         pytest.param("ModelActor)).submit", marks=pytest.mark.long),
         pytest.param("SinkActor)).submit", marks=pytest.mark.long),
     ],

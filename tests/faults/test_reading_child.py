@@ -60,7 +60,7 @@ def test_a_child_that_gets_no_threads_is_no_fault_of_the_file(tmp_path: Path) ->
         open_inventory().read_ids(shard)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)])
 def test_a_child_that_somebody_ends_is_no_fault_of_the_file(tmp_path: Path, number: signal.Signals) -> None:
     shard, me = write(tmp_path / "a.h5", "spin"), os.getpid()
     before = children(me)

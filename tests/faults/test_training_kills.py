@@ -65,6 +65,7 @@ def test_a_worker_is_killed(trained: tuple[list[str], Path], tmp_path: Path) -> 
     check_same_curve(output, undisturbed)
 
 
+@pytest.mark.long
 def test_a_training_that_is_stopped_says_so(trained: tuple[list[str], Path], tmp_path: Path) -> None:
     words, _ = trained
     output = tmp_path / "out"
@@ -120,6 +121,7 @@ def test_a_node_is_killed(
     check_same_curve(output, undisturbed, rel=0.02)
 
 
+@pytest.mark.long
 def test_another_training_is_not_mixed_into_it(trained: tuple[list[str], Path], tmp_path: Path) -> None:
     words, undisturbed = trained
     (undisturbed / "small.safetensors").rename(tmp_path / "kept")

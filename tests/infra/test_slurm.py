@@ -111,6 +111,7 @@ def test_shellcheck_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.long
 def test_two_nodes_classify_and_leave_nothing_behind(job: dict[str, str], tmp_path: Path) -> None:
     write_survey(tmp_path / "cutouts", GALAXIES)
     words = ("classify", "input=cutouts", "output=out", "unit_rows=6", "transforms=1", "model_threads=1")

@@ -59,6 +59,7 @@ def test_a_run_that_is_stopped_while_ray_starts_says_so(cutouts: Path, tmp_path:
     assert json.loads((tmp_path / "out" / "lease.json").read_text())["holder"] is None
 
 
+@pytest.mark.long
 def test_a_signal_to_the_whole_group_comes_through_as_one(cutouts: Path, tmp_path: Path) -> None:
     """As `timeout` and terminals send it: to all that the run has started, to the driver perhaps twice."""
     with running(classify(cutouts), tmp_path, new_group=True) as run:

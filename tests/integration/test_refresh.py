@@ -220,9 +220,10 @@ def test_other_settings_classify_everything(refreshed: Output) -> None:
     assert "42 input rows = 40 classified + 2 quarantined" in output.verified()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "point",
-    [point if point == "in_compaction" else pytest.param(point, marks=pytest.mark.long) for point in POINTS],
+    POINTS,
 )
 def test_killed_at_any_step_it_is_continued(refreshed: Output, outdated: Output, point: str) -> None:
     output = outdated.copy(f"killed_{point}")

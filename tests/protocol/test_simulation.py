@@ -13,7 +13,13 @@ SEEDS = 20_000
 SECONDS = 60.0
 LEAST = 1_000
 MOST_WITHOUT_A_GUARD = 40_000
-RARE = {"vacuum's fence before parts", "vacuum's look at the lease", "vacuum by the store's clock"}
+RARE = {
+    "vacuum's fence",
+    "vacuum's fence before parts",
+    "vacuum's look at the lease",
+    "vacuum by the store's clock",
+    "new run over a replaced one",
+}
 """Guards whose counterexample takes many histories."""
 
 
