@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -71,6 +72,20 @@ class ObjectStore:
         """Keys of the uploads in parts that were neither completed nor aborted."""
         found = self.client().list_multipart_uploads(Bucket=name)
         return [upload["Key"] for upload in found.get("Uploads", ())]
+
+    def deny(self, bucket_uri: str, *actions: str) -> None:
+        """Take rights on a bucket and its objects away from everybody."""
+        if not self.checks_keys:
+            pytest.skip("moto checks no permissions")
+        name = bucket_uri.removeprefix("s3://")
+        statement = {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": [f"s3:{action}" for action in actions],
+            "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+        }
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        self.client().put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
 
 
 pytest_plugins = ["tests.support.runs"]

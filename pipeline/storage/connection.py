@@ -1,15 +1,13 @@
-"""How a store is reached: time-outs, retries, and who makes the clients. Keys come from the environment."""
+"""How an S3 store is reached: time-outs, retries, and the client. Keys come from the environment."""
 
 from __future__ import annotations
 
 import functools
 import os
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from pipeline.errors import InputError
+from pipeline.storage.uris import is_s3
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
@@ -23,42 +21,6 @@ BODY_ATTEMPTS = 4
 
 PART_BYTES = 16 << 20
 """Size of the parts in which a stream is uploaded; 10,000 of them, the most there can be, are 160 GiB."""
-
-_S3_SCHEMES = ("s3://", "s3a://")
-
-
-def is_s3(uri: str) -> bool:
-    """Whether a URI is of an S3 store."""
-    return uri.startswith(_S3_SCHEMES)
-
-
-def is_local(fs: AbstractFileSystem) -> bool:
-    """Whether files of this file system are this machine's own."""
-    return isinstance(fs, LocalFileSystem)
-
-
-def filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
-    """The file system of a URI, and the path within it.
-
-    S3 is set up by the usual variables of its clients (``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``,
-    ``AWS_PROFILE``, …) or by the cloud's own chain of credentials, and by nothing else; ``AWS_MAX_ATTEMPTS``
-    and ``AWS_RETRY_MODE`` win over the values here.
-
-    Raises
-    ------
-    InputError
-        If the scheme is unknown or its client can't be made.
-    """
-    try:
-        if is_s3(uri):
-            fs = _s3_filesystem(os.getpid())
-            return fs, str(fs._strip_protocol(uri))
-        fs, path = fsspec.core.url_to_fs(uri)
-    except (ValueError, ImportError, OSError) as error:
-        raise InputError(
-            f"cannot use {uri!r}: {error}; expected a local path or a URI such as s3://bucket/key"
-        ) from error
-    return fs, path
 
 
 def delta_options(uri: str) -> dict[str, str]:
@@ -79,9 +41,14 @@ def s3_endpoint() -> str:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
 
 
+def s3_filesystem() -> AbstractFileSystem:
+    """One client for all threads of a process; fsspec would make one for each thread."""
+    return _s3_filesystem(os.getpid())
+
+
 @functools.lru_cache(maxsize=1)
 def _s3_filesystem(process: int) -> AbstractFileSystem:
-    """One client for all threads of a process; fsspec would make one for each thread.
+    """The client of a process.
 
     Parameters
     ----------

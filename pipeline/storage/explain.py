@@ -7,10 +7,14 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from pipeline.errors import InputError, RunError, StorageTrouble, redacted
 from pipeline.storage.connection import ATTEMPTS, READ_TIMEOUT_S, s3_endpoint
+
+Entered = TypeVar("Entered")
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 """The Delta library colours its messages."""
@@ -120,6 +124,23 @@ def explained(action: str, uri: str) -> Iterator[None]:
     except Exception as error:
         kind = StorageTrouble if is_passing(error) else InputError
         raise kind(f"cannot {action} {uri}: {reason(error)}") from error
+
+
+@contextlib.contextmanager
+def explained_ends(action: str, uri: str, block: AbstractContextManager[Entered]) -> Iterator[Entered]:
+    """A block whose beginning and good end are `explained`; what is raised within it passes as it is.
+
+    Raises
+    ------
+    StorageTrouble, InputError
+        As `explained` does.
+    """
+    with contextlib.ExitStack() as stack:
+        with explained(action, uri):
+            entered = stack.enter_context(block)
+        yield entered
+        with explained(action, uri):
+            stack.close()
 
 
 def is_passing(error: BaseException) -> bool:

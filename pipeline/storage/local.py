@@ -6,32 +6,148 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from fsspec.spec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.storage.store import FileInfo
 
 
-def find(fs: AbstractFileSystem, path: str, through_links: bool = False) -> dict[str, dict[str, object]]:
-    """What `fs.find` gives, but a folder that can't be read is an error, and links to files are in it.
+@dataclass(frozen=True)
+class LocalStore:
+    """The disks of this machine, some of which other machines may share."""
 
-    Parameters
-    ----------
-    through_links
-        Follow links to folders too, but not round in circles.
-    """
-    if os.path.isfile(path):
-        return {path: fs.info(path)}
-    found = {}
-    for folder, inner, names in os.walk(path, onerror=_raise_unless_gone, followlinks=through_links):
-        inner[:] = [name for name in inner if not _leads_back(os.path.join(folder, name))]
-        for file in names:
-            with contextlib.suppress(FileNotFoundError):  # gone since, or a link to nothing
-                details = fs.info(os.path.join(folder, file))
-                found[details["name"]] = details
-    return found
+    fs: LocalFileSystem
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder is there, and not only a link to nothing."""
+        return os.path.exists(path)
+
+    def list_files(self, path: str, through_links: bool) -> Iterator[FileInfo]:
+        """The file at a path, or those below it, links to files among them.
+
+        Parameters
+        ----------
+        through_links
+            Follow links to folders too, but not round in circles.
+
+        Raises
+        ------
+        OSError
+            If a folder can't be read.
+        """
+        if os.path.isfile(path):
+            yield self.file_info(path)
+            return
+        for folder, inner, names in os.walk(path, onerror=_raise_unless_gone, followlinks=through_links):
+            inner[:] = [name for name in inner if not _leads_back(os.path.join(folder, name))]
+            for name in names:
+                file = os.path.join(folder, name)
+                with contextlib.suppress(FileNotFoundError):  # gone since, or a link to nothing
+                    status = os.stat(file)
+                    if stat.S_ISREG(status.st_mode):
+                        yield _file_info(file, status)
+
+    def file_info(self, path: str) -> FileInfo:
+        """Size and time of one file; the time is its etag, too."""
+        return _file_info(path, os.stat(path))
+
+    def clock(self, path: str) -> float:
+        """The time at which a file made now in a folder is dated."""
+        with tempfile.NamedTemporaryFile(dir=path, prefix=".clock.") as probe:
+            return os.fstat(probe.fileno()).st_mtime
+
+    def read_bytes(self, path: str) -> bytes:
+        """The whole content of a file."""
+        return Path(path).read_bytes()
+
+    def read_range(self, path: str, start: int, stop: int) -> bytes:
+        """Bytes [start, stop) of a file; fewer where it ends before."""
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
+
+    def read_with_etag(self, path: str) -> tuple[bytes, str]:
+        """Content of a file and its digest, which is as good as a version: times are too coarse."""
+        data = Path(path).read_bytes()
+        return data, _digest(data)
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Write a file, replacing an older one in one step."""
+        with self.open_new(path) as stream:
+            stream.write(data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a file if there is none of that name; False if there is."""
+        with _temporary_beside(Path(path)) as temporary:
+            temporary.write(data)
+            _seal(temporary)
+            try:
+                os.link(temporary.name, path)
+            except FileExistsError:
+                # On NFS the link may be there though the answer was lost: then the file has two names.
+                if os.stat(temporary.name).st_nlink != 2:
+                    return False
+        _seal_folder(path)
+        return True
+
+    def write_if_match(self, path: str, data: bytes, etag: str) -> bool:
+        """Replace a file if its content has this digest; False if not, or if it's gone."""
+        target = Path(path)
+        lock = target.with_name(f".{target.name}.lock")
+        try:
+            # Never removed: another process may hold the lock of the file that went.
+            handle = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:  # not even the folder is there
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if _digest(target.read_bytes()) == etag:
+                    self.write_bytes(path, data)
+                    return True
+            return False
+        finally:
+            os.close(handle)
+
+    def remove(self, path: str) -> None:
+        """Remove a file; FileNotFoundError if there is none."""
+        os.remove(path)
+
+    @contextlib.contextmanager
+    def open_new(self, path: str) -> Iterator[IO[bytes]]:
+        """A stream whose content takes the place of a file when the block ends well."""
+        with _temporary_beside(Path(path)) as temporary:
+            yield temporary
+            _seal(temporary)
+            os.replace(temporary.name, path)
+        _seal_folder(path)
+
+    @contextlib.contextmanager
+    def new_folder(self, path: str, last: Collection[str]) -> Iterator[Path]:
+        """A folder that gets its name when the block ends well, so that no file of it comes last."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
+        ) as temporary:
+            yield Path(temporary)
+            for folder, _, names in os.walk(temporary):
+                for name in names:
+                    with open(os.path.join(folder, name), "rb") as file:
+                        os.fsync(file.fileno())
+            os.chmod(temporary, 0o755)  # noqa: S103
+            os.rename(temporary, target)
+        _seal_folder(path)
+
+
+def _file_info(path: str, status: os.stat_result) -> FileInfo:
+    return FileInfo(path, status.st_size, str(status.st_mtime or ""), status.st_mtime)
 
 
 def _leads_back(folder: str) -> bool:
@@ -44,87 +160,6 @@ def _leads_back(folder: str) -> bool:
 def _raise_unless_gone(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error
-
-
-@contextlib.contextmanager
-def open_new(path: str) -> Iterator[IO[bytes]]:
-    """A stream whose content takes the place of a file when the block ends well."""
-    with _temporary_beside(Path(path)) as temporary:
-        yield temporary
-        _seal(temporary)
-        os.replace(temporary.name, path)
-    _seal_folder(path)
-
-
-@contextlib.contextmanager
-def new_folder(path: str) -> Iterator[Path]:
-    """A folder that gets its name when the block ends well."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
-    ) as temporary:
-        yield Path(temporary)
-        for folder, _, names in os.walk(temporary):
-            for name in names:
-                with open(os.path.join(folder, name), "rb") as file:
-                    os.fsync(file.fileno())
-        os.chmod(temporary, 0o755)  # noqa: S103
-        os.rename(temporary, target)
-    _seal_folder(path)
-
-
-def write(path: str, data: bytes) -> None:
-    """Write a file, replacing an older one in one step."""
-    with open_new(path) as stream:
-        stream.write(data)
-
-
-def create(path: str, data: bytes) -> bool:
-    """Write a file if there is none of that name; False if there is."""
-    with _temporary_beside(Path(path)) as temporary:
-        temporary.write(data)
-        _seal(temporary)
-        try:
-            os.link(temporary.name, path)
-        except FileExistsError:
-            # On NFS the link may be there though the answer was lost: then the file has two names.
-            if os.stat(temporary.name).st_nlink != 2:
-                return False
-    _seal_folder(path)
-    return True
-
-
-def read_with_etag(path: str) -> tuple[bytes, str]:
-    """Content of a file and its digest, which is as good as a version: times are too coarse."""
-    data = Path(path).read_bytes()
-    return data, _digest(data)
-
-
-def write_if_match(path: str, data: bytes, etag: str) -> bool:
-    """Replace a file if its content has this digest; False if not, or if it's gone."""
-    target = Path(path)
-    lock = target.with_name(f".{target.name}.lock")
-    try:
-        # Never removed: another process may hold the lock of the file that went.
-        handle = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except FileNotFoundError:  # not even the folder is there
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if _digest(target.read_bytes()) == etag:
-                write(path, data)
-                return True
-        return False
-    finally:
-        os.close(handle)
-
-
-def clock(folder: str) -> float:
-    """The time at which a file made now in a folder is dated."""
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".clock.") as probe:
-        return os.fstat(probe.fileno()).st_mtime
 
 
 def _digest(data: bytes) -> str:

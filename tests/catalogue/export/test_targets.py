@@ -18,6 +18,7 @@ from pipeline import storage
 from pipeline.catalogue import export_catalogue, snapshot
 from pipeline.catalogue.export import Format
 from pipeline.errors import InputError
+from pipeline.storage.fsspec_store import FsspecStore
 from pipeline.tree import DecisionTree
 from tests.benchmarks import export_memory
 from tests.catalogue.export.samples import AWKWARD, galaxies, write_catalogue, write_sky
@@ -92,13 +93,13 @@ def memory() -> Iterator[str]:
 def test_properties_come_last(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy that is cut short can't be opened, and one that fails is removed."""
     order: list[str] = []
-    opened = storage.open_new
+    opened = FsspecStore.open_new
 
-    def noting(uri: str) -> object:
-        order.append(storage.name(uri))
-        return opened(uri)
+    def noting(store: FsspecStore, path: str) -> object:
+        order.append(storage.name(path))
+        return opened(store, path)
 
-    monkeypatch.setattr(storage, "open_new", noting)
+    monkeypatch.setattr(FsspecStore, "open_new", noting)
     with storage.new_folder(f"{memory}/out", last=("a.properties",)) as folder:
         (folder / "a.properties").write_text("whole")
         (folder / "b").mkdir()

@@ -1,0 +1,21 @@
+"""Stores that are known by fsspec alone: a web server."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from pipeline import storage
+
+
+def test_one_file_of_a_web_server_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"content")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}/a.parquet"
+        (listed,) = storage.list_files(uri, ".parquet")
+        server.shutdown()
+    assert (listed.uri, listed.size) == (uri, 7)
