@@ -170,7 +170,8 @@ def create(uri: str, data: bytes) -> bool:
 
     Where an S3 store answers that it has no conditional writes, the file is looked for and then written,
     which two callers at the same moment can both do; that is said once, as a warning. A store that ignores
-    the condition in silence can't be told from one that honours it.
+    the condition in silence can't be told from one that honours it. In stores that are neither S3 nor a
+    local disk the file is looked for, too, and it's one step only where fsspec's client makes it one.
 
     Returns
     -------
