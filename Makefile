@@ -24,7 +24,7 @@ help:
 
 install: $(READY)
 
-$(READY): requirements.lock
+$(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --requirement requirements.lock
@@ -106,7 +106,7 @@ s3-down:
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet torch==2.13.0 '.[dev]'
-	build/lock/bin/pip freeze | grep -v '^tuningfork' | sed 's/+cpu$$//' > requirements.lock
+	build/lock/bin/pip freeze --all | grep -v -e '^pip==' -e '^tuningfork' | sed 's/+cpu$$//' > requirements.lock
 	rm -rf build/lock build/lib build/bdist.*
 
 clean: s3-down

@@ -16,16 +16,15 @@ from pydantic import BaseModel
 
 from jobs.ending import Interrupted
 from pipeline import storage
-from pipeline.config import CONFIGS, load_config
+from pipeline.config import CONFIGS, PROJECT, load_config
 from pipeline.console import say
 from pipeline.digest import digest
 from pipeline.errors import InputError, redacted
 from pipeline.numerics import code_digest
 from pipeline.streaming.ray_jobs import exit_status, follow, free_name, job_client, running_job, submit
 
-ROOT = CONFIGS.parent
-TRAVELS = ("pipeline", "jobs", "configs")
-"""What of the project a job needs; data never travels with it."""
+TRAVELS = ("pipeline", "jobs", *(["configs"] if CONFIGS.parent == PROJECT else []))
+"""What of the project a job needs, whether that is a checkout or installed; data never travels with it."""
 
 PASSED_ON = (
     "AWS_ENDPOINT_URL",
@@ -120,7 +119,7 @@ def run(verb: str, words: Sequence[str], file: Path | None, address: str, wait: 
 def settings_for_cluster(config: BaseModel) -> dict[str, Any]:
     """The settings that were given, with paths that hold on another machine.
 
-    Files under the project's own ``configs/`` travel with the job. Any other local path is made absolute:
+    Files that come with the project travel with the job. Any other local path is made absolute:
     right where the cluster shares this machine's file system, and an error of the job elsewhere.
     """
 
@@ -130,7 +129,7 @@ def settings_for_cluster(config: BaseModel) -> dict[str, Any]:
         if not isinstance(value, str) or "://" in value or not ("/" in value or Path(value).exists()):
             return value
         path = Path(storage.absolute(value))
-        return str(path.relative_to(ROOT)) if path.is_relative_to(CONFIGS) else str(path)
+        return str(path.relative_to(PROJECT)) if path.is_relative_to(CONFIGS) else str(path)
 
     given = config.model_dump(mode="json", exclude_unset=True)
     return {key: moved(value) for key, value in given.items()}
@@ -141,6 +140,6 @@ def _working_dir(values: dict[str, Any]) -> Iterator[Path]:
     """What travels: the project's code and configuration, and the job's settings."""
     with tempfile.TemporaryDirectory(prefix="tuningfork-") as folder:
         for name in TRAVELS:
-            shutil.copytree(ROOT / name, Path(folder, name), ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(PROJECT / name, Path(folder, name), ignore=shutil.ignore_patterns("__pycache__"))
         Path(folder, SETTINGS).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
         yield Path(folder)

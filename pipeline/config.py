@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -12,8 +13,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import InputError, redacted
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-"""The folder of the project's own trees, networks, recipes, jobs and weights."""
+PROJECT = Path(__file__).resolve().parent.parent
+"""What the packages lie in: the checkout, a job's working directory, or a folder of installed packages."""
+
+_INSTALLED = Path(__file__).resolve().parent / "configs"
+CONFIGS = _INSTALLED if _INSTALLED.is_dir() else PROJECT / "configs"
+"""The folder of the project's own trees, networks, recipes, surveys, jobs and weights.
+
+An installed package has it inside; pyproject.toml says so.
+"""
+
+_SHIPPED_SUFFIXES = (".yaml", ".safetensors")
+_WORD = re.compile(r"\w+")
 
 
 class StrictModel(BaseModel):
@@ -23,6 +34,34 @@ class StrictModel(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def shipped(kind: str, name: str) -> str:
+    """The file that a setting names: a path or URI as it is, or the short name of a file that comes along.
+
+    Parameters
+    ----------
+    kind
+        A folder below `CONFIGS`.
+    name
+        ``galaxy_zoo_2`` is ``trees/galaxy_zoo_2.yaml``, unless there is a file of just that name.
+
+    Raises
+    ------
+    InputError
+        If it's a word that is neither.
+    """
+    if not _WORD.fullmatch(name) or Path(name).is_file():
+        return name
+    files = {
+        file.stem: file for file in sorted((CONFIGS / kind).iterdir()) if file.suffix in _SHIPPED_SUFFIXES
+    }
+    if name not in files:
+        raise InputError(
+            f"there is no file {name}, and none of the {kind} that come along has this name; expected "
+            f"a file's path, or one of {', '.join(files)}"
+        )
+    return str(files[name])
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from pipeline.storage import connection
 from pipeline.tree import DecisionTree, load_tree
 from tests.support.browser import chromium
 from tests.support.command import RAY_SETTINGS
+from tests.support.wheel import build_wheel
 
 INFRA = Path(__file__).resolve().parents[1] / "infra" / "s3"
 CANNOT_BE_HAD = 2
@@ -109,6 +110,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 def tree() -> DecisionTree:
     """The decision tree of Galaxy Zoo 2."""
     return load_tree()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")

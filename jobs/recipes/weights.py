@@ -41,7 +41,8 @@ from pipeline.training.weights import TrainConfig, train_one
 from pipeline.tree import DecisionTree, joined, load_tree
 
 VOTES, EFIGI, KINDS, LARGEST = (
-    f"configs/trees/{name}.yaml" for name in ("galaxy_zoo_2", "efigi", "galaxy_zoo_1", "largest_answer")
+    str(CONFIGS / "trees" / f"{name}.yaml")
+    for name in ("galaxy_zoo_2", "efigi", "galaxy_zoo_1", "largest_answer")
 )
 HELD_OUT = 100
 """The last galaxies of the challenge's labels are never trained on."""

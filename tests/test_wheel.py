@@ -1,0 +1,60 @@
+"""The wheel holds what the code reads, and nothing that it doesn't."""
+
+from __future__ import annotations
+
+import subprocess
+import zipfile
+from pathlib import Path
+
+from tests.support.wheel import ROOT, bare_environment, install_wheel
+
+
+def files_below(folder: str) -> set[str]:
+    paths = [path for path in (ROOT / folder).rglob("*") if path.is_file()]
+    return {path.relative_to(ROOT).as_posix() for path in paths if "__pycache__" not in path.parts}
+
+
+def test_the_wheel_holds_every_file_that_the_code_reads(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    held = {name for name in names if not name.startswith("tuningfork-")}
+    configs = {f"pipeline/{name}" for name in files_below("configs")}
+    assert held == files_below("pipeline") | files_below("jobs") | configs
+
+
+def test_shipped_files_are_named_shortly_where_only_the_wheel_is(wheel: Path, tmp_path: Path) -> None:
+    commands = install_wheel(wheel, tmp_path / "environment")
+    words = ["input=a", "output=b", "tree=efigi", "survey=sdss", "weights=compact", "--print-config"]
+    done = subprocess.run(
+        [commands / "tuningfork", "classify", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    configs = next(tmp_path.glob("environment/lib/python*/site-packages/pipeline/configs"))
+    assert f"tree: {configs}/trees/efigi.yaml" in done.stdout
+    assert f"survey: {configs}/surveys/sdss.yaml" in done.stdout
+    assert f"weights: {configs}/weights/compact.safetensors" in done.stdout
+
+
+def test_what_an_installed_wheel_submits_needs_nothing_installed(wheel: Path, tmp_path: Path) -> None:
+    submit = """
+import shutil
+from jobs.submit import _working_dir, config_model, settings_for_cluster
+from pipeline.config import load_config
+config = load_config(config_model("classify"), None, ["input=s3://a", "output=s3://b", "tree=efigi"])
+with _working_dir(settings_for_cluster(config)) as folder:
+    shutil.copytree(folder, "job")
+"""
+    installed = install_wheel(wheel, tmp_path / "environment") / "python"
+    subprocess.run([installed, "-c", submit], cwd=tmp_path, check=True)
+    bare = bare_environment(tmp_path / "node") / "python"
+    words = ["classify", "--config", "submitted.yaml", "--print-config"]
+    done = subprocess.run(
+        [bare, "-m", "jobs.cli", *words], cwd=tmp_path / "job", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tree: pipeline/configs/trees/efigi.yaml" in done.stdout
+    assert f"weights: {tmp_path}/job/pipeline/configs/weights/compact.safetensors" in done.stdout
+    assert (tmp_path / "job" / "pipeline" / "configs" / "trees" / "efigi.yaml").is_file()
