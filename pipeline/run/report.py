@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +23,7 @@ from pipeline.survey import field_of
 from pipeline.tree import DecisionTree
 
 _PIECE_ROWS = 65_536
-_LIBRARIES = ("tuningfork", "ray", "torch", "deltalake", "pyarrow")
+_LIBRARIES = ("ray", "torch", "deltalake", "pyarrow")
 
 
 def write_report(run: Run[StreamConfig], summary: RunSummary) -> None:
@@ -42,12 +43,20 @@ def write_report(run: Run[StreamConfig], summary: RunSummary) -> None:
         counts=RunCounts(classified, Counter(rejects["reason"].to_pylist())),
         seconds=summary.seconds if whole else 0.0,
         started=summary.started,
-        versions={library: version(library) for library in _LIBRARIES},
+        versions=_versions(),
         limits=run.model.not_good_for,
     )
     cutouts = read_cutouts(shown["input"].to_pylist(), lambda shard: source)
     page = render_report(run.tree, counts, shown, cutouts, facts, field_of(source, config.input))
     storage.write_bytes(report_uri(config.output), page.encode())
+
+
+def _versions() -> dict[str, str]:
+    versions = {library: version(library) for library in _LIBRARIES}
+    # The project itself isn't installed where it came as a job's working directory.
+    with contextlib.suppress(PackageNotFoundError):
+        versions = {"tuningfork": version("tuningfork")} | versions
+    return versions
 
 
 def _pieces(output: str, tree: DecisionTree) -> Iterator[pa.Table]:
