@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 
 from jobs.ending import exit_status
-from pipeline.config import dump_config, load_config
+from pipeline.config import dump_config, load_config, shipped
 from pipeline.console import say
 
 if TYPE_CHECKING:
@@ -41,7 +41,16 @@ app.add_typer(bench, name="bench")
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[key=value]…", help="Settings, such as output=out/x.")
 ]
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="YAML file of settings.")]
+
+
+def _job(file: Path | None) -> Path | None:
+    return None if file is None else Path(shipped("jobs", str(file)))
+
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="YAML file of settings.", callback=_job),
+]
 PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings and stop.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and stop.")]
 
@@ -69,7 +78,7 @@ def classify(
     `tuningfork classify input=URI output=URI [survey=FILE] [weights=FILE] [transforms=60 or 1] …`
 
     With a survey file, INPUT is read in the form in which a survey gives its cutouts: Parquet, HATS,
-    WebDataset, HDF5, FITS or pictures. See `configs/surveys`.
+    WebDataset, HDF5, FITS or pictures. Some come along: `survey=sdss`, `legacy`, `lsst`, `hubble`.
 
     Writes `OUTPUT/catalogue` (a Delta table) and `OUTPUT/report.html`. A run that was stopped continues when
     the same command is given again; a complete one does nothing.

@@ -8,7 +8,7 @@ from pipeline import storage
 from pipeline.catalogue.export import open_snapshot
 from pipeline.config import StrictModel
 from pipeline.console import say
-from pipeline.places import Output, TablePlace
+from pipeline.places import Output, TablePlace, TreeFile
 from pipeline.run.changes import in_a_line, write_changes
 from pipeline.run.cutouts import reader_of
 from pipeline.tree import GALAXY_ZOO_2, load_tree
@@ -37,7 +37,7 @@ class CompareConfig(StrictModel):
     other: TablePlace
     output: Output
     title: str = "Two catalogues of the same galaxies"
-    tree: str = str(GALAXY_ZOO_2)
+    tree: TreeFile = str(GALAXY_ZOO_2)
     as_of: str | None = None
     other_as_of: str | None = None
     galaxies: int = Field(default=48, gt=0, le=2000)

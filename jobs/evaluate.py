@@ -13,7 +13,7 @@ from pipeline.console import log_event, logs_json, progress, say
 from pipeline.errors import InputError
 from pipeline.evaluation import Results, Score, measure, read_votes, rmse_scores
 from pipeline.evaluation.labelled import Labelled, read_labelled
-from pipeline.places import Output, TablePlace
+from pipeline.places import Output, TablePlace, TreeFile
 from pipeline.report.document import write_document
 from pipeline.report.evaluation import evaluation_sections
 from pipeline.report.judged import gallery_of
@@ -51,7 +51,7 @@ class EvaluateConfig(StrictModel):
     catalogue: TablePlace
     labels: str
     output: Output
-    tree: str = str(GALAXY_ZOO_2)
+    tree: TreeFile = str(GALAXY_ZOO_2)
     title: str = "Evaluation"
     name: str = "this catalogue"
     others: dict[str, TablePlace] = Field(default_factory=dict)

@@ -18,7 +18,7 @@ from pipeline.catalogue.export import (
 )
 from pipeline.config import StrictModel
 from pipeline.console import progress, say
-from pipeline.places import Output, TablePlace
+from pipeline.places import Output, TablePlace, TreeFile
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 _REGIONS: dict[str, Callable[[str], Region]] = {"cone": parse_cone, "box": parse_box, "pixels": parse_pixels}
@@ -52,7 +52,7 @@ class ExportConfig(StrictModel):
     catalogue: TablePlace
     out: Output
     format: Format = "csv"
-    tree: str = str(GALAXY_ZOO_2)
+    tree: TreeFile = str(GALAXY_ZOO_2)
     as_of: str | None = None
     cone: str | None = None
     box: str | None = None

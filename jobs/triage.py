@@ -11,7 +11,7 @@ from pipeline.console import progress, say
 from pipeline.errors import InputError
 from pipeline.evaluation.labelled import read_labelled
 from pipeline.evaluation.triage import learn_threshold
-from pipeline.places import Output, TablePlace
+from pipeline.places import Output, TablePlace, TreeFile
 from pipeline.report.document import write_document
 from pipeline.report.triage import triage_sections
 from pipeline.run.lists import write_lists
@@ -47,7 +47,7 @@ class TriageConfig(StrictModel):
     catalogue: TablePlace
     labels: str
     output: Output
-    tree: str = str(GALAXY_ZOO_2)
+    tree: TreeFile = str(GALAXY_ZOO_2)
     target: float = Field(default=0.95, gt=0.5, lt=1)
     risk: float = Field(default=0.1, gt=0, lt=1)
     questions: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from pipeline.config import StrictModel
 from pipeline.console import say
 from pipeline.digest import digest
 from pipeline.errors import InputError, RunError
-from pipeline.places import TablePlace
+from pipeline.places import TablePlace, TreeFile
 from pipeline.protocol import Plan, RunLayout
 from pipeline.run.cutouts import plans_of, reader_of_output
 from pipeline.survey import load_survey
@@ -31,7 +31,7 @@ class VerifyConfig(StrictModel):
     """
 
     output: TablePlace
-    tree: str = str(GALAXY_ZOO_2)
+    tree: TreeFile = str(GALAXY_ZOO_2)
 
 
 def run(config: VerifyConfig) -> int:

@@ -9,7 +9,15 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipeline.config import StrictModel, dump_config, load_config, load_yaml, parse_overrides
+from pipeline.config import (
+    CONFIGS,
+    StrictModel,
+    dump_config,
+    load_config,
+    load_yaml,
+    parse_overrides,
+    shipped,
+)
 from pipeline.errors import InputError
 
 
@@ -144,3 +152,24 @@ def test_deep_nesting_is_one_line(tmp_path: Path, brackets: str) -> None:
     assert message(path) == f"{path} is nested too deeply; expected a mapping of keys to values"
     expected = "transforms: the value is nested too deeply; expected a plain one"
     assert message(None, "input=a", f"transforms={brackets}") == expected
+
+
+def test_a_word_names_a_file_that_comes_along() -> None:
+    assert shipped("trees", "efigi") == str(CONFIGS / "trees" / "efigi.yaml")
+    assert shipped("weights", "compact") == str(CONFIGS / "weights" / "compact.safetensors")
+
+
+@pytest.mark.parametrize("name", ["s3://bucket/tree.yaml", "my/tree", "tree.yaml", "/nowhere/efigi"])
+def test_a_path_or_uri_stays_as_it_is(name: str) -> None:
+    assert shipped("trees", name) == name
+
+
+def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("efigi").write_text("name: mine")
+    assert shipped("trees", "efigi") == "efigi"
+
+
+def test_a_word_that_names_nothing_is_told_the_names_there_are() -> None:
+    with pytest.raises(InputError, match=r"no file galaxy_zoo_9.*one of efigi, galaxy_zoo_1, galaxy_zoo_2"):
+        shipped("trees", "galaxy_zoo_9")

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "numerics": set(),
     "digest": set(),
     "console": set(),
-    "places": {"storage"},
+    "places": {"storage", "config", "errors"},
     "storage": {"errors"},
     "config": {"errors"},
     "tree": set(),

@@ -10,7 +10,7 @@ from pipeline import storage
 from pipeline.averaging import Precision, fastest_precision
 from pipeline.config import StrictModel
 from pipeline.network import DEFAULT_WEIGHTS
-from pipeline.places import Output, TablePlace
+from pipeline.places import Output, SurveyFile, TablePlace, TreeFile, WeightsFile
 from pipeline.tree import GALAXY_ZOO_2
 
 
@@ -25,7 +25,8 @@ class SurveyConfig(StrictModel):
     output
         Where the results go (any fsspec URI).
     survey
-        A survey file, which says how the cutouts are kept (see ``configs/surveys``).
+        A survey file, which says how the cutouts are kept, or the name of one that comes along: ``sdss``,
+        ``legacy``, ``lsst`` or ``hubble``.
     weights, tree
         A network's weight file or an ensemble (``NAME.ensemble.json``), and the decision tree it answers.
     precision
@@ -44,9 +45,9 @@ class SurveyConfig(StrictModel):
 
     input: str
     output: Output
-    survey: str | None = None
-    weights: str = DEFAULT_WEIGHTS
-    tree: str = str(GALAXY_ZOO_2)
+    survey: SurveyFile = None
+    weights: WeightsFile = DEFAULT_WEIGHTS
+    tree: TreeFile = str(GALAXY_ZOO_2)
     precision: Literal["auto"] | Precision = "auto"
     unit_rows: int = Field(default=256, gt=0, le=4096)
     decode_actors: int | None = Field(default=None, gt=0)

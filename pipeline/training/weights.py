@@ -20,7 +20,7 @@ from pipeline.network import (
     read_card,
     save_network,
 )
-from pipeline.places import Output
+from pipeline.places import EnsembleFile, InitialWeightsFile, NetworkFile, Output, RecipeFile, TreeFiles
 from pipeline.training.checkpoints import newest_checkpoint
 from pipeline.training.galaxies import Cut, check_images
 from pipeline.training.identity import claim, identity_of, is_same
@@ -43,7 +43,7 @@ class TrainConfig(StrictModel):
     output
         Folder or prefix for ``<name>.safetensors``, its card, and ``<name>.run/`` with checkpoints and logs.
     network, recipe
-        YAML files.
+        YAML files, or names of ones that come along: ``compact``, ``small``.
     ensemble
         YAML file of several networks, in place of `network`: those that are missing are trained, and the
         ensemble is written as ``<ensemble>.ensemble.json``.
@@ -75,15 +75,15 @@ class TrainConfig(StrictModel):
     data: str
     output: Output
     labels: str = LABELS_FILE
-    network: str = str(CONFIGS / "networks" / "compact.yaml")
-    recipe: str = str(CONFIGS / "recipes" / "small.yaml")
-    ensemble: str | None = None
-    tree: str | tuple[str, ...] = str(GALAXY_ZOO_2)
+    network: NetworkFile = str(CONFIGS / "networks" / "compact.yaml")
+    recipe: RecipeFile = str(CONFIGS / "recipes" / "small.yaml")
+    ensemble: EnsembleFile = None
+    tree: TreeFiles = str(GALAXY_ZOO_2)
     name: str | None = None
     seed: int | None = None
     examples: int | None = None
     held_out: int | None = Field(default=None, ge=0)
-    init: str | None = None
+    init: InitialWeightsFile = None
     workers: int = Field(default=1, gt=0)
     micro_batch: int | None = Field(default=None, gt=0)
     cached: bool | None = None

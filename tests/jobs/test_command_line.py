@@ -32,6 +32,9 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         ("classify input=a output=b weights=/no/such.safetensors", "/no/such.json: it doesn't exist"),
         ("classify input=a output=b tree=/no/such.yaml", "cannot read /no/such.yaml"),
         ("classify --config /no/such.yaml", "cannot read /no/such.yaml"),
+        ("classify --config nothing", "no file nothing, and none of the jobs that come along"),
+        ("classify input=a output=b tree=nothing", "expected a file's path, or one of efigi, galaxy_zoo_1"),
+        ("train data=a output=b tree=[efigi,nothing]", "there is no file nothing"),
         ("classify input", "'input' is not of the form key=value"),
         ("clasify", "Did you mean 'classify'?"),
         ("classify --fast", "No such option: --fast"),
@@ -103,6 +106,17 @@ def test_a_folder_may_be_named_like_a_number(
     status, out, err = run(capsys, "ingest", "images", "2024", "output=set")
     assert (status, err) == (0, "")
     assert "1 cutouts" in out
+
+
+def test_the_package_is_a_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs", "classify", "--config", "hubble", "--print-config"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "title: The Hubble deep field" in done.stdout
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
