@@ -17,8 +17,11 @@ def files_below(folder: str) -> set[str]:
 def test_the_wheel_holds_every_file_that_the_code_reads(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     held = {name for name in names if not name.startswith("tuningfork-")}
-    configs = {f"pipeline/{name}" for name in files_below("configs")}
-    assert held == files_below("pipeline") | files_below("jobs") | configs
+    code = files_below("pipeline") | files_below("jobs")
+    alias = {name for name in code if name.startswith("pipeline/face/tuningfork/")}
+    mapped = {f"pipeline/{name}" for name in files_below("configs")}
+    mapped |= {name.removeprefix("pipeline/face/") for name in alias}
+    assert held == code - alias | mapped
 
 
 def test_shipped_files_are_named_shortly_where_only_the_wheel_is(wheel: Path, tmp_path: Path) -> None:
@@ -36,6 +39,19 @@ def test_shipped_files_are_named_shortly_where_only_the_wheel_is(wheel: Path, tm
     assert f"tree: {configs}/trees/efigi.yaml" in done.stdout
     assert f"survey: {configs}/surveys/sdss.yaml" in done.stdout
     assert f"weights: {configs}/weights/compact.safetensors" in done.stdout
+
+
+def test_the_face_goes_by_the_name_of_the_project(wheel: Path, tmp_path: Path) -> None:
+    code = """
+import pipeline, sys, tuningfork
+assert "torch" not in sys.modules
+from tuningfork import Classifier, open_catalogue
+assert Classifier is pipeline.Classifier and open_catalogue is pipeline.open_catalogue
+assert set(tuningfork.__all__) == set(pipeline.__all__) < set(dir(tuningfork))
+Classifier(transforms=1)
+"""
+    python = install_wheel(wheel, tmp_path / "environment") / "python"
+    subprocess.run([python, "-c", code], cwd=tmp_path, check=True)
 
 
 def test_what_an_installed_wheel_submits_needs_nothing_installed(wheel: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def catalogue_dataset(uri: str, tree: DecisionTree) -> pa_dataset.Dataset:
     InputError
         If there is no catalogue, or it has not the columns of `tree`.
     """
-    return snapshot_dataset(uri, _open(uri, tree))
+    return snapshot_dataset(uri, open_table(uri, tree))
 
 
 def open_snapshot(
@@ -52,7 +52,7 @@ def open_snapshot(
     InputError
         If there is no such snapshot, or it has not the columns of `tree`.
     """
-    table = _open(uri, tree, as_of)
+    table = open_table(uri, tree, as_of)
     described = {field.name: field.metadata for field in catalogue_schema(tree)}
     fields = [
         field.with_metadata(described.get(field.name)) for field in pa.schema(table.schema().to_arrow())
@@ -60,7 +60,14 @@ def open_snapshot(
     return Snapshot(tuple(file.uri for file in snapshot_files(uri, table)), pa.schema(fields), region)
 
 
-def _open(uri: str, tree: DecisionTree, as_of: str | None = None) -> DeltaTable:
+def open_table(uri: str, tree: DecisionTree, as_of: str | None = None) -> DeltaTable:
+    """The table of a catalogue as it is, or as it was (see `open_version`).
+
+    Raises
+    ------
+    InputError
+        If there is no such snapshot, or it has not the columns of `tree`.
+    """
     table = open_version(uri, as_of)
     names = pa.schema(table.schema().to_arrow()).names
     missing = [name for name in ("object_id", *tree.columns) if name not in names]

@@ -69,7 +69,14 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
     raise ImageError("not_an_image", f"neither JPEG nor PNG: the content starts with {data[:12]!r}")
 
 
-def _check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int) -> None:
+    """Check that an image is neither too narrow nor too large.
+
+    Raises
+    ------
+    ImageError
+        With reason ``too_small`` or ``too_large``.
+    """
     if min(width, height) < MIN_SIDE:
         raise ImageError("too_small", f"{width}×{height} pixels; at least {MIN_SIDE}×{MIN_SIDE} are needed")
     if width * height > MAX_PIXELS:
@@ -92,7 +99,7 @@ def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError as error:
         raise ImageError("damaged", f"the JPEG header can't be read: {error}") from error
-    _check_size(width, height)
+    check_size(width, height)
     if colors.lower() == "gray":
         _check_bands("L")
     if colors.lower() in {"cmyk", "ycck"}:
@@ -132,7 +139,7 @@ def _decode_png(data: bytes) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=["PNG"])
-        _check_size(image.width, image.height)
+        check_size(image.width, image.height)
         _check_bands("RGBA" if "transparency" in image.info else image.mode)
         _check_png(data)
         return np.asarray(image.convert("RGB"), dtype=np.uint8)

@@ -108,7 +108,7 @@ class DecodeActor:
             except MemoryError:
                 pass  # one row's fault or the unit's: decoded apart, that shows
         started = time.perf_counter()
-        return _table(unit, self._decoder.decode(unit), started)
+        return decoded_table(unit, self._decoder.decode(unit), started)
 
 
 def _was_restarted() -> bool:
@@ -150,10 +150,17 @@ def decode_unit(
             with time_limit(limits.row_seconds):
                 problem = read.problems.get(offset)
                 rows.append(decode_row(cutout, row, row in duplicates, problem, source, recentrings))
-    return _table(unit, rows, started)
+    return decoded_table(unit, rows, started)
 
 
-def _table(unit: WorkUnit, rows: list[dict[str, Any]], started: float) -> pa.Table:
+def decoded_table(unit: WorkUnit, rows: list[dict[str, Any]], started: float) -> pa.Table:
+    """Rows of a unit as `decode_row` gives them, as a table of `DECODED_SCHEMA`; their pixels are taken out.
+
+    Parameters
+    ----------
+    started
+        When decoding began, by `time.perf_counter`.
+    """
     pixels = _gathered([row.pop("pixels", None) for row in rows])
     shared = {"unit": unit.index, "shard": unit.shard, "decode_seconds": time.perf_counter() - started}
     table = pa.Table.from_pylist([row | shared for row in rows], schema=DECODED_SCHEMA)
@@ -170,7 +177,7 @@ def _gathered(images: list[NDArray[np.uint8] | bytes | None]) -> pa.Array:
             buffer[start : start + size].reshape(image.shape)[:] = image
         elif image is not None:
             buffer[start : start + size] = np.frombuffer(image, np.uint8)
-    missing = pa.array([image is not None for image in images])
+    missing = pa.array([image is not None for image in images], pa.bool_())
     return pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(images), [missing.buffers()[1], pa.py_buffer(offsets), pa.py_buffer(buffer)]
     )

@@ -16,7 +16,7 @@ from pipeline.images.frame import GalaxyPicture
 from pipeline.images.recentre import cut_frames
 from pipeline.streaming.faults import inject
 from pipeline.survey.develop import develop, picture_row
-from pipeline.survey.source import Source
+from pipeline.survey.source import ImageOpener, Source
 
 _REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
 _LONGEST_ID = 1000
@@ -58,7 +58,7 @@ def decode_row(
     row: int,
     duplicate: bool,
     problem: tuple[str, str] | None,
-    source: Source,
+    source: ImageOpener,
     recentrings: Sequence[float] = (),
 ) -> dict[str, Any]:
     """A row of `DECODED_SCHEMA`, less what is its unit's; whatever is wrong becomes ``reason, message``.
@@ -156,7 +156,7 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
 
 
 def _frames(
-    cutout: Mapping[str, Any], source: Source, recentrings: Sequence[float]
+    cutout: Mapping[str, Any], source: ImageOpener, recentrings: Sequence[float]
 ) -> tuple[GalaxyPicture, Region, list[tuple[float, float, float]]]:
     _inject_fault(cutout)
     galaxy = develop(cutout, source)

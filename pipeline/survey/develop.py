@@ -11,10 +11,10 @@ from pipeline.cutouts.table import CUTOUT_SCHEMA, SIZE, nan_to_none
 from pipeline.images import BandImages, ImageError, color_picture, stack_bands
 from pipeline.images.encode import encode_png
 from pipeline.images.frame import GalaxyPicture, measure_galaxy
-from pipeline.survey.source import Source
+from pipeline.survey.source import ImageOpener
 
 
-def develop(cutout: Mapping[str, Any], source: Source) -> GalaxyPicture:
+def develop(cutout: Mapping[str, Any], source: ImageOpener) -> GalaxyPicture:
     """Make a galaxy's picture.
 
     Parameters
@@ -70,7 +70,7 @@ def _center(cutout: Mapping[str, Any]) -> tuple[float, float] | None:
     return None if x is None or y is None else (x, y)
 
 
-def picture_row(cutout: Mapping[str, Any], source: Source) -> dict[str, Any]:
+def picture_row(cutout: Mapping[str, Any], source: ImageOpener) -> dict[str, Any]:
     """A row of `CUTOUT_SCHEMA` with the galaxy's picture: a survey's as PNG, a cutout set's own as it is.
 
     Parameters

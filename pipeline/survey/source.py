@@ -75,7 +75,29 @@ class Inventory(Protocol):
         """
 
 
-class Source(Inventory, Protocol):
+class ImageOpener(Protocol):
+    """What makes pixels or fluxes of a row's image."""
+
+    @property
+    def survey(self) -> SurveySettings | None:
+        """The survey file; None where images are pictures."""
+
+    def open_image(self, image: Any, sky: bool) -> NDArray[np.uint8] | BandImages:
+        """An image as a row has it → pixels, or fluxes by band.
+
+        Parameters
+        ----------
+        sky
+            Whether the position or the pixel scale is needed.
+
+        Raises
+        ------
+        ImageError
+            If it can't be used.
+        """
+
+
+class Source(Inventory, ImageOpener, Protocol):
     """Where cutouts come from; one class a format, each for a whole survey and any of its shards."""
 
     def read_rows(self, shard: str, start: int, stop: int) -> SalvagedRows:
@@ -87,20 +109,6 @@ class Source(Inventory, Protocol):
             If the store fails: that is no fault of the rows.
         InputError
             If the shard is gone or hasn't these rows.
-        """
-
-    def open_image(self, image: Any, sky: bool) -> NDArray[np.uint8] | BandImages:
-        """What `read_rows` gave as an image → pixels, or fluxes by band.
-
-        Parameters
-        ----------
-        sky
-            Whether the position or the pixel scale is needed.
-
-        Raises
-        ------
-        ImageError
-            If it can't be used.
         """
 
 

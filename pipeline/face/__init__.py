@@ -1,0 +1,1 @@
+"""What a notebook needs: a classifier of pictures, and the rows of a catalogue. No Ray."""

@@ -1,0 +1,139 @@
+"""The rows of a catalogue as a notebook wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pa_dataset
+from pyarrow.parquet import filters_to_expression
+
+from pipeline import storage
+from pipeline.catalogue.delta import snapshot_dataset
+from pipeline.catalogue.snapshot import open_table
+from pipeline.config import shipped
+from pipeline.errors import InputError
+from pipeline.tree import DecisionTree, load_tree
+
+Where: TypeAlias = Any
+"""An expression of `pyarrow.compute.field`, or what `pandas.read_parquet` takes as ``filters``:
+``[("bar_yes", ">", 0.5)]``."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A snapshot of a catalogue, without the galaxies that its source has no longer.
+
+    Attributes
+    ----------
+    uri
+        The folder.
+    version
+        Of the snapshot.
+    tree
+        The decision tree whose answers it holds.
+    """
+
+    uri: str
+    version: int
+    tree: DecisionTree
+    _rows: pa_dataset.Dataset
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of its columns."""
+        names: list[str] = self._rows.schema.names
+        return names
+
+    def __len__(self) -> int:
+        with storage.explained("read", self.uri):
+            return int(self._rows.count_rows(filter=_current(None)))
+
+    def to_arrow(self, columns: Sequence[str] | None = None, where: Where = None) -> pa.Table:
+        """Rows as an Arrow table.
+
+        Parameters
+        ----------
+        columns
+            Names; all if not given.
+        where
+            Which rows: see `Where`.
+
+        Raises
+        ------
+        InputError
+            If there is no such column, `where` can't be understood, or a file can't be read.
+        """
+        unknown = [name for name in columns or () if name not in self.columns]
+        if unknown:
+            raise InputError(
+                f"{self.uri} has no column {unknown[0]!r}; `columns` lists all {len(self.columns)}"
+            )
+        wanted = None if columns is None else list(columns)
+        try:
+            chosen = self._rows.scanner(wanted, filter=_current(where))
+        except (pa.ArrowException, LookupError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"where is {where!s}, which can't be applied ({reason}); expected such as "
+                '[("bar_yes", ">", 0.5)]'
+            ) from error
+        with storage.explained("read", self.uri):
+            return chosen.to_table()
+
+    def to_pandas(self, columns: Sequence[str] | None = None, where: Where = None) -> pd.DataFrame:
+        """Rows as a pandas table; see `to_arrow`."""
+        table: pd.DataFrame = self.to_arrow(columns, where).to_pandas()
+        return table
+
+    def question(self, key: str, where: Where = None) -> pd.DataFrame:
+        """One question's answers, the most probable one and the agreement, by ``object_id``.
+
+        Raises
+        ------
+        InputError
+            If the tree has no such question, and as `to_arrow`.
+        """
+        if key not in self.tree.slices:
+            raise InputError(
+                f"tree {self.tree.name!r} has no question {key!r}; expected one of "
+                f"{', '.join(self.tree.slices)}"
+            )
+        answers = self.tree.columns[self.tree.slices[key]]
+        columns = ["object_id", *answers, f"{key}_answer", f"{key}_agreement"]
+        return self.to_pandas(columns, where).set_index("object_id")
+
+
+def open_catalogue(
+    uri: str, as_of: str | int | datetime | None = None, tree: str = "galaxy_zoo_2"
+) -> Catalogue:
+    """Open a catalogue.
+
+    Parameters
+    ----------
+    uri
+        The folder ``catalogue`` of an output, wherever it is.
+    as_of
+        A version, or a date and time (UTC if it names no zone), of an older snapshot.
+    tree
+        The decision tree whose answers it holds: a path, or the name of one that comes along.
+
+    Raises
+    ------
+    InputError
+        If there is no such catalogue or snapshot, or it has not the columns of `tree`.
+    """
+    decision_tree = load_tree(shipped("trees", tree))
+    table = open_table(uri, decision_tree, None if as_of is None else str(as_of))
+    return Catalogue(uri, table.version(), decision_tree, snapshot_dataset(uri, table))
+
+
+def _current(where: Where) -> pa_dataset.Expression:
+    current = pa_dataset.field("stale").is_null()
+    if where is None:
+        return current
+    return current & (where if isinstance(where, pa_dataset.Expression) else filters_to_expression(where))

@@ -1,0 +1,232 @@
+"""A classifier of pictures in memory, by the stages that `classify` runs on a cluster."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+
+from pipeline.averaging import Precision, fastest_precision
+from pipeline.catalogue import catalogue_rows
+from pipeline.config import shipped
+from pipeline.cutouts.table import CUTOUT_SCHEMA, SIZE
+from pipeline.errors import InputError
+from pipeline.face.pictures import Opener, Picture, load, several
+from pipeline.images import ImageError
+from pipeline.images.frame import FrameWidth
+from pipeline.images.region import FRAME_RADII
+from pipeline.network import check_model
+from pipeline.protocol import WorkUnit
+from pipeline.streaming.decode import decoded_table
+from pipeline.streaming.model import ModelActor
+from pipeline.streaming.rows import decode_row
+from pipeline.survey import load_survey
+from pipeline.survey.settings import SurveySettings
+from pipeline.tree import load_tree
+
+_AT_ONCE = 256
+"""Pictures that are decoded at a time."""
+
+_CHOSEN = ("answer", "agreement")
+_DEVICES = {"auto": None, "cpu": "cpu", "gpu": "cuda"}
+
+Radii = float | Sequence[float] | Literal["measured"] | None
+Centers = Sequence[tuple[float, float]] | None
+
+
+class Classifier:
+    """Answers the questions of a decision tree for pictures of galaxies, as ``tuningfork classify`` does.
+
+    Parameters
+    ----------
+    weights, tree
+        A weight file or an ensemble, and the tree that it answers: paths, URIs, or names of what comes along.
+    transforms
+        60 for the mean over sixty turned, flipped and scaled views; 1 for the view as it is.
+    precision
+        ``float32``, ``bfloat16``, or ``auto`` for what this machine computes faster in.
+    device
+        ``cpu``, ``gpu``, or ``auto`` for a GPU if there is one.
+    survey
+        A survey file, by path, URI or name, or its settings: how fluxes become colours, and how wide frames
+        are. Without one, pictures are RGB.
+
+    Raises
+    ------
+    InputError
+        If weights, tree or survey can't be used, or there is no GPU where one is asked for.
+
+    Examples
+    --------
+    >>> from skimage.data import hubble_deep_field
+    >>> spiral = hubble_deep_field()[331:472, 53:194]
+    >>> Classifier().predict([spiral])["smooth_or_featured_answer"].tolist()
+    ['featured_or_disk']
+    """
+
+    def __init__(
+        self,
+        weights: str = "compact",
+        tree: str = "galaxy_zoo_2",
+        transforms: Literal[60, 1] = 60,
+        precision: Literal["auto"] | Precision = "auto",
+        device: Literal["auto", "cpu", "gpu"] = "auto",
+        survey: str | SurveySettings | None = None,
+    ) -> None:
+        _check("transforms", transforms, (60, 1))
+        _check("precision", precision, ("auto", "float32", "bfloat16"))
+        _check("device", device, tuple(_DEVICES))
+        weights, tree = shipped("weights", weights), shipped("trees", tree)
+        self.tree = load_tree(tree)
+        self.model = check_model(weights, self.tree)
+        self.survey = load_survey(shipped("surveys", survey)) if isinstance(survey, str) else survey
+        self._stage = ModelActor(
+            weights,
+            tree,
+            transforms,
+            fastest_precision() if precision == "auto" else precision,
+            torch.get_num_threads(),
+            _DEVICES[device],
+        )
+
+    def predict(
+        self,
+        images: Iterable[Picture],
+        *,
+        radius: Radii = None,
+        center: Centers = None,
+        errors: Literal["raise", "quarantine"] = "raise",
+    ) -> pd.DataFrame:
+        """Answer for pictures.
+
+        Parameters
+        ----------
+        images
+            Several, each with one galaxy: see `pipeline.face.pictures.Picture`.
+        radius
+            The galaxies' Petrosian 90 % radii in image pixels, one number or one for each, or ``measured``:
+            the network looks at a frame 8.48 times as wide. If not given, the whole picture is the frame,
+            whatever it shows. Where the survey's ``frame`` names a column, what that would hold.
+        center
+            (x, y) of the galaxies in their pictures, in pixels from 0; the middle if not given.
+        errors
+            ``raise`` at the first picture that can't be used, or give it a row without answers and say why
+            in the columns ``reason`` and ``message``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each picture, in order, with the catalogue's answer columns: ``<question>_<answer>``,
+            the share of all volunteers who would be expected to give that answer, float32; the most
+            probable answer ``<question>_answer``; and ``<question>_agreement``, float32.
+
+        Raises
+        ------
+        InputError
+            Naming the first picture that can't be used; or if there are more or fewer radii or centres than
+            pictures.
+        """
+        _check("errors", errors, ("raise", "quarantine"))
+        pictures = several(images)
+        survey = self._survey_for(radius)
+        opener, cutouts = Opener(survey), _cutouts(pictures, radius, center, survey)
+        rows = (self._decode(cutout, number, opener) for number, cutout in enumerate(cutouts))
+        sound = map(_sound, rows) if errors == "raise" else rows
+        answers = pd.concat([self._answer(piece) for piece in _pieces(sound)] or [self._answer([])])
+        return answers if errors == "quarantine" else answers.drop(columns=["reason", "message"])
+
+    def _survey_for(self, radius: Radii) -> SurveySettings | None:
+        """The survey's settings, with frames that are measured where that is asked for."""
+        survey = self.survey
+        if isinstance(radius, str):
+            _check("radius", radius, ("measured",))
+            every = survey or SurveySettings(name="pictures")
+            return every.model_copy(update={"frame": FrameWidth(measured=True)})
+        if survey is not None and survey.frame is not None:
+            column = survey.frame.column
+            if (radius is None) != (column is None):
+                wanted = "no radius" if column is None else f"what {column} holds, in {survey.frame.unit}"
+                raise InputError(f"radius is {radius}; the frame of survey {survey.name!r} wants {wanted}")
+        return survey
+
+    def _decode(self, cutout: dict[str, Any], number: int, opener: Opener) -> dict[str, Any]:
+        problem = None
+        try:
+            cutout = cutout | {"image": load(cutout["image"])}
+        except ImageError as error:
+            cutout, problem = cutout | {"image": None}, (error.reason, error.message)
+        return decode_row(cutout, number, False, problem, opener, self.model.recentrings)
+
+    def _answer(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
+        """Answers, ``reason`` and ``message`` of decoded pictures, by their numbers."""
+        decoded = decoded_table(WorkUnit(0, "memory", 0, len(rows)), rows, time.perf_counter())
+        answered = self._stage(decoded)
+        flat = answered["probabilities"].combine_chunks().flatten()
+        probabilities = np.asarray(flat, np.float32).reshape(-1, self.tree.answer_count)
+        good = decoded["reason"].is_null().to_numpy()
+        kept = decoded.filter(pa.array(good, pa.bool_()))
+        answers = catalogue_rows(
+            self.tree, kept, probabilities[good], "", self.model.sha256, [""] * len(kept)
+        )
+        frame: pd.DataFrame = answers.select(self._columns).to_pandas()
+        frame.index = pd.Index(np.flatnonzero(good))
+        frame = frame.reindex(range(len(rows)))
+        frame[["reason", "message"]] = decoded.select(["reason", "message"]).to_pandas()
+        frame.index = pd.Index(decoded["row"].to_numpy())
+        return frame
+
+    @property
+    def _columns(self) -> list[str]:
+        chosen = [f"{question.key}_{what}" for question in self.tree.questions for what in _CHOSEN]
+        return [*self.tree.columns, *chosen]
+
+
+def _cutouts(
+    images: list[Picture], radius: Radii, center: Centers, survey: SurveySettings | None
+) -> Iterator[dict[str, Any]]:
+    """Rows as a source gives them, each picture as the caller has it."""
+    count = len(images)
+    sizes = [None] * count if radius is None or isinstance(radius, str) else _each("radius", radius, count)
+    centers = [(None, None)] * count if center is None else _each("center", center, count, 2)
+    of_survey = survey is not None and survey.frame is not None
+    for number, (image, size, (x, y)) in enumerate(zip(images, sizes, centers, strict=True)):
+        frame = None if size is None else FRAME_RADII * size
+        place = {"object_id": str(number), "image": image, "center_x": x, "center_y": y}
+        width = {SIZE: size} if of_survey else {"frame_pixels": frame}
+        yield dict.fromkeys(CUTOUT_SCHEMA.names) | place | width
+
+
+def _each(name: str, values: Any, count: int, width: int = 1) -> list[Any]:
+    """A number, or a pair of numbers, for each picture."""
+    array = np.asarray(values, np.float64)
+    shape = (count,) if width == 1 else (count, width)
+    if array.shape != shape and not (width == 1 and array.ndim == 0):
+        raise InputError(f"{name} has the shape {array.shape}; expected {shape}, for {count} pictures")
+    listed: list[Any] = np.broadcast_to(array, shape).tolist()
+    return listed
+
+
+def _sound(row: dict[str, Any]) -> dict[str, Any]:
+    if row.get("reason") is not None:
+        raise InputError(
+            f"image {row['row']}: {row['message']} ({row['reason']}); leave it out, or say "
+            'errors="quarantine" to get a row without answers for it'
+        )
+    return row
+
+
+def _pieces(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    remaining = iter(rows)
+    while piece := list(itertools.islice(remaining, _AT_ONCE)):
+        yield piece
+
+
+def _check(name: str, value: object, options: tuple[object, ...]) -> None:
+    if value not in options:
+        raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(repr, options))}")

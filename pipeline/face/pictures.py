@@ -1,0 +1,94 @@
+"""Pictures as a notebook has them: arrays, files, fluxes by band."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import storage
+from pipeline.errors import InputError
+from pipeline.images import BandImages, ImageError, check_size, decode_image
+from pipeline.survey.formats.pictures import open_bytes
+from pipeline.survey.settings import SurveySettings
+
+Picture = Any
+"""An array of shape (height, width, 3), uint8, or what numpy makes one of (a PIL image); the path or URI of a
+file, or its bytes: JPEG, PNG, and with a survey FITS; with a survey also a mapping of bands to arrays, or
+astropy's ``Cutout2D``, of fluxes."""
+
+_COLOUR = (
+    "give an RGB picture of shape (height, width, 3), uint8, or the fluxes of three bands, as in "
+    '{"g": g, "r": r, "i": i}, to a Classifier(survey="sdss"), whose survey file says how they become colours'
+)
+
+
+def several(images: Iterable[Picture]) -> list[Picture]:
+    """Pictures as a list.
+
+    Raises
+    ------
+    InputError
+        If it's one picture.
+    """
+    one = isinstance(images, str | bytes | PathLike | Mapping)
+    if one or (isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype != object):
+        raise InputError("images is one picture; expected several: give a list, as in predict([image])")
+    return list(images)
+
+
+def load(image: Picture) -> Any:
+    """What `Opener` opens: an array, bytes, or a dict of arrays.
+
+    Raises
+    ------
+    ImageError
+        With reason ``not_an_image`` if a file can't be read.
+    """
+    if isinstance(image, str | PathLike):
+        try:
+            return storage.read_bytes(fspath(image))
+        except InputError as error:
+            raise ImageError("not_an_image", str(error)) from error
+    if isinstance(image, Mapping):
+        return {str(band): _array(flux) for band, flux in image.items()}
+    return image if isinstance(image, bytes) else _array(image)
+
+
+def _array(image: Any) -> NDArray[Any]:
+    """What numpy makes of it, and of astropy's ``Cutout2D`` and ``NDData`` what they hold."""
+    is_array = hasattr(image, "__array__") or hasattr(image, "__array_interface__")
+    return np.asarray(image if is_array else getattr(image, "data", image))
+
+
+@dataclass(frozen=True)
+class Opener:
+    """Opens what is in memory; see `pipeline.survey.source.ImageOpener`."""
+
+    survey: SurveySettings | None = None
+
+    def open_image(self, image: Any, sky: bool) -> NDArray[np.uint8] | BandImages:
+        """What `load` gave as an image → pixels, or fluxes by band."""
+        if isinstance(image, bytes):
+            return (
+                decode_image(image) if self.survey is None else open_bytes([(None, image)], self.survey, sky)
+            )
+        if isinstance(image, dict):
+            return self._bands(image)
+        return _pixels(image)
+
+    def _bands(self, flux: dict[str, NDArray[Any]]) -> BandImages:
+        if self.survey is None or self.survey.color is None:
+            raise ImageError("not_an_image", f"fluxes of bands {', '.join(flux)}, and no survey; {_COLOUR}")
+        return BandImages(flux)
+
+
+def _pixels(array: NDArray[Any]) -> NDArray[np.uint8]:
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        raise ImageError("not_an_image", f"an array of shape {array.shape} and type {array.dtype}; {_COLOUR}")
+    check_size(array.shape[1], array.shape[0])
+    return array

@@ -1,0 +1,94 @@
+"""A catalogue in a notebook: current rows, chosen columns, older versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from pipeline import Catalogue, open_catalogue
+from pipeline.errors import InputError
+from pipeline.protocol import catalogue_uri
+from pipeline.tree import DecisionTree
+from tests.support.outputs import make_output
+from tests.support.tables import snapshot
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory, tree: DecisionTree) -> str:
+    """Version 1 has 21 current rows; in version 2 three of them are stale. The path has a space."""
+    layout, _ = make_output(tmp_path_factory.mktemp("an output"), tree)
+    uri = catalogue_uri(layout.output)
+    rows = snapshot(uri)
+    stale = pa.array(["gone"] * 3 + [None] * (len(rows) - 3), pa.string())
+    place = rows.schema.get_field_index("stale")
+    write_deltalake(
+        DeltaTable(uri), rows.set_column(place, rows.schema.field("stale"), stale), mode="overwrite"
+    )
+    return uri
+
+
+def test_only_current_rows_are_read(uri: str) -> None:
+    catalogue = open_catalogue(uri)
+    assert (catalogue.version, len(catalogue)) == (2, 18)
+    table = catalogue.to_pandas()
+    assert len(table) == 18
+    assert table["stale"].isna().all()
+    assert list(table.columns) == catalogue.columns
+    assert catalogue.to_arrow().num_rows == 18
+
+
+def test_an_older_version_is_read_by_number_or_text(uri: str) -> None:
+    assert [len(open_catalogue(uri, as_of=version)) for version in (1, "1", 2)] == [21, 21, 18]
+    with pytest.raises(InputError, match="has no version 9; expected 0 to 2"):
+        open_catalogue(uri, as_of=9)
+
+
+def test_columns_and_rows_are_chosen(uri: str) -> None:
+    catalogue = open_catalogue(uri)
+    columns = ["object_id", "bar_yes"]
+    table = catalogue.to_pandas(columns, where=[("bar_yes", ">", 0.3)])
+    assert list(table.columns) == columns
+    assert 0 < len(table) < 18
+    assert (table["bar_yes"] > 0.3).all()
+    assert catalogue.to_pandas(columns, where=pc.field("bar_yes") > 0.3).equals(table)
+
+
+def test_a_question_with_its_answers(uri: str) -> None:
+    table = open_catalogue(uri).question("bar")
+    assert list(table.columns) == ["bar_yes", "bar_no", "bar_answer", "bar_agreement"]
+    assert table.index.name == "object_id"
+    assert len(table) == 18
+
+
+def misuse(catalogue: Catalogue, call: str) -> str:
+    with pytest.raises(InputError) as error:
+        eval(call, {"catalogue": catalogue})
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("catalogue.to_pandas(['bar'])", "has no column 'bar'; `columns` lists all 67"),
+        ("catalogue.to_pandas(where=[('nothing', '>', 1)])", "can't be applied"),
+        ("catalogue.to_pandas(where=[('bar_yes', '>', 'a')])", "can't be applied"),
+        ("catalogue.to_pandas(where=[('bar_yes', 'above', 1)])", "can't be applied"),
+        ("catalogue.to_pandas(where='bar_yes > 1')", "can't be applied"),
+        ("catalogue.to_pandas(where=[1])", "can't be applied"),
+        ("catalogue.question('bars')", "has no question 'bars'; expected one of smooth_or_featured"),
+    ],
+)
+def test_what_is_not_there_is_told(uri: str, call: str, expected: str) -> None:
+    assert expected in misuse(open_catalogue(uri), call)
+
+
+def test_no_catalogue_and_another_tree(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not a catalogue"):
+        open_catalogue(str(tmp_path))
+    with pytest.raises(InputError, match="columns of tree 'efigi'"):
+        open_catalogue(uri, tree="efigi")
