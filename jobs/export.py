@@ -68,9 +68,9 @@ class ExportConfig(StrictModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> ExportConfig:
-        given = [name for name in _REGIONS if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are given; expected one region at most")
+        regions = [name for name in _REGIONS if getattr(self, name) is not None]
+        if len(regions) > 1:
+            raise ValueError(f"{' and '.join(regions)} are given; expected one region at most")
         if self.partition_rows is not None and self.format != "hats":
             raise ValueError(
                 f"partition_rows is of format=hats, and the format is {self.format}; leave it out"

@@ -35,12 +35,12 @@ def run(config: StatusConfig, as_json: bool = False) -> None:
     InputError
         If `output` is no output of `classify`, or a plan or ledger entry is damaged.
     """
-    found = output_status(config.output)
+    runs = output_status(config.output)
     if as_json:
-        say(json.dumps([status.model_dump() for status in found], indent=1))
+        say(json.dumps([status.model_dump() for status in runs], indent=1))
         return
     console = Console(highlight=False, soft_wrap=True)
-    for status in found:
+    for status in runs:
         table = Table.grid(padding=(0, 2))
         for label, value in rows(status):
             table.add_row(f"[bold]{label}[/]" if label == "run" else f"  {label}", value)

@@ -108,8 +108,8 @@ def run(config: TriageConfig) -> None:
 
 
 def _questions(tree: DecisionTree, keys: tuple[str, ...]) -> list[Question]:
-    known = {question.key: question for question in tree.questions}
+    by_key = {question.key: question for question in tree.questions}
     for key in keys:
-        if key not in known:
-            raise InputError(f"questions={key!r} is none of tree {tree.name!r}; it has {', '.join(known)}")
-    return [known[key] for key in keys or known]
+        if key not in by_key:
+            raise InputError(f"questions={key!r} is none of tree {tree.name!r}; it has {', '.join(by_key)}")
+    return [by_key[key] for key in keys or by_key]

@@ -96,7 +96,7 @@ def measure_averaging(config: AveragingBenchConfig) -> dict[str, Any]:
 
     def naive(batch: int) -> torch.Tensor:
         batches = [regions[start : start + batch].to(device()) for start in range(0, count, batch)]
-        return torch.cat([naive_average(network, sampler, some) for some in batches])
+        return torch.cat([naive_average(network, sampler, chunk) for chunk in batches])
 
     expected = naive(config.naive_batches[0])
     forms: dict[str, Callable[[], object]] = {

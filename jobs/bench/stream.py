@@ -111,16 +111,16 @@ def _repeated(
     """Medians of the runs, and of the rate of each to that of the model alone around it."""
     survey = write_galaxies(folder / "cutouts", count, config.side)
     alone = [_model_alone(config, resources)]
-    found: list[dict[str, float]] = []
+    runs: list[dict[str, float]] = []
     for repeat in range(config.repeats):
-        found.append(_stream(config, resources, survey, str(folder / f"out-{repeat}")))
+        runs.append(_stream(config, resources, survey, str(folder / f"out-{repeat}")))
         alone.append(_model_alone(config, resources))
         if config.model == "network":
             around = (alone[-2] + alone[-1]) / 2
-            found[-1]["model_alone_galaxies_per_second"] = around
-            found[-1]["stream_to_model_alone_ratio"] = found[-1]["galaxies_per_second"] / around
+            runs[-1]["model_alone_galaxies_per_second"] = around
+            runs[-1]["stream_to_model_alone_ratio"] = runs[-1]["galaxies_per_second"] / around
     return {"galaxies": count} | {
-        name: round(statistics.median(run[name] for run in found), 3) for name in found[0]
+        name: round(statistics.median(run[name] for run in runs), 3) for name in runs[0]
     }
 
 

@@ -110,8 +110,8 @@ def galaxy_zoo_1(data: str) -> pd.DataFrame:
     """Galaxies with the class that Galaxy Zoo 1 gave them."""
     table = _read(f"{data}/sdss_gz1/classes.csv", "dr7objid")
     kinds = load_tree(KINDS).columns
-    found = "kind_" + table["class"].str.replace("spiral_.*", "spiral", regex=True)
-    votes = {column: (found == column).astype(float) for column in kinds}
+    kind = "kind_" + table["class"].str.replace("spiral_.*", "spiral", regex=True)
+    votes = {column: (kind == column).astype(float) for column in kinds}
     images = f"{data}/sdss_gz1/images/" + table["dr7objid"] + ".jpeg"
     return pd.DataFrame(votes).assign(object_id="gz1-" + table["dr7objid"], image=images)
 
