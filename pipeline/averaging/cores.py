@@ -39,8 +39,8 @@ def map_chunks(
     if full:
         chunks[-1] = chunks[-1].padded(size)
     if device.type == "cuda":
-        there = regions.pixels.device.type == "cuda"
-        return [work(chunk) for chunk in (chunks if there else _copied_ahead(chunks, device))]
+        on_gpu = regions.pixels.device.type == "cuda"
+        return [work(chunk) for chunk in (chunks if on_gpu else _copied_ahead(chunks, device))]
     threads = torch.get_num_threads()
     if min(threads, len(chunks)) < 2:
         return [work(chunk) for chunk in chunks]
@@ -68,16 +68,16 @@ def _copied_ahead(chunks: list[RegionBatch], device: torch.device) -> Iterator[R
 
     def begin(chunk: RegionBatch) -> tuple[RegionBatch, torch.cuda.Event]:
         with torch.cuda.stream(copies):
-            there = chunk.pinned().to(device, non_blocking=True)
-        return there, copies.record_event()
+            copied = chunk.pinned().to(device, non_blocking=True)
+        return copied, copies.record_event()
 
     begun = begin(chunks[0])
     for following in [*chunks[1:], None]:
-        there, arrived = begun
+        copied, arrived = begun
         if following is not None:
             begun = begin(following)
         work = torch.cuda.current_stream(device)
         work.wait_event(arrived)
-        for tensor in (there.pixels, there.center, there.scale):
+        for tensor in (copied.pixels, copied.center, copied.scale):
             tensor.record_stream(work)
-        yield there
+        yield copied
