@@ -118,7 +118,7 @@ def side_by_side(
             )
     count = max(1, -(-max(before.all_rows, after.all_rows) // bucket_rows))
     if count == 1:
-        yield _paired(_whole(before, names, progress), _whole(after, names, progress))
+        yield _paired(_read_table(before, names, progress), _read_table(after, names, progress))
         return
     with tempfile.TemporaryDirectory(prefix="tuningfork-") as folder:
         for side, snapshot in (("before", before), ("after", after)):
@@ -151,7 +151,7 @@ def _plain(snapshot: Snapshot, names: Sequence[str]) -> pa.Schema:
     return pa.schema([pa.field(name, snapshot.schema.field(name).type) for name in names])
 
 
-def _whole(snapshot: Snapshot, names: list[str], progress: Progress) -> pa.Table:
+def _read_table(snapshot: Snapshot, names: list[str], progress: Progress) -> pa.Table:
     schema = _plain(snapshot, names)
     return pa.Table.from_batches([b.cast(schema) for b in snapshot.batches(names, progress)], schema)
 
@@ -193,10 +193,10 @@ def _paired(before: pa.Table, after: pa.Table) -> Pairs:
                 "`tuningfork verify`"
             )
     place = pc.index_in(before["object_id"], after["object_id"].combine_chunks())
-    found = place.is_valid()
+    in_both = place.is_valid()
     return Pairs(
-        before.filter(found),
+        before.filter(in_both),
         after.take(place.drop_null()),
-        before.filter(pc.invert(found)),
+        before.filter(pc.invert(in_both)),
         after.filter(pc.invert(pc.is_in(after["object_id"], before["object_id"].combine_chunks()))),
     )

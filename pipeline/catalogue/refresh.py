@@ -84,8 +84,8 @@ class Known:
         hashes = hash_rows(rows)
         places = np.searchsorted(self._contents, hashes)
         places[places == len(self._contents)] = 0
-        found = self._contents[places] == hashes if len(self._contents) else np.zeros(len(hashes), bool)
-        return np.asarray(found & rows["content"].is_valid().to_numpy())
+        matching = self._contents[places] == hashes if len(self._contents) else np.zeros(len(hashes), bool)
+        return np.asarray(matching & rows["content"].is_valid().to_numpy())
 
     def gone(self, carried: Sequence[str], present: NDArray[np.uint64]) -> int:
         """How many rows are neither of a carried shard nor among the hashes of ids that are present."""
@@ -95,13 +95,13 @@ class Known:
 
 def input_shards(inputs: pa.ChunkedArray) -> pa.Array:
     """The shards that an ``input`` column names."""
-    return pc.struct_field(pc.extract_regex(_whole(inputs), INPUT), 0)
+    return pc.struct_field(pc.extract_regex(_as_one_array(inputs), INPUT), 0)
 
 
 def select_rows(
     shards: Sequence[PlannedShard],
     relied_on: Sequence[PlannedShard],
-    known: Known,
+    hashes: Known,
     read_contents: ReadContents,
 ) -> tuple[list[PlannedShard], int]:
     """Mark what is to be classified, the settings being those of the rows that are known.
@@ -130,7 +130,7 @@ def select_rows(
                 f"{shard.uri} has {len(rows)} rows and had {shard.rows} a moment ago: it is being written; "
                 "refresh when it is complete"
             )
-        same = known.has(rows)
+        same = hashes.has(rows)
         same[list(shard.duplicates)] = False
         return shard.model_copy(update={"selected": _ranges(~same)}), hash_rows(rows.select(["object_id"]))
 
@@ -138,7 +138,7 @@ def select_rows(
     marked = [shard for shard, _ in compared]
     carried = [shard.uri for shard in marked if shard.carried]
     present = np.concatenate([np.zeros(0, np.uint64), *(ids for _, ids in compared)])
-    return marked, known.gone(carried, present)
+    return marked, hashes.gone(carried, present)
 
 
 class Keeper:
@@ -157,7 +157,7 @@ class Keeper:
 
     def __init__(self, plan: Plan, read_ids: ReadIds, rejects: pa.Table) -> None:
         real = rejects.filter(pc.not_equal(rejects["reason"], "duplicate_object_id"))
-        self._rejected = _whole(real["object_id"].drop_null())
+        self._rejected = _as_one_array(real["object_id"].drop_null())
         self._carried = pa.array([shard.uri for shard in plan.shards if shard.carried], pa.string())
         others = [shard for shard in plan.shards if not shard.carried]
         moved: list[pa.ChunkedArray] = []
@@ -211,10 +211,10 @@ def _ranges(marked: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
 
 
 def _joined(columns: list[pa.ChunkedArray]) -> pa.Array:
-    return pa.concat_arrays([pa.array([], pa.string()), *(_whole(column) for column in columns)])
+    return pa.concat_arrays([pa.array([], pa.string()), *(_as_one_array(column) for column in columns)])
 
 
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+def _as_one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 

@@ -81,12 +81,12 @@ def open_table(uri: str, tree: DecisionTree, as_of: str | None = None) -> DeltaT
 
 @dataclass(frozen=True)
 class _Group:
-    """A row group of one of the snapshot's files, and how many of its rows are wanted."""
+    """A row group of one of the snapshot's files, and how many of its rows the snapshot takes."""
 
     file: str
     index: int
     rows: int
-    wanted: int
+    taken: int
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class Snapshot:
 
     @cached_property
     def rows(self) -> int:
-        """Rows that are wanted."""
-        return sum(group.wanted for group in self._groups)
+        """How many rows the snapshot takes, in its region if it has one."""
+        return sum(group.taken for group in self._groups)
 
     @cached_property
     def all_rows(self) -> int:
@@ -140,7 +140,7 @@ class Snapshot:
         schema = pa.schema([self.schema.field(name) for name in names])
         read = names if self.region is None else list(dict.fromkeys([*names, "ra", "dec"]))
         for group in self._groups:
-            if not group.wanted:
+            if not group.taken:
                 progress(group.rows)
                 continue
             for batch in _read(group.file, group.index, read):
@@ -162,8 +162,8 @@ class Snapshot:
         """Wanted rows of a row group, judged by two of its columns: most of a survey is never read whole."""
         if self.region is None:
             return rows
-        found = (_within(batch, self.region) for batch in _read(file, index, ["ra", "dec"]))
-        return sum(inside.true_count for inside in found)
+        masks = (_within(batch, self.region) for batch in _read(file, index, ["ra", "dec"]))
+        return sum(inside.true_count for inside in masks)
 
 
 def _read(file: str, group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -189,7 +189,7 @@ def _opened(file: str) -> Iterator[pq.ParquetFile]:
 
 
 def _within(batch: pa.RecordBatch, region: Region) -> pa.BooleanArray:
-    ra, dec, known = positions(batch)
+    ra, dec, placed = positions(batch)
     inside = np.zeros(len(batch), bool)
-    inside[known] = region.contains(ra[known], dec[known])
+    inside[placed] = region.contains(ra[placed], dec[placed])
     return pa.array(inside)

@@ -95,8 +95,8 @@ def _check_installed() -> None:
 def _count_positions(snapshot: Snapshot) -> NDArray[np.int64]:
     counts = np.zeros(12 * 4**COUNTING_ORDER, np.int64)
     for batch in snapshot.batches(["ra", "dec"]):
-        ra, dec, known = positions(batch)
-        np.add.at(counts, healpix_pixels(ra[known], dec[known], COUNTING_ORDER), 1)
+        ra, dec, placed = positions(batch)
+        np.add.at(counts, healpix_pixels(ra[placed], dec[placed], COUNTING_ORDER), 1)
     return counts
 
 
@@ -105,14 +105,14 @@ def _gather(snapshot: Snapshot, spill: Spill, unplaced: Path) -> None:
     with contextlib.ExitStack() as stack:
         rest: pq.ParquetWriter | None = None
         for batch in snapshot.batches():
-            ra, dec, known = positions(batch)
-            if not known.all():
+            ra, dec, placed = positions(batch)
+            if not placed.all():
                 rest = rest or stack.enter_context(
                     pq.ParquetWriter(unplaced, batch.schema, compression="zstd")
                 )
-                rest.write_batch(batch.filter(pa.array(~known)))
-            index = pa.array(healpix_pixels(ra[known], dec[known], _INDEX_ORDER))
-            rows = batch.filter(pa.array(known))
+                rest.write_batch(batch.filter(pa.array(~placed)))
+            index = pa.array(healpix_pixels(ra[placed], dec[placed], _INDEX_ORDER))
+            rows = batch.filter(pa.array(placed))
             spill.add(pa.RecordBatch.from_arrays([index, *rows.columns], schema=spill.schema))
 
 

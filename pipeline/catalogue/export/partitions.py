@@ -49,8 +49,8 @@ def partition(counts: NDArray[np.int64], most_rows: int) -> list[HealpixPixel]:
     while len(counts) > 12 and (merged := counts.reshape(-1, 4).sum(axis=1)).max() <= most_rows:
         counts = merged
     aligned = generate_alignment(counts, highest_order=npix2order(len(counts)), threshold=most_rows)
-    found = {(int(entry[0]), int(entry[1])) for entry in aligned if entry is not None}
-    return [HealpixPixel(order, pixel) for order, pixel in sorted(found, key=_first_of)]
+    pixels = {(int(entry[0]), int(entry[1])) for entry in aligned if entry is not None}
+    return [HealpixPixel(order, pixel) for order, pixel in sorted(pixels, key=_first_of)]
 
 
 def _side_arcmin(order: int) -> float:

@@ -104,9 +104,9 @@ class _Base64:
 
     def write(self, data: bytes) -> None:
         data = self._rest + data
-        whole = len(data) - len(data) % 3
-        self._rest = data[whole:]
-        self._stream.write(base64.b64encode(memoryview(data)[:whole]) + b"\n")
+        encodable = len(data) - len(data) % 3
+        self._rest = data[encodable:]
+        self._stream.write(base64.b64encode(memoryview(data)[:encodable]) + b"\n")
 
     def close(self) -> None:
         self._stream.write(base64.b64encode(self._rest) + b"\n")
