@@ -96,9 +96,9 @@ def ingest_hubble(config: IngestHubbleConfig, progress: Progress | None = None) 
         If the output holds something else or can't be written, or no galaxy meets the criteria.
     """
     criteria = config.criteria.model_dump(mode="json")
-    there = _already_there(config.output, hubble.SOURCE, criteria)
-    if there:
-        return there
+    existing = _already_there(config.output, hubble.SOURCE, criteria)
+    if existing:
+        return existing
     picture = hubble.hubble_field()
     galaxies, dropped = hubble.hubble_galaxies(picture, config.criteria)
     if not galaxies:
@@ -128,9 +128,9 @@ def ingest_images(config: IngestImagesConfig, progress: Progress | None = None) 
         counts = folder.match_positions(files, positions, config.positions)
         criteria["positions"] = folder.fingerprint([storage.file_info(config.positions)])
     source = _absolute(config.input)
-    there = _already_there(config.output, source, criteria)
-    if there:
-        return there
+    existing = _already_there(config.output, source, criteria)
+    if existing:
+        return existing
     writer = ShardWriter(config.output, name=storage.name(source), source=source, criteria=criteria)
     _write(writer, folder.folder_rows(files, positions), progress)
     return _result(config.output, writer.finish(counts))

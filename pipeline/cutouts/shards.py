@@ -205,17 +205,17 @@ def _read_range(
 
 def _leaves(file: pq.ParquetFile, layout: TableLayout, names: Sequence[str]) -> list[str]:
     """What to read of some columns: of a galaxy's bands only the parts that are looked at."""
-    found = [layout.actual(name) for name in names if layout.actual(name) in file.schema_arrow.names]
+    columns = [layout.actual(name) for name in names if layout.actual(name) in file.schema_arrow.names]
     image = layout.actual("image")
-    if image not in found or not is_banded(file.schema_arrow.field(image).type):
-        return found
+    if image not in columns or not is_banded(file.schema_arrow.field(image).type):
+        return columns
     paths = [file.schema.column(index).path for index in range(len(file.schema))]
     parts = [
         path
         for path in paths
         if path.split(".")[0] == image and set(path.split(".")[1:]) & set(layout.image_parts)
     ]
-    return [name for name in found if name != image] + parts
+    return [name for name in columns if name != image] + parts
 
 
 def _group_ends(file: pq.ParquetFile) -> NDArray[np.int64]:
@@ -258,8 +258,8 @@ def _sure_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _group_ids(uri: str, start: int, stop: int, layout: TableLayout) -> pa.ChunkedArray:
     try:
         with _opened(uri) as file:
-            found = _read_range(file, uri, start, stop, layout, ("object_id",))
-            return _sure_ids(found[layout.actual("object_id")])
+            table = _read_range(file, uri, start, stop, layout, ("object_id",))
+            return _sure_ids(table[layout.actual("object_id")])
     except DamagedShard:
         return pa.chunked_array([pa.nulls(stop - start, pa.string())])
 
@@ -337,11 +337,11 @@ def _check_complete(uri: str, footers: dict[str, Footer]) -> None:
             )
         return
     expected = {shard.name: shard.rows for shard in survey.shards}
-    found = {name: footer.rows for name, footer in footers.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
+    actual = {name: footer.rows for name, footer in footers.items()}
+    for name in sorted(expected.keys() | actual.keys()):
+        if expected.get(name) != actual.get(name):
             raise InputError(
-                f"{storage.join(uri, name)} has {found.get(name, 'no')} rows and {MANIFEST} says "
+                f"{storage.join(uri, name)} has {actual.get(name, 'no')} rows and {MANIFEST} says "
                 f"{expected.get(name, 'no such shard')}; remove the set and ingest it again"
             )
 

@@ -90,25 +90,25 @@ def check_columns(schema: pa.Schema, shard: str, layout: TableLayout = CUTOUTS) 
     InputError
         Naming the first column that is missing or can't be read as its type.
     """
-    for wanted in layout.schema:
-        name = layout.actual(wanted.name)
+    for column in layout.schema:
+        name = layout.actual(column.name)
         index = schema.get_field_index(name)
         if index < 0:
-            if wanted.name in layout.required:
+            if column.name in layout.required:
                 raise InputError(
                     f"{shard} has no column {name!r} (it has {', '.join(schema.names) or 'none'}); "
                     f"{layout.advice}"
                 )
             continue
-        found = schema.field(index).type
-        if not (_fits(found, wanted.type) or (wanted.name == "image" and is_banded(found))):
-            raise InputError(f"{shard}: column {name!r} is {found}; expected {wanted.type}")
+        stored = schema.field(index).type
+        if not (_fits(stored, column.type) or (column.name == "image" and is_banded(stored))):
+            raise InputError(f"{shard}: column {name!r} is {stored}; expected {column.type}")
 
 
-def is_banded(found: pa.DataType) -> bool:
+def is_banded(stored: pa.DataType) -> bool:
     """Whether a column's values are a galaxy's bands: a list of structs or a struct of lists."""
     return bool(
-        pa.types.is_struct(found) or (pa.types.is_list(found) and pa.types.is_struct(found.value_type))
+        pa.types.is_struct(stored) or (pa.types.is_list(stored) and pa.types.is_struct(stored.value_type))
     )
 
 
@@ -119,15 +119,15 @@ def conform(table: pa.Table, layout: TableLayout = CUTOUTS) -> pa.Table:
     image that `is_banded` keeps its type.
     """
     columns, schema = [], layout.schema
-    for index, wanted in enumerate(layout.schema):
-        name = layout.actual(wanted.name)
+    for index, column in enumerate(layout.schema):
+        name = layout.actual(column.name)
         if name not in table.column_names:
-            columns.append(pa.nulls(len(table), wanted.type))
+            columns.append(pa.nulls(len(table), column.type))
         elif is_banded(table[name].type):
             columns.append(table[name])
-            schema = schema.set(index, pa.field(wanted.name, table[name].type))
+            schema = schema.set(index, pa.field(column.name, table[name].type))
         else:
-            columns.append(_cast(table[name], wanted.type))
+            columns.append(_cast(table[name], column.type))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -156,11 +156,11 @@ def readable_ids(ids: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([texts], pa.string())
 
 
-def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    if pa.types.is_string(wanted):
+def _cast(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_string(target):
         return readable_ids(column)
     # Not "safe": an integer that float64 rounds is still a number, and no reason to stop a run.
-    return _plain(column).cast(wanted, safe=not pa.types.is_floating(wanted))
+    return _plain(column).cast(target, safe=not pa.types.is_floating(target))
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -180,27 +180,27 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def _is_text(found: pa.DataType) -> bool:
-    found = found.value_type if pa.types.is_dictionary(found) else found
+def _is_text(stored: pa.DataType) -> bool:
+    stored = stored.value_type if pa.types.is_dictionary(stored) else stored
     return bool(
-        pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+        pa.types.is_string(stored) or pa.types.is_large_string(stored) or pa.types.is_string_view(stored)
     )
 
 
-def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
-    if pa.types.is_dictionary(found):
-        found = found.value_type
-    if pa.types.is_null(found) or found.equals(wanted):
+def _fits(stored: pa.DataType, expected: pa.DataType) -> bool:
+    if pa.types.is_dictionary(stored):
+        stored = stored.value_type
+    if pa.types.is_null(stored) or stored.equals(expected):
         return True
-    if pa.types.is_string(wanted):
-        return bool(_is_text(found) or pa.types.is_integer(found))
-    if pa.types.is_binary(wanted):
+    if pa.types.is_string(expected):
+        return bool(_is_text(stored) or pa.types.is_integer(stored))
+    if pa.types.is_binary(expected):
         return bool(
-            pa.types.is_large_binary(found)
-            or pa.types.is_fixed_size_binary(found)
-            or pa.types.is_binary_view(found)
+            pa.types.is_large_binary(stored)
+            or pa.types.is_fixed_size_binary(stored)
+            or pa.types.is_binary_view(stored)
         )
-    return bool(pa.types.is_integer(found) or pa.types.is_floating(found))
+    return bool(pa.types.is_integer(stored) or pa.types.is_floating(stored))
 
 
 def nan_to_none(value: float | None) -> float | None:
