@@ -82,21 +82,21 @@ def asked(
         Share of the volunteers that must have been asked.
     """
     where = tree.slices[question.key]
-    given = np.asarray(votes, np.float64)[:, where]
-    total = given.sum(axis=1)
+    fractions = np.asarray(votes, np.float64)[:, where]
+    total = fractions.sum(axis=1)
     rows = np.flatnonzero((total >= least - _ROUNDING) & (total > 0))  # NaN is in neither
-    given, answers = given[rows], np.asarray(predicted, np.float64)[rows, where]
+    fractions, answers = fractions[rows], np.asarray(predicted, np.float64)[rows, where]
     sums = answers.sum(axis=1)
-    some = sums > 0
+    answered = sums > 0
     best, at = answers.argmax(axis=1), np.arange(len(rows))
-    probability = np.divide(answers[at, best], sums, out=np.zeros(len(rows)), where=some)
+    probability = np.divide(answers[at, best], sums, out=np.zeros(len(rows)), where=answered)
     return Asked(
         question=question,
         rows=rows,
-        truth=given.argmax(axis=1),
-        predicted=np.where(some, best, NO_ANSWER),
-        agreement=agreement(given),
+        truth=fractions.argmax(axis=1),
+        predicted=np.where(answered, best, NO_ANSWER),
+        agreement=agreement(fractions),
         confidence=np.nan_to_num(agreement(answers)),
         probability=probability,
-        share=np.where(some, given[at, best] / given.sum(axis=1), 0.0),
+        share=np.where(answered, fractions[at, best] / fractions.sum(axis=1), 0.0),
     )

@@ -16,9 +16,9 @@ def column_means(votes: ArrayLike) -> NDArray[np.float64]:
     votes : array_like, shape (n, answers)
         NaN where a vote is missing; an answer without any vote gets 0.
     """
-    given = np.asarray(votes, np.float64)
-    known = ~np.isnan(given)
-    return np.asarray(np.nansum(given, axis=0) / np.maximum(known.sum(axis=0), 1))
+    fractions = np.asarray(votes, np.float64)
+    voted = ~np.isnan(fractions)
+    return np.asarray(np.nansum(fractions, axis=0) / np.maximum(voted.sum(axis=0), 1))
 
 
 def majority_answers(tree: DecisionTree, votes: ArrayLike) -> NDArray[np.float64]:

@@ -60,13 +60,13 @@ def gather_changes(tree: DecisionTree, pieces: Iterable[Pairs], most: int) -> Ch
         drift.add(p, q, was.classes, now.classes)
         rows = np.flatnonzero(was.classes != now.classes)
         if len(rows):
-            found = after.select(["object_id", "input"]).take(pa.array(rows))
+            changed = after.select(["object_id", "input"]).take(pa.array(rows))
             columns = (
                 probability_moved(tree, p[rows], q[rows]),
                 *(side.classes[rows] for side in (was, now)),
                 *(side.confidence[rows] for side in (was, now)),
             )
-            arrays = [*found.columns, *(pa.chunked_array([column]) for column in columns)]
+            arrays = [*changed.columns, *(pa.chunked_array([column]) for column in columns)]
             moved = pa.concat_tables([moved, pa.table(arrays, names=list(MOVED_COLUMNS))])
             moved = moved.sort_by([("moved", "descending"), ("object_id", "ascending")])[:most]
     return Changes(dict(fates), drift, moved.combine_chunks())

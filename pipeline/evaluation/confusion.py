@@ -48,12 +48,12 @@ def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, answers: int) -> ND
 
 def answer_scores(matrix: NDArray[np.int64]) -> list[AnswerScore]:
     """Precision and recall of each answer of a `confusion_matrix`."""
-    predicted, there = matrix.sum(axis=0), matrix.sum(axis=1)
+    predicted, actual = matrix.sum(axis=0), matrix.sum(axis=1)
     return [
         AnswerScore(
             float(matrix[i, i] / predicted[i]) if predicted[i] else None,
-            float(matrix[i, i] / there[i]) if there[i] else None,
-            int(there[i]),
+            float(matrix[i, i] / actual[i]) if actual[i] else None,
+            int(actual[i]),
         )
         for i in range(len(matrix))
     ]

@@ -114,9 +114,9 @@ class HistogramCounter:
 
     def add(self, values: NDArray[np.float64]) -> None:
         """Count some values, shape (n,); NaN is left out."""
-        known = values[~np.isnan(values)]
-        self._bins += np.histogram(known, bins=BINS, range=(0.0, 1.0))[0]
-        nearest = np.rint(known.clip(0, 1) * _FINE).astype(np.int64)
+        numbers = values[~np.isnan(values)]
+        self._bins += np.histogram(numbers, bins=BINS, range=(0.0, 1.0))[0]
+        nearest = np.rint(numbers.clip(0, 1) * _FINE).astype(np.int64)
         self._fine += np.bincount(nearest, minlength=_FINE + 1)
 
     def histogram(self) -> Histogram:

@@ -84,8 +84,8 @@ class Drift:
         """
         np.add.at(self.classes, (np.asarray(classes_before), np.asarray(classes_after)), 1)
         offsets = np.arange(self._tree.answer_count) * FINE
-        for side, given in enumerate((before, after)):
-            p = np.asarray(given, np.float64)
+        for side, probabilities in enumerate((before, after)):
+            p = np.asarray(probabilities, np.float64)
             bins = np.clip((p * FINE).astype(np.int64), 0, FINE - 1) + offsets
             counted = np.bincount(bins.ravel(), minlength=FINE * self._tree.answer_count)
             self._counts[side] += counted.reshape(-1, FINE)

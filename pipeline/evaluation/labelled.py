@@ -93,26 +93,26 @@ def read_labelled(
     """
     snapshot = open_snapshot(catalogue, tree, as_of=as_of)
     table = read_votes(labels, tree) if isinstance(labels, str) else labels
-    wanted = pa.array(table.ids, pa.string())
+    voted_ids = pa.array(table.ids, pa.string())
     columns = ["object_id", *tree.columns, *(["input"] if "input" in snapshot.schema.names else [])]
     kept, example, rows = [], None, 0
     for batch in snapshot.batches(columns, progress):
         ids = batch["object_id"].cast(pa.string())
         rows += len(batch)
         example = ids[0].as_py() if example is None else example
-        kept.append(batch.set_column(0, "object_id", ids).filter(pc.is_in(ids, wanted)))
-    found = pa.Table.from_batches(kept) if kept else None
-    if found is None or not len(found):
+        kept.append(batch.set_column(0, "object_id", ids).filter(pc.is_in(ids, voted_ids)))
+    matched = pa.Table.from_batches(kept) if kept else None
+    if matched is None or not len(matched):
         raise InputError(
             f"{table.uri} has votes for none of the {rows:,} galaxies of {catalogue}: ids there are like "
             f"{table.ids[0]!r}, and {'none' if example is None else repr(example)} here; expected the same"
         )
-    return _joined(catalogue, table, tree, found, rows)
+    return _joined(catalogue, table, tree, matched, rows)
 
 
-def _joined(catalogue: str, table: VoteTable, tree: DecisionTree, found: pa.Table, rows: int) -> Labelled:
+def _joined(catalogue: str, table: VoteTable, tree: DecisionTree, matched: pa.Table, rows: int) -> Labelled:
     places = {name: row for row, name in enumerate(table.ids)}
-    where = np.array([places[name] for name in found["object_id"].to_pylist()], np.int64)
+    where = np.array([places[name] for name in matched["object_id"].to_pylist()], np.int64)
     order = np.argsort(where, kind="stable")
     where = where[order]
     ids = tuple(table.ids[i] for i in where)
@@ -121,7 +121,7 @@ def _joined(catalogue: str, table: VoteTable, tree: DecisionTree, found: pa.Tabl
         raise InputError(
             f"{catalogue} holds galaxy {ids[twice[0]]} more than once; expected one row for each"
         )
-    predicted = np.column_stack([found[c].to_numpy().astype(np.float64) for c in tree.columns])[order]
+    predicted = np.column_stack([matched[c].to_numpy().astype(np.float64) for c in tree.columns])[order]
     bad = np.argwhere(~((predicted >= -1e-4) & (predicted <= 1.0001)))
     if len(bad):
         row, column = bad[0]
@@ -135,7 +135,7 @@ def _joined(catalogue: str, table: VoteTable, tree: DecisionTree, found: pa.Tabl
             f"{table.uri} has no vote for any of the {len(ids):,} galaxies that {catalogue} holds, all are "
             "empty; expected vote fractions"
         )
-    inputs = found["input"].to_pylist() if "input" in found.column_names else [None] * len(found)
+    inputs = matched["input"].to_pylist() if "input" in matched.column_names else [None] * len(matched)
     return Labelled(
         tree,
         ids,

@@ -64,8 +64,8 @@ def rmse_interval(
     ----------
     Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 13.3.
     """
-    found = rmse_scores(predicted, votes, [slice(None)], share, draws, seed)[0]
-    return found.low, found.high
+    score = rmse_scores(predicted, votes, [slice(None)], share, draws, seed)[0]
+    return score.low, score.high
 
 
 def rmse_scores(
@@ -86,9 +86,9 @@ def rmse_scores(
         Columns of each part, such as ``tree.slices``.
     """
     squares = np.square(np.asarray(predicted, np.float64) - np.asarray(votes, np.float64))
-    known = ~np.isnan(squares)
+    voted = ~np.isnan(squares)
     sums = np.stack([np.nansum(squares[:, part], axis=1) for part in parts], axis=1)
-    counts = np.stack([known[:, part].sum(axis=1) for part in parts], axis=1)
+    counts = np.stack([voted[:, part].sum(axis=1) for part in parts], axis=1)
     total, drawn = _root_mean(sums.sum(axis=0), counts.sum(axis=0)), []
     random, both = np.random.default_rng(seed), np.concatenate([sums, counts], axis=1)
     for start in range(0, draws, _DRAWS_AT_ONCE):
@@ -111,5 +111,5 @@ def galaxy_rmse(predicted: ArrayLike, votes: ArrayLike) -> NDArray[np.float64]:
 
 
 def _root_mean(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    some = counts > 0
-    return np.asarray(np.sqrt(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=some)))
+    counted = counts > 0
+    return np.asarray(np.sqrt(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counted)))

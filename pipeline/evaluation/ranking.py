@@ -43,10 +43,10 @@ class Ranking:
             return self
         both = _joined(self[moved], other[moved])
         best = _best(both, size)
-        whole = replace(self, **{name: getattr(self, name).copy() for name in _PARTS})
+        updated = replace(self, **{name: getattr(self, name).copy() for name in _PARTS})
         for name in _PARTS:
-            getattr(whole, name)[moved] = getattr(best, name)
-        return whole
+            getattr(updated, name)[moved] = getattr(best, name)
+        return updated
 
     def __getitem__(self, quantities: NDArray[np.int64]) -> Ranking:
         """Some of the quantities."""
@@ -54,11 +54,11 @@ class Ranking:
 
     def first(self, quantity: int, count: int) -> list[RankedGalaxy]:
         """The first galaxies of a quantity; fewer where there are fewer."""
-        known = np.isfinite(self.values[quantity])
+        finite = np.isfinite(self.values[quantity])
         return [
             RankedGalaxy(str(name), str(shard), int(row), float(value))
             for value, name, shard, row in zip(
-                *(getattr(self, part)[quantity][known][:count] for part in _PARTS), strict=True
+                *(getattr(self, part)[quantity][finite][:count] for part in _PARTS), strict=True
             )
         ]
 
@@ -98,12 +98,12 @@ def rank(values: NDArray[Any], ids: Sequence[str], shard: str, rows: NDArray[np.
     order = np.argsort(-across, axis=1, kind="stable")[:, :size]
     best, chosen = np.take_along_axis(across, order, axis=1), by_id[order]
     empty = no_ranking(values.shape[1], size)
-    found = best > -np.inf
+    filled = best > -np.inf
     count = best.shape[1]
     empty.values[:, :count] = best
-    empty.ids[:, :count] = np.where(found, np.array(ids, object)[chosen], "")
-    empty.shards[:, :count] = np.where(found, shard, "")
-    empty.rows[:, :count] = np.where(found, rows[chosen], -1)
+    empty.ids[:, :count] = np.where(filled, np.array(ids, object)[chosen], "")
+    empty.shards[:, :count] = np.where(filled, shard, "")
+    empty.rows[:, :count] = np.where(filled, rows[chosen], -1)
     return empty
 
 

@@ -89,24 +89,24 @@ def measure(tree: DecisionTree, predicted: ArrayLike, votes: ArrayLike) -> Resul
     predicted, votes : array_like, shape (n, answers)
         Cumulative, in the order of the tree; missing votes are NaN.
     """
-    answers, given = np.asarray(predicted, np.float64), np.asarray(votes, np.float64)
+    answers, fractions = np.asarray(predicted, np.float64), np.asarray(votes, np.float64)
     parts = [tree.slices[question.key] for question in tree.questions]
     single = [slice(i, i + 1) for i in range(tree.answer_count)]
-    whole, *scores = rmse_scores(answers, given, [slice(None), *parts, *single])
-    constant = np.broadcast_to(column_means(given), given.shape)
-    majority = np.broadcast_to(majority_answers(tree, given), given.shape)
+    overall, *scores = rmse_scores(answers, fractions, [slice(None), *parts, *single])
+    constant = np.broadcast_to(column_means(fractions), fractions.shape)
+    majority = np.broadcast_to(majority_answers(tree, fractions), fractions.shape)
     return Results(
         tree=tree,
-        score=whole,
+        score=overall,
         answers=scores[len(parts) :],
-        constant=rmse(constant, given),
-        majority=rmse(majority, given),
-        constant_answers=galaxy_rmse(constant.T, given.T),
+        constant=rmse(constant, fractions),
+        majority=rmse(majority, fractions),
+        constant_answers=galaxy_rmse(constant.T, fractions.T),
         questions=[
-            _of_question(tree, question, score, answers, given, constant)
+            _of_question(tree, question, score, answers, fractions, constant)
             for question, score in zip(tree.questions, scores, strict=False)
         ],
-        galaxies=galaxy_rmse(answers, given),
+        galaxies=galaxy_rmse(answers, fractions),
     )
 
 
@@ -123,11 +123,11 @@ def _of_question(
     reliable = reliability(those.probability, those.correct)
     shares = reliability(those.probability, those.share)
     matrix = confusion_matrix(those.truth, those.predicted, len(question.answers))
-    known = score.galaxies > 0
+    has_votes = score.galaxies > 0
     return QuestionResult(
         question=question,
         score=score,
-        constant=rmse(constant[:, where], votes[:, where]) if known else float("nan"),
+        constant=rmse(constant[:, where], votes[:, where]) if has_votes else float("nan"),
         asked=those,
         by_agreement=equal_count_bins(those.agreement, those.correct),
         by_confidence=equal_count_bins(those.confidence, those.correct),

@@ -111,26 +111,26 @@ def learn_threshold(
     Pearson 1934.
     """
     said = answered(tree, question, predicted)
-    given = np.asarray(votes, np.float64)[:, tree.slices[question.key]]
-    known = said.asked & (given.sum(axis=1) > 0)
-    right = (said.answer == np.nan_to_num(given).argmax(axis=1))[known]
-    confidence = said.confidence[known]
+    fractions = np.asarray(votes, np.float64)[:, tree.slices[question.key]]
+    judged = said.asked & (fractions.sum(axis=1) > 0)
+    right = (said.answer == np.nan_to_num(fractions).argmax(axis=1))[judged]
+    confidence = said.confidence[judged]
     order = np.sort(confidence)[::-1]
     count = len(order)
-    found: float | None = None
+    lowest: float | None = None
     for share in range(1, _STEPS + 1) if count else ():
         least = float(order[-(-share * count // _STEPS) - 1])
         inside = right[confidence >= least]
         if interval(int(inside.sum()), len(inside), 2 * risk / _STEPS)[0] >= target:
-            found = least
-    settled = right if found is None else right[confidence >= found]
+            lowest = least
+    settled = right if lowest is None else right[confidence >= lowest]
     low, high = interval(int(settled.sum()), len(settled), 0.05)
     return Threshold(
         question=question.key,
         target=target,
-        confidence=found,
+        confidence=lowest,
         galaxies=count,
-        settled=0 if found is None else len(settled),
+        settled=0 if lowest is None else len(settled),
         accuracy=float(settled.mean()) if len(settled) else float("nan"),
         low=low,
         high=high,

@@ -66,11 +66,11 @@ def read_votes(uri: str, tree: DecisionTree) -> VoteTable:
     frame = _read_table(uri)
     id_column = next((name for name in _ID_COLUMNS if name in frame.columns), _ID_COLUMNS[0])
     columns = tree.columns if tree.columns[0] in frame.columns else tree.class_columns
-    wanted = [id_column, *columns]
-    missing = [column for column in wanted if column not in frame.columns]
+    required = [id_column, *columns]
+    missing = [column for column in required if column not in frame.columns]
     if missing:
         raise InputError(
-            f"{uri} lacks {len(missing)} of {len(wanted)} columns, first {missing[0]!r}; expected GalaxyID "
+            f"{uri} lacks {len(missing)} of {len(required)} columns, first {missing[0]!r}; expected GalaxyID "
             f"or object_id, and {columns[0]} … {columns[-1]} or {tree.columns[0]} … {tree.columns[-1]}"
         )
     if frame.empty:
@@ -104,13 +104,13 @@ def _numbers(
     frame: pd.DataFrame, columns: list[str], ids: tuple[str, ...], uri: str, most: float, expected: str
 ) -> NDArray[np.float64]:
     """Columns as numbers in [0, most], NaN where empty."""
-    given = frame[columns]
-    values = given.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64, copy=True)
-    empty = given.isna().to_numpy()
+    cells = frame[columns]
+    values = cells.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64, copy=True)
+    empty = cells.isna().to_numpy()
     bad = np.argwhere(~empty & ~((values >= 0) & (values <= most)))
     if len(bad):
         row, column = bad[0]
-        value = given.iat[row, column]
+        value = cells.iat[row, column]
         raise InputError(f"{uri}: {columns[column]} of galaxy {ids[row]} is {value!s}; expected {expected}")
     return np.asarray(values, np.float64)
 
@@ -118,13 +118,13 @@ def _numbers(
 def _check_sums(votes: NDArray[np.float32], tree: DecisionTree, ids: tuple[str, ...], uri: str) -> None:
     """Refuse votes that contradict the tree; that nobody answered what was asked is no harm."""
     for question in tree.questions:
-        given = votes[:, tree.slices[question.key]].sum(axis=1)
+        total = votes[:, tree.slices[question.key]].sum(axis=1)
         gate = tree.gates.get(question.key)
-        asked = np.ones_like(given) if gate is None else votes[:, list(gate)].sum(axis=1)
-        bad = np.flatnonzero((np.abs(given - asked) > _TOLERANCE) & (given > 0))
+        asked = np.ones_like(total) if gate is None else votes[:, list(gate)].sum(axis=1)
+        bad = np.flatnonzero((np.abs(total - asked) > _TOLERANCE) & (total > 0))
         if len(bad):
             raise InputError(
                 f"{uri}: the answers to {question.key!r} of galaxy {ids[bad[0]]} sum to "
-                f"{given[bad[0]]:.3f}, and {asked[bad[0]]:.3f} were asked it; "
+                f"{total[bad[0]]:.3f}, and {asked[bad[0]]:.3f} were asked it; "
                 f"expected cumulative vote fractions of tree {tree.name!r}"
             )
