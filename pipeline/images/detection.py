@@ -195,7 +195,7 @@ def detect_sources(
     detection, noise = _without_background(image.mean(axis=2), criteria)
     measurement, _ = _without_background(light.mean(axis=2), criteria)
     try:
-        found, segments = sep.extract(
+        detections, segments = sep.extract(
             detection,
             criteria.threshold,
             err=noise,
@@ -208,7 +208,7 @@ def detect_sources(
         raise InputError(f"cannot detect sources: {error}; raise the threshold") from error
     sources = [
         _measure(row, number, segments, measurement, bands, noise)
-        for number, row in enumerate(found, start=1)
+        for number, row in enumerate(detections, start=1)
         if row["npix"] >= criteria.minimum_area
     ]
     return sorted((source for source in sources if source), key=lambda s: (-s.flux, s.y, s.x))

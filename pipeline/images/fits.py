@@ -62,14 +62,14 @@ def read_fits(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AstropyWarning)
                 warnings.filterwarnings("error", ".*truncated.*", AstropyUserWarning)
-                with fits.open(io.BytesIO(_plain(data)), memmap=False) as found:
+                with fits.open(io.BytesIO(_plain(data)), memmap=False) as hdus:
                     for band in [own] if own is not None else bands:
                         if band in flux or band not in bands:
                             continue
-                        header, flux[band] = _image(found, band, own is not None, layout)
+                        header, flux[band] = _image(hdus, band, own is not None, layout)
                         headers.append((header, flux[band].shape))
                         if layout.mask is not None:
-                            bad[band] = _mask(found, band, layout)
+                            bad[band] = _mask(hdus, band, layout)
         except ImageError:
             raise
         except (OSError, EOFError, AstropyUserWarning, zlib.error) as error:
@@ -108,28 +108,29 @@ def _plain(data: bytes) -> bytes:
 
 
 def _image(
-    found: fits.HDUList, band: str, alone: bool, layout: FitsLayout
+    hdus: fits.HDUList, band: str, alone: bool, layout: FitsLayout
 ) -> tuple[fits.Header, NDArray[np.float32]]:
     """Header and pixels of a band."""
-    images = [hdu for hdu in found if hdu.is_image and len(hdu.shape) >= 2]
+    images = [hdu for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2]
     if not images:
         raise ImageError(
-            "no_extension", f"the FITS file has no image ({_called(found)}); expected {_wanted(band, layout)}"
+            "no_extension",
+            f"the FITS file has no image ({_extension_list(hdus)}); expected {_expected(band, layout)}",
         )
-    wanted = layout.extension
-    name = wanted.get(band) if isinstance(wanted, Mapping) else wanted
+    extension = layout.extension
+    name = extension.get(band) if isinstance(extension, Mapping) else extension
     if name is not None:
-        hdu = _named(found, name, band)
+        hdu = _named(hdus, name, band)
     elif alone:
         hdu = next((hdu for hdu in images if hdu.name in _OF_ONE_BAND), images[0])
     else:
         hdu = next((hdu for hdu in images if band in _bands_of(hdu, layout)), None)
     if hdu is None or not hdu.is_image:
-        there = {band.lower(): band for hdu in images for band in _bands_of(hdu, layout)}.values()
-        names = f"bands {', '.join(there)} in " if there and name is None else ""
+        available = {band.lower(): band for hdu in images for band in _bands_of(hdu, layout)}.values()
+        names = f"bands {', '.join(available)} in " if available and name is None else ""
         raise ImageError(
             "missing_band",
-            f"there is no {_wanted(band, layout)} in the FITS file ({names}{_called(found)})",
+            f"there is no {_expected(band, layout)} in the FITS file ({names}{_extension_list(hdus)})",
         )
     shape = hdu.shape
     if len(shape) == 3:
@@ -146,13 +147,13 @@ def _image(
     return hdu.header, np.asarray(hdu.data, np.float32)
 
 
-def _mask(found: fits.HDUList, band: str, layout: FitsLayout) -> NDArray[np.bool_]:
+def _mask(hdus: fits.HDUList, band: str, layout: FitsLayout) -> NDArray[np.bool_]:
     assert layout.mask is not None
-    hdu = _named(found, layout.mask, band)
+    hdu = _named(hdus, layout.mask, band)
     if hdu is None or not hdu.is_image or len(hdu.shape) != 2:
         raise ImageError(
             "no_extension",
-            f"the FITS file has no mask {_filled(layout.mask, band)!r} ({_called(found)}); name it as "
+            f"the FITS file has no mask {_filled(layout.mask, band)!r} ({_extension_list(hdus)}); name it as "
             "`mask.name` in the survey file",
         )
     check_shapes({band: hdu.shape})
@@ -165,17 +166,17 @@ def _mask(found: fits.HDUList, band: str, layout: FitsLayout) -> NDArray[np.bool
 def _plane_number(header: fits.Header, plane: str) -> int:
     number = header.get(f"MP_{plane}")
     if number is None:
-        there = ", ".join(key.removeprefix("MP_") for key in header if key.startswith("MP_"))
-        raise ImageError("no_extension", f"the mask has no plane {plane!r} (it has {there or 'none'})")
+        planes = ", ".join(key.removeprefix("MP_") for key in header if key.startswith("MP_"))
+        raise ImageError("no_extension", f"the mask has no plane {plane!r} (it has {planes or 'none'})")
     return int(number)
 
 
-def _named(found: fits.HDUList, name: str | int, band: str) -> Any:
+def _named(hdus: fits.HDUList, name: str | int, band: str) -> Any:
     """The extension of a name or number; None if there is none."""
     name = _filled(name, band)
     if isinstance(name, int):
-        return found[name] if 0 <= name < len(found) else None
-    return next((hdu for hdu in found if hdu.name.lower() == name.lower()), None)
+        return hdus[name] if 0 <= name < len(hdus) else None
+    return next((hdu for hdu in hdus if hdu.name.lower() == name.lower()), None)
 
 
 def _filled(name: str | int, band: str) -> str | int:
@@ -185,21 +186,23 @@ def _filled(name: str | int, band: str) -> str | int:
 def _bands_of(hdu: Any, layout: FitsLayout) -> list[str]:
     """Bands that an image says it holds."""
     if len(hdu.shape) == 3:
-        told = str(hdu.header.get("BANDS", ""))
-        return list(layout.planes) or (told.replace(" ", "").split(",") if "," in told else list(told))
+        listed = str(hdu.header.get("BANDS", ""))
+        return list(layout.planes) or (listed.replace(" ", "").split(",") if "," in listed else list(listed))
     # The name of an extension is in capitals, whatever the band's.
     names = [hdu.name.lower(), hdu.name, *(str(hdu.header.get(key, "")) for key in _BAND_KEYWORDS)]
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _called(found: fits.HDUList) -> str:
-    names = [f"{number} {hdu.name}".strip() for number, hdu in enumerate(found)]
+def _extension_list(hdus: fits.HDUList) -> str:
+    names = [f"{number} {hdu.name}".strip() for number, hdu in enumerate(hdus)]
     return f"extensions {', '.join(names)}"
 
 
-def _wanted(band: str, layout: FitsLayout) -> str:
-    wanted = layout.extension.get(band) if isinstance(layout.extension, Mapping) else layout.extension
-    return f"band {band!r}" if wanted is None else f"extension {_filled(wanted, band)!r} for band {band!r}"
+def _expected(band: str, layout: FitsLayout) -> str:
+    extension = layout.extension.get(band) if isinstance(layout.extension, Mapping) else layout.extension
+    return (
+        f"band {band!r}" if extension is None else f"extension {_filled(extension, band)!r} for band {band!r}"
+    )
 
 
 @functools.cache

@@ -64,14 +64,14 @@ def recentred(image: NDArray[np.uint8], frame: Frame, threshold: float) -> Frame
     light = green - background.back()
     # A background without noise, of an image that was made or cleaned, has a step of the camera at least.
     noise = max(float(background.globalrms), 1.0)
-    found, segments = sep.extract(light, threshold, err=noise, minarea=_MINIMUM_AREA, segmentation_map=True)
-    if not len(found):
+    sources, segments = sep.extract(light, threshold, err=noise, minarea=_MINIMUM_AREA, segmentation_map=True)
+    if not len(sources):
         return frame
     scale = frame.pixels / FRAME_PIXELS
-    distance = np.hypot(found["x"] - frame.center[0], found["y"] - frame.center[1]) / scale
-    salient = salience(np.pi * found["a"] * found["b"], distance)
+    distance = np.hypot(sources["x"] - frame.center[0], sources["y"] - frame.center[1]) / scale
+    salient = salience(np.pi * sources["a"] * sources["b"], distance)
     number = int(np.argmax(salient))
-    x, y = float(found["x"][number]), float(found["y"][number])
+    x, y = float(sources["x"][number]), float(sources["y"][number])
     radii = np.arange(0.5, max(light.shape) / 2, 0.5)
     growth, _, _ = sep.sum_circle(light, x, y, radii, segmap=segments, seg_id=number + 1)
     measured = petrosian(np.asarray(growth, np.float64), radii)
