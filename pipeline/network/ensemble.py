@@ -51,8 +51,8 @@ class Model:
     @property
     def recentrings(self) -> tuple[float, ...]:
         """Thresholds of the ways in which networks want galaxies recentred, each once."""
-        wanted = {card.network.recentring for card in self.cards}
-        return tuple(sorted(recentring.threshold for recentring in wanted if recentring is not None))
+        distinct = {card.network.recentring for card in self.cards}
+        return tuple(sorted(recentring.threshold for recentring in distinct if recentring is not None))
 
     @property
     def not_good_for(self) -> tuple[str, ...]:

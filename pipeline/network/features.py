@@ -37,7 +37,7 @@ def layer_activations(network: ViewpointNetwork, viewpoints: Tensor) -> dict[str
         layers["viewpoint_dense"] = network.viewpoint_dense
     layers |= {f"dense_{number}": layer for number, layer in enumerate(network.dense_layers, 1)}
     hooks = [
-        layer.register_forward_hook(lambda _, __, given, name=name: seen.setdefault(name, []).append(given))
+        layer.register_forward_hook(lambda _, __, output, name=name: seen.setdefault(name, []).append(output))
         for name, layer in layers.items()
     ]
     try:
@@ -45,10 +45,10 @@ def layer_activations(network: ViewpointNetwork, viewpoints: Tensor) -> dict[str
     finally:
         for hook in hooks:
             hook.remove()
-    found = {name: torch.cat(seen[name]) for name in layers}  # convolutions run a piece at a time
+    activations = {name: torch.cat(seen[name]) for name in layers}  # convolutions run a piece at a time
     by_viewpoint = {
         name: maps.unflatten(0, viewpoints.shape[:2]) if len(maps) != len(viewpoints) else maps
-        for name, maps in found.items()
+        for name, maps in activations.items()
     }
     return by_viewpoint | {"answers": answers}
 

@@ -54,9 +54,9 @@ def round_filters(weight: Tensor, dtype: torch.dtype) -> Tensor:
     taps, results = there_and_back.flatten(1), rounded.flatten(1)
     carry = torch.zeros_like(taps[:, 0])
     for tap in range(taps.shape[1]):
-        wanted = taps[:, tap] + carry
-        results[:, tap] = wanted.to(dtype).float()
-        carry = wanted - results[:, tap]
+        exact = taps[:, tap] + carry
+        results[:, tap] = exact.to(dtype).float()
+        carry = exact - results[:, tap]
     rounded[:, :, 1::2] = rounded[:, :, 1::2].flip(-1)
     return rounded.to(dtype)
 
@@ -67,8 +67,8 @@ def _max_pool(maps: Tensor, size: int) -> Tensor:
     Maxima of slices run along contiguous memory, which takes half the time of torch's own pooling.
     """
     for axis in (1, 2) if size > 1 else ():
-        whole = maps.narrow(axis, 0, maps.shape[axis] // size * size)
-        maps = functools.reduce(torch.maximum, whole.unflatten(axis, (-1, size)).unbind(axis + 1))
+        trimmed = maps.narrow(axis, 0, maps.shape[axis] // size * size)
+        maps = functools.reduce(torch.maximum, trimmed.unflatten(axis, (-1, size)).unbind(axis + 1))
     return maps
 
 
