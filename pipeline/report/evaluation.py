@@ -57,10 +57,10 @@ def comparison_table(tree: DecisionTree, results: Results, scores: Mapping[str, 
     paper = PAPER_SCORES if tree.name == _PAPER_TREE else {}
     rows: list[tuple[object, ...]] = []
     for name in sorted({*scores, *paper}, key=lambda name: _place(name, scores)):
-        score, told = scores.get(name), paper.get(name)
+        score, reported = scores.get(name), paper.get(name)
         own = (score.galaxies, score.rmse, score.low, score.high) if score else (None,) * 4
-        text = f"{name.replace('_', ' ')} ({told.text})" if told else name
-        rows.append((text, *own, *((told.public, told.private) if told else (None, None))))
+        text = f"{name.replace('_', ' ')} ({reported.text})" if reported else name
+        rows.append((text, *own, *((reported.public, reported.private) if reported else (None, None))))
     n = results.score.galaxies
     rows.append(("constant: mean votes of these galaxies", n, results.constant, *(None,) * 4))
     rows.append(("majority: most common answers", n, results.majority, *(None,) * 4))
@@ -74,8 +74,11 @@ def comparison_table(tree: DecisionTree, results: Results, scores: Mapping[str, 
 
 def _place(name: str, scores: Mapping[str, Score]) -> tuple[int, int]:
     """The paper's rows in its order, then all others in theirs."""
-    known, given = list(PAPER_SCORES), list(scores)
-    return (known.index(name) if name in known else len(known), given.index(name) if name in given else 0)
+    paper_rows, catalogues = list(PAPER_SCORES), list(scores)
+    return (
+        paper_rows.index(name) if name in paper_rows else len(paper_rows),
+        catalogues.index(name) if name in catalogues else 0,
+    )
 
 
 def _scores(results: Results, scores: Mapping[str, Score]) -> Section:
@@ -108,8 +111,8 @@ def _agreement(results: Results) -> Section:
     bins = [
         (q.question.key, by, i, b.galaxies, b.low, b.high, b.mean, b.accuracy)
         for q in results.questions
-        for by, found in (("agreement", q.by_agreement), ("confidence", q.by_confidence))
-        for i, b in enumerate(found, start=1)
+        for by, groups in (("agreement", q.by_agreement), ("confidence", q.by_confidence))
+        for i, b in enumerate(groups, start=1)
     ]
     accuracy = [
         (
@@ -158,8 +161,8 @@ def _calibration(results: Results) -> Section:
     bins = [
         (q.question.key, against, b.low, b.high, b.galaxies, b.probability, b.outcome)
         for q in results.questions
-        for against, found in (("plurality", q.reliability), ("share", q.shares))
-        for b in found
+        for against, curve in (("plurality", q.reliability), ("share", q.shares))
+        for b in curve
     ]
     return Section(
         "Calibration",
@@ -202,9 +205,9 @@ def _answers(results: Results) -> Section:
         for answer, s in zip(q.question.answers, q.answers, strict=True)
     ]
     matrices = [
-        (q.question.key, told, predicted, int(q.matrix[row, column]))
+        (q.question.key, truth, predicted, int(q.matrix[row, column]))
         for q in results.questions
-        for row, told in enumerate(_keys(q))
+        for row, truth in enumerate(_keys(q))
         for column, predicted in enumerate([*_keys(q), None])
     ]
     return Section(

@@ -81,52 +81,56 @@ class Explanation:
     reach: float
 
 
-def explanation_sections(found: Explanation) -> list[Section]:
+def explanation_sections(explanation: Explanation) -> list[Section]:
     """The page's sections, in the order of the paper's figures."""
-    sections = [_filters(found), _activations(found), _units(found)]
-    if found.hardest is not None and found.easiest is not None:
-        sections.append(_hard_and_easy(found, found.hardest, found.easiest))
-    return [*sections, _occlusion(found)]
+    sections = [_filters(explanation), _activations(explanation), _units(explanation)]
+    if explanation.hardest is not None and explanation.easiest is not None:
+        sections.append(_hard_and_easy(explanation, explanation.hardest, explanation.easiest))
+    return [*sections, _occlusion(explanation)]
 
 
-def _filters(found: Explanation) -> Section:
-    count, kernel = found.filters.shape[:2]
+def _filters(explanation: Explanation) -> Section:
+    count, kernel = explanation.filters.shape[:2]
     caption = f"The {count} filters of the first layer, {kernel} × {kernel} pixels, each stretched by itself."
     return Section(
         "First-layer filters",
         "What the first convolution answers to: edges, spots, and differences of colour. The contrast of "
         "each filter is normalised, so that its pattern shows and its strength doesn't.",
-        [Figure("filters", caption, filters_figure(found.filters))],
+        [Figure("filters", caption, filters_figure(explanation.filters))],
     )
 
 
-def _activations(found: Explanation) -> Section:
-    maps = {name: values for name, values in found.layers.items() if values.ndim == 3 and name != "viewpoint"}
-    vectors = {name: values for name, values in found.layers.items() if values.ndim == 1}
+def _activations(explanation: Explanation) -> Section:
+    maps = {
+        name: values
+        for name, values in explanation.layers.items()
+        if values.ndim == 3 and name != "viewpoint"
+    }
+    vectors = {name: values for name, values in explanation.layers.items() if values.ndim == 1}
     parts: list[Figure | Table | Gallery] = [
         Figure(
             name,
             f"{_title(name)}: {len(values)} maps of {values.shape[1]} × {values.shape[2]}, after ReLU and "
             "pooling, on one scale.",
-            activation_maps(found.layers["viewpoint"] if i == 0 else None, values),
+            activation_maps(explanation.layers["viewpoint"] if i == 0 else None, values),
         )
         for i, (name, values) in enumerate(maps.items())
     ]
     caption = "The dense layers, which see all sixteen viewpoints, and the answers: one cell a unit."
     parts.append(Figure("dense_layers", caption, dense_strips({_title(n): v for n, v in vectors.items()})))
-    whose = f"Of galaxy {found.galaxy} from viewpoint {found.viewpoint} of 0 to 15"
+    whose = f"Of galaxy {explanation.galaxy} from viewpoint {explanation.viewpoint} of 0 to 15"
     return Section("Activations", f"{whose}, layer by layer. The viewpoint itself stands on the left.", parts)
 
 
-def _units(found: Explanation) -> Section:
+def _units(explanation: Explanation) -> Section:
     parts: list[Figure | Table | Gallery] = []
-    for galaxies in found.units:
+    for galaxies in explanation.units:
         for what, places in (("most", galaxies.most), ("least", galaxies.least)):
             caption = f"Unit {galaxies.unit}: the galaxies that excite it {what}, with its activation."
-            parts.append(Gallery(caption, _pictures(found, places, "{:.3g}")))
+            parts.append(Gallery(caption, _pictures(explanation, places, "{:.3g}")))
     rows = [
         (galaxies.unit, kind, number, place.object_id, place.value, place.shard, place.row)
-        for galaxies in found.units
+        for galaxies in explanation.units
         for kind, places in (("most", galaxies.most), ("least", galaxies.least))
         for number, place in enumerate(places, 1)
     ]
@@ -141,7 +145,7 @@ def _units(found: Explanation) -> Section:
 
 
 def _hard_and_easy(
-    found: Explanation, hardest: Sequence[RankedGalaxy], easiest: Sequence[RankedGalaxy]
+    explanation: Explanation, hardest: Sequence[RankedGalaxy], easiest: Sequence[RankedGalaxy]
 ) -> Section:
     rows = [
         (kind, number, place.object_id, place.value, place.shard, place.row)
@@ -154,17 +158,19 @@ def _hard_and_easy(
         "Those whose answers are farthest from the volunteers' votes and nearest to them: the root mean "
         "squared error over the answers of one galaxy, from a single view.",
         [
-            Gallery("Hardest, with their RMSE.", _pictures(found, hardest, "{:.3f}")),
-            Gallery("Easiest, with their RMSE.", _pictures(found, easiest, "{:.3f}")),
+            Gallery("Hardest, with their RMSE.", _pictures(explanation, hardest, "{:.3f}")),
+            Gallery("Easiest, with their RMSE.", _pictures(explanation, easiest, "{:.3f}")),
             Table("errors", "The same as a table.", columns, rows),
         ],
     )
 
 
-def _occlusion(found: Explanation) -> Section:
-    shown = [found.portraits[name] for name in found.occluded if name in found.portraits]
-    answers = [found.tree.columns[portrait.answer] for portrait in shown]
-    named = [answer.removeprefix(f"{found.tree.questions[0].key}_").replace("_", " ") for answer in answers]
+def _occlusion(explanation: Explanation) -> Section:
+    shown = [explanation.portraits[name] for name in explanation.occluded if name in explanation.portraits]
+    answers = [explanation.tree.columns[portrait.answer] for portrait in shown]
+    named = [
+        answer.removeprefix(f"{explanation.tree.questions[0].key}_").replace("_", " ") for answer in answers
+    ]
     caption = (
         "Above the galaxy; below, by how many percentage points the probability of its answer falls when a "
         "square there is covered with the background (white: nothing changes; orange: it falls; purple: it "
@@ -176,14 +182,14 @@ def _occlusion(found: Explanation) -> Section:
             f"occlusion_{start // _IN_A_ROW + 1}",
             caption,
             occlusion_figure(
-                [(p.object_id, p.picture, p.drop, float(p.probabilities[p.answer])) for p in some],
+                [(p.object_id, p.picture, p.drop, float(p.probabilities[p.answer])) for p in portraits],
                 named[start : start + _IN_A_ROW],
-                found.patch / (2 * found.reach),
+                explanation.patch / (2 * explanation.reach),
                 most,
             ),
         )
         for start in range(0, len(shown), _IN_A_ROW)
-        for some in [shown[start : start + _IN_A_ROW]]
+        for portraits in [shown[start : start + _IN_A_ROW]]
     ]
     rows = [
         (p.object_id, answer, float(p.probabilities[p.answer]), float(p.drop.max()), float(p.drop.min()))
@@ -202,11 +208,13 @@ def _occlusion(found: Explanation) -> Section:
     )
 
 
-def _pictures(found: Explanation, places: Sequence[RankedGalaxy], form: str) -> list[Picture]:
+def _pictures(explanation: Explanation, places: Sequence[RankedGalaxy], form: str) -> list[Picture]:
     return [
-        Picture(place.object_id, webp(found.portraits[place.object_id].picture), form.format(place.value))
+        Picture(
+            place.object_id, webp(explanation.portraits[place.object_id].picture), form.format(place.value)
+        )
         for place in places
-        if place.object_id in found.portraits
+        if place.object_id in explanation.portraits
     ]
 
 

@@ -128,8 +128,8 @@ def read_galaxies(
     vectors = np.concatenate([np.zeros((0, tree.answer_count)), *probability_batches(tree, shown)])
     cutouts = without_views(cutouts)
     ids = shown["object_id"].cast(pa.string()).combine_chunks()
-    wanted = pc.is_in(cutouts["object_id"].cast(pa.string()), ids)
-    images = {row["object_id"]: row for row in conform(cutouts.filter(wanted)).to_pylist()}
+    is_shown = pc.is_in(cutouts["object_id"].cast(pa.string()), ids)
+    images = {row["object_id"]: row for row in conform(cutouts.filter(is_shown)).to_pylist()}
     side = thumbnail_side(len(shown))
     judged = [None] * len(shown) if votes is None else _judged(tree, vectors, votes)
 
@@ -143,16 +143,16 @@ def read_galaxies(
             Galaxy(
                 index=index,
                 object_id=row["object_id"],
-                ra=_known(row["ra"]),
-                dec=_known(row["dec"]),
-                x=_known(cutout.get("x")),
-                y=_known(cutout.get("y")),
-                radius=_known(cutout.get("radius")),
-                frame=_known(cutout.get("frame_pixels")),
+                ra=_finite_or_none(row["ra"]),
+                dec=_finite_or_none(row["dec"]),
+                x=_finite_or_none(cutout.get("x")),
+                y=_finite_or_none(cutout.get("y")),
+                radius=_finite_or_none(cutout.get("radius")),
+                frame=_finite_or_none(cutout.get("frame_pixels")),
                 morphology=morphology,
                 confidence=float(reading.confidence[index]),
                 probabilities=tuple(np.nan_to_num(vectors[index]).tolist()),
-                agreements=tuple(_known(row[name]) for name in agreement_names),
+                agreements=tuple(_finite_or_none(row[name]) for name in agreement_names),
                 steps=tuple(steps),
                 deciding=steps_to_class(named, steps),
                 picture=thumbnail_uri(images.get(row["object_id"]), side),
@@ -223,5 +223,5 @@ def _judged_data(judged: Judged | None) -> dict[str, Any]:
     }
 
 
-def _known(value: float | None) -> float | None:
+def _finite_or_none(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)

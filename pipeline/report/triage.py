@@ -88,10 +88,10 @@ def _figure(
         panels = figure.subplots(lines, _COLUMNS, sharey=True, squeeze=False).ravel()
         for panel, t in zip(panels, thresholds, strict=False):
             said = answered(tree, questions[t.question], predicted)
-            given = votes[:, tree.slices[t.question]]
-            known = said.asked & (given.sum(axis=1) > 0)
-            right = (said.answer == np.nan_to_num(given).argmax(axis=1))[known]
-            order = np.argsort(-said.confidence[known], kind="stable")
+            fractions = votes[:, tree.slices[t.question]]
+            judged = said.asked & (fractions.sum(axis=1) > 0)
+            right = (said.answer == np.nan_to_num(fractions).argmax(axis=1))[judged]
+            order = np.argsort(-said.confidence[judged], kind="stable")
             ranks = np.arange(1, len(order) + 1)
             if len(order):
                 panel.plot(ranks / len(order), np.cumsum(right[order]) / ranks, color=BLUE)
