@@ -27,8 +27,8 @@ def extreme_galaxies(catalogue: str, own: Labelled, results: Results, most: int)
     catalogue
         The folder that `own` was read from.
     """
-    known = np.flatnonzero(~np.isnan(results.galaxies))
-    order = known[np.argsort(results.galaxies[known], kind="stable")]
+    voted = np.flatnonzero(~np.isnan(results.galaxies))
+    order = voted[np.argsort(results.galaxies[voted], kind="stable")]
     count = min(most, (len(order) + 1) // 2)
     easiest, hardest = order[:count], order[::-1][:count]
     pictures = _pictures(catalogue, own, np.concatenate([easiest, hardest]))
@@ -57,8 +57,8 @@ def _pictures(catalogue: str, own: Labelled, rows: NDArray[np.int64]) -> dict[st
 
 
 def _text(own: Labelled, results: Results, row: int) -> str:
-    predicted, given = _class(own.tree, own.predicted[row]), _class(own.tree, own.votes[row])
-    return f"RMSE {results.galaxies[row]:.3f}. Predicted: {predicted}. Volunteers: {given}."
+    predicted, voted = _class(own.tree, own.predicted[row]), _class(own.tree, own.votes[row])
+    return f"RMSE {results.galaxies[row]:.3f}. Predicted: {predicted}. Volunteers: {voted}."
 
 
 def _class(tree: DecisionTree, answers: Sequence[float] | NDArray[np.float64]) -> str:

@@ -172,19 +172,19 @@ def look(
 
 
 def places_of(
-    source: Inventory, shards: Iterable[PlannedShard], wanted: Collection[str]
+    source: Inventory, shards: Iterable[PlannedShard], object_ids: Collection[str]
 ) -> dict[str, RankedGalaxy]:
     """Where galaxies are, by object_id; of those that stand twice the first one."""
-    ids, shards = pa.array(sorted(wanted), pa.string()), list(shards)
-    found: dict[str, RankedGalaxy] = {}
+    ids, shards = pa.array(sorted(object_ids), pa.string()), list(shards)
+    places: dict[str, RankedGalaxy] = {}
     read = storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards)
     for shard, column in zip(shards, read, strict=True):
         rows = np.flatnonzero(pc.is_in(column.cast(pa.string()), ids).to_numpy(zero_copy_only=False))
         for row in rows.tolist():
             name = column[row].as_py()
             if name is not None:
-                found.setdefault(name, RankedGalaxy(name, shard.uri, row, 0.0))
-    return found
+                places.setdefault(name, RankedGalaxy(name, shard.uri, row, 0.0))
+    return places
 
 
 @dataclass(frozen=True)
@@ -255,9 +255,9 @@ class _Passes:
         from pipeline.streaming.portrait import PortraitActor
 
         config = self.run.config
-        wanted = _different([galaxy, *occluded, *others])
+        galaxies = _different([galaxy, *occluded, *others])
         stream = galaxy_stream(
-            [WorkUnit(i, place.shard, place.row, place.row + 1) for i, place in enumerate(wanted)],
+            [WorkUnit(i, place.shard, place.row, place.row + 1) for i, place in enumerate(galaxies)],
             self.settings,
             self.resources,
             PortraitActor,
@@ -266,7 +266,7 @@ class _Passes:
             viewpoint=config.viewpoint,
         )
         portraits, layers = {}, {}
-        with progress("Looking closer", len(wanted)) as advance:
+        with progress("Looking closer", len(galaxies)) as advance:
             for row in stream_rows(stream, _AGAIN):
                 portraits[row["object_id"]] = _portrait(row)
                 for layer in row["layers"] or ():

@@ -32,7 +32,7 @@ def write_report(run: Run[StreamConfig], summary: RunSummary) -> None:
     counts, shown = read_catalogue(run.tree, _pieces(config.output, run.tree), config.report_galaxies)
     classified = int(sum(counts.classes))
     rejects = read_quarantine(RunLayout(config.output, summary.run))
-    whole = summary.classified == classified and not summary.resumed
+    in_one_call = summary.classified == classified and not summary.resumed
     facts = RunFacts(
         title=config.title,
         run=summary.run,
@@ -41,7 +41,7 @@ def write_report(run: Run[StreamConfig], summary: RunSummary) -> None:
         network=run.model.name,
         transforms=config.transforms,
         counts=RunCounts(classified, Counter(rejects["reason"].to_pylist())),
-        seconds=summary.seconds if whole else 0.0,
+        seconds=summary.seconds if in_one_call else 0.0,
         started=summary.started,
         versions=_versions(),
         limits=run.model.not_good_for,
