@@ -84,16 +84,18 @@ class ExcitationActor:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Rank the good galaxies of one unit."""
         started = time.perf_counter()
-        found = [self._part(batch, rows, side) for rows, side in good_rows(batch)]
+        parts = [self._part(batch, rows, side) for rows, side in good_rows(batch)]
         units, answers = self._loaded.network.last.in_features, self._loaded.network.tree.answer_count
-        rows = np.concatenate([part[0] for part in found]) if found else np.zeros(0, np.int64)
-        hidden = np.concatenate([part[1] for part in found]) if found else np.zeros((0, units), np.float32)
-        given = np.concatenate([part[2] for part in found]) if found else np.zeros((0, answers), np.float32)
-        sound = np.isfinite(hidden).all(axis=1) & np.isfinite(given).all(axis=1)
-        rows, hidden, given = rows[sound], hidden[sound], given[sound]
+        rows = np.concatenate([part[0] for part in parts]) if parts else np.zeros(0, np.int64)
+        hidden = np.concatenate([part[1] for part in parts]) if parts else np.zeros((0, units), np.float32)
+        probabilities = (
+            np.concatenate([part[2] for part in parts]) if parts else np.zeros((0, answers), np.float32)
+        )
+        sound = np.isfinite(hidden).all(axis=1) & np.isfinite(probabilities).all(axis=1)
+        rows, hidden, probabilities = rows[sound], hidden[sound], probabilities[sound]
         ids = batch["object_id"].take(pa.array(rows)).to_pylist()
         shard, places = str(batch["shard"][0]), batch["row"].to_numpy()[rows]
-        errors = self._errors(ids, given)
+        errors = self._errors(ids, probabilities)
         excitation = {
             "most": rank(hidden, ids, shard, places, self._size),
             "least": rank(-hidden, ids, shard, places, self._size),

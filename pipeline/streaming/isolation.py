@@ -30,15 +30,15 @@ class ChildDied(Exception):
 
     Attributes
     ----------
-    known
-        The row that was being decoded; None if rows were being read.
+    facts
+        What was known of the row that was being decoded; None if rows were being read.
     reason, how
         For the quarantine: a code, and how the child ended in words.
     """
 
-    def __init__(self, known: dict[str, Any] | None, reason: str, how: str) -> None:
+    def __init__(self, facts: dict[str, Any] | None, reason: str, how: str) -> None:
         super().__init__(how)
-        self.known = known
+        self.facts = facts
         self.reason = reason
         self.how = how
 
@@ -71,8 +71,8 @@ def _decode_piece(start: int, stop: int, run: Callable[[int, int], Iterator[dict
         except ChildDied as death:
             culprit = start + len(rows)
             if suspect != culprit:
-                end, suspect = (culprit + 1, culprit) if death.known else (stop, culprit)
-            elif death.known:
+                end, suspect = (culprit + 1, culprit) if death.facts else (stop, culprit)
+            elif death.facts:
                 rows.append(_verdict(death))
                 end, suspect = stop, None
             else:
@@ -82,9 +82,9 @@ def _decode_piece(start: int, stop: int, run: Callable[[int, int], Iterator[dict
 
 
 def _verdict(death: ChildDied) -> dict[str, Any]:
-    assert death.known is not None
+    assert death.facts is not None
     message = f"decoding this image alone {death.how}, twice; look at the image, or replace it"
-    return death.known | {"reason": death.reason, "message": message}
+    return death.facts | {"reason": death.reason, "message": message}
 
 
 def _unreadable(row: int, death: ChildDied) -> dict[str, Any]:
@@ -122,7 +122,9 @@ class IsolatedDecoder:
         InputError
             If the shard or the store is at fault.
         """
-        pieces = [piece for wanted in unit.ranges for piece in self._source.group_ranges(unit.shard, *wanted)]
+        pieces = [
+            piece for row_range in unit.ranges for piece in self._source.group_ranges(unit.shard, *row_range)
+        ]
 
         def request(start: int, stop: int) -> dict[str, Any]:
             duplicates = [row for row in unit.duplicates if start <= row < stop]
@@ -204,20 +206,20 @@ class _Child:
 
     def ask(self, request: dict[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
         """The rows that answer a request, as they are done."""
-        known: dict[str, Any] | None = None
+        facts: dict[str, Any] | None = None
         with contextlib.suppress(OSError):  # if it is dead, what follows says how
             self._connection.send_bytes(pack(request))
         while True:
-            message = self._receive(READ_SECONDS if known is None else seconds + GRACE_SECONDS)
+            message = self._receive(READ_SECONDS if facts is None else seconds + GRACE_SECONDS)
             if message is None:
                 ending = self._process.ending(seconds)
-                if known is None and ending.reason != "killed_decoder":
+                if facts is None and ending.reason != "killed_decoder":
                     # Too slow, or killed from outside: that is the store's fault or the machine's.
                     raise StorageTrouble(
                         f"reading {request['shard']} took more than {READ_SECONDS:g} s, or memory ran out; "
                         "look at the store and the machine, then run the same command again"
                     )
-                raise ChildDied(known, ending.reason, ending.how)
+                raise ChildDied(facts, ending.reason, ending.how)
             kind = message.pop("kind")
             if kind == "end":
                 return
@@ -227,12 +229,12 @@ class _Child:
                 raise StorageTrouble(message["message"])
             if kind == "out_of_memory":
                 raise ChildDied(
-                    known, "out_of_memory", f"took more than {request['memory'] >> 20:,} MiB of memory"
+                    facts, "out_of_memory", f"took more than {request['memory'] >> 20:,} MiB of memory"
                 )
             if kind == "row":
                 yield message
             else:
-                known = message
+                facts = message
 
     def end(self) -> None:
         """Kill the process, if it still runs."""

@@ -47,10 +47,10 @@ def memory_limit(extra_bytes: int) -> Iterator[None]:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = int(status.read_text().split()[0]) * resource.getpagesize() + extra_bytes
+    limit = int(status.read_text().split()[0]) * resource.getpagesize() + extra_bytes
     if soft != resource.RLIM_INFINITY:
-        wanted = min(wanted, soft)
-    resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+        limit = min(limit, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     try:
         yield
     finally:

@@ -93,11 +93,13 @@ class PortraitActor:
 
     def _layers(self, region: RegionBatch) -> list[dict[str, Any]]:
         viewpoints = self._loaded.sampler(region.to(self._loaded.device), [IDENTITY])[:, 0]
-        found = {"viewpoint": viewpoints} | layer_activations(self._loaded.network, viewpoints)
+        activations = {"viewpoint": viewpoints} | layer_activations(self._loaded.network, viewpoints)
         layers = []
-        for name, values in found.items():
-            whole = values[0].float().cpu()
-            seen = whole if name.startswith("dense") or name == "answers" else whole[self._viewpoint]
+        for name, values in activations.items():
+            activation = values[0].float().cpu()
+            seen = (
+                activation if name.startswith("dense") or name == "answers" else activation[self._viewpoint]
+            )
             layers.append({"name": name, "shape": list(seen.shape), "values": seen.flatten().tolist()})
         return layers
 
@@ -154,11 +156,11 @@ def covered_regions(region: RegionBatch) -> list[RegionBatch]:
     places = [(middle[0] + scale * x, middle[1] + scale * y) for y in steps for x in steps]
     parts = []
     for start in range(0, len(places), _COVERED_AT_ONCE):
-        some = places[start : start + _COVERED_AT_ONCE]
-        copies = pixels.repeat(len(some), 1, 1, 1)
-        for copy, place in zip(copies, some, strict=True):
+        centers = places[start : start + _COVERED_AT_ONCE]
+        copies = pixels.repeat(len(centers), 1, 1, 1)
+        for copy, place in zip(copies, centers, strict=True):
             _cover(copy, place, scale * PATCH / 2, background)
-        count = len(some)
+        count = len(centers)
         parts.append(RegionBatch(copies, region.center.repeat(count, 1), region.scale.repeat(count)))
     return parts
 

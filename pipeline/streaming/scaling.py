@@ -58,11 +58,11 @@ def secure_nodes(
     RunError
         If none came in time.
     """
-    wanted = model_actors or 1
+    actors = model_actors or 1
     has_gpus, has_cpus = ray.cluster_resources().get("GPU", 0) >= 1, _has_workers()
     if device != "cpu" and not has_gpus and (device == "gpu" or _autoscaler() == "v2"):
         demand = Demand(
-            "a GPU" if wanted == 1 else f"{wanted} GPUs", {"CPU": 1, "GPU": 1}, wanted, apart=False
+            "a GPU" if actors == 1 else f"{actors} GPUs", {"CPU": 1, "GPU": 1}, actors, apart=False
         )
         outcome = _wait(demand, seconds, tell)
         if outcome == "there" or device == "gpu":
@@ -70,8 +70,8 @@ def secure_nodes(
     if has_cpus or (has_gpus and device != "cpu"):
         return
     outcome = "impossible"
-    if wanted > 1:
-        outcome = _wait(Demand(f"{wanted} nodes", {"CPU": 1}, wanted, apart=True), seconds, tell)
+    if actors > 1:
+        outcome = _wait(Demand(f"{actors} nodes", {"CPU": 1}, actors, apart=True), seconds, tell)
     if outcome == "impossible":
         _wait(Demand("a node", {"CPU": 1}, 1, apart=False), seconds, tell)
 

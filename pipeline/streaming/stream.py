@@ -133,7 +133,7 @@ def galaxy_stream(
     resources: StreamResources,
     stage: type,
     limits: DecodeLimits | None = None,
-    **given: Any,
+    **stage_settings: Any,
 ) -> Dataset:
     """Lay out the stream from units, over their decoded galaxies, to what a stage makes of them.
 
@@ -144,8 +144,8 @@ def galaxy_stream(
     units
         At least one.
     stage
-        Made with ``weights, tree, precision, threads, device`` and what is `given`; called with the galaxies
-        of one unit (`DECODED_SCHEMA`).
+        Made with ``weights, tree, precision, threads, device`` and the `stage_settings`; called with the
+        galaxies of one unit (`DECODED_SCHEMA`).
     """
     DataContext.get_current().execution_options.resource_limits = ExecutionResources(
         object_store_memory=resources.in_flight_bytes
@@ -175,7 +175,7 @@ def galaxy_stream(
                 "precision": settings.precision,
                 "threads": resources.model_threads,
                 "device": "cuda" if resources.model_gpus else "cpu",
-                **given,
+                **stage_settings,
             },
             num_cpus=resources.model_cpus,
             num_gpus=resources.model_gpus or None,
@@ -228,10 +228,10 @@ def stream_rows(stream: Dataset, again: str = _CONTINUES) -> Iterator[dict[str, 
                 raise kind(str(error.cause).partition("\n")[0]) from error
         raise
     except (RayActorError, WorkerCrashedError, OutOfMemoryError) as error:
-        told = _TOLD_AT_START.search(str(error))
-        if told:
-            kind = InputError if told[1] == "InputError" else RunError
-            raise kind(told[2]) from error
+        start_error = _TOLD_AT_START.search(str(error))
+        if start_error:
+            kind = InputError if start_error[1] == "InputError" else RunError
+            raise kind(start_error[2]) from error
         reason = " ".join(str(error).split())[:300]
         raise StreamError(
             f"the processes of a stage kept dying ({reason}); {again}, "
