@@ -65,8 +65,8 @@ def develop(cutout: Mapping[str, Any], source: ImageOpener) -> GalaxyPicture:
 def _center(cutout: Mapping[str, Any]) -> tuple[float, float] | None:
     x, y = cutout["center_x"], cutout["center_y"]
     if (x is None) != (y is None):
-        missing, there = ("center_x", "center_y") if x is None else ("center_y", "center_x")
-        raise ImageError("bad_center", f"{missing} is null and {there} isn't; expected both or neither")
+        missing, present = ("center_x", "center_y") if x is None else ("center_y", "center_x")
+        raise ImageError("bad_center", f"{missing} is null and {present} isn't; expected both or neither")
     return None if x is None or y is None else (x, y)
 
 

@@ -67,11 +67,11 @@ def _galaxies_of(
     pattern = file_pattern(survey.files)
     galaxies: dict[tuple[str, str], dict[str | None, FileInfo]] = {}
     for file in files:
-        found = pattern.fullmatch(storage.name(file.uri))
-        if found is None:
+        match = pattern.fullmatch(storage.name(file.uri))
+        if match is None:
             continue
-        place, name = file.uri.rpartition("/")[0], found["object_id"]
-        band = found.groupdict().get("band")
+        place, name = file.uri.rpartition("/")[0], match["object_id"]
+        band = match.groupdict().get("band")
         if "{band}" in survey.files and band not in survey.bands:
             galaxies.setdefault((place, name), {})  # counts, though none of its bands be wanted
         else:
@@ -136,21 +136,21 @@ def read_facts(uri: str, survey: SurveySettings) -> Facts:
     """
     data = storage.read_bytes(uri)
     columns = survey.columns
-    wanted = {
+    names_of = {
         "object_id": (columns.object_id or "object_id", True),
         "ra": (columns.ra or "ra", columns.ra is not None),
         "dec": (columns.dec or "dec", columns.dec is not None),
     }
     if survey.frame is not None and survey.frame.column is not None:
-        wanted["size"] = (survey.frame.column, True)
+        names_of["size"] = (survey.frame.column, True)
     try:
         table = pd.read_csv(io.BytesIO(data), dtype=str, skipinitialspace=True, encoding="utf-8-sig")
     except (ParserError, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"{uri} is not a CSV file in UTF-8: {error}") from error
-    found: dict[str, Any] = {}
-    for key, (name, required) in wanted.items():
+    series: dict[str, Any] = {}
+    for key, (name, required) in names_of.items():
         if name in table.columns:
-            found[key] = table[name]
+            series[key] = table[name]
         elif required:
             raise InputError(
                 f"{uri} has no column {name!r} (it has {', '.join(map(str, table.columns)) or 'none'}); name "
@@ -158,14 +158,14 @@ def read_facts(uri: str, survey: SurveySettings) -> Facts:
             )
     numbers = {}
     for key in ("ra", "dec", "size"):
-        texts = found.get(key, pd.Series([None] * len(table), dtype=object))
+        texts = series.get(key, pd.Series([None] * len(table), dtype=object))
         values = pd.to_numeric(texts, errors="coerce")
         wrong = texts.notna() & values.isna() & (texts.astype(str).str.lower() != "nan")
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
             raise InputError(
-                f"{uri}, row {row + 1}: {wanted[key][0]} is {texts.iloc[row]!r}; expected a number"
+                f"{uri}, row {row + 1}: {names_of[key][0]} is {texts.iloc[row]!r}; expected a number"
             )
         numbers[key] = [None if math.isnan(value) else float(value) for value in values.astype(float)]
-    names = [folder.stem(str(name).strip()) for name in found["object_id"]]
+    names = [folder.stem(str(name).strip()) for name in series["object_id"]]
     return dict(zip(names, zip(numbers["ra"], numbers["dec"], numbers["size"], strict=True), strict=True))

@@ -55,8 +55,8 @@ class Hdf5Source:
 
     def read_footer(self, shard: str) -> Footer:
         """The datasets are checked."""
-        with self._opened(shard) as found:
-            return Footer(len(found["flux"]))
+        with self._opened(shard) as datasets:
+            return Footer(len(datasets["flux"]))
 
     def describe(self, shard: str) -> storage.FileInfo:
         """That of the file."""
@@ -64,8 +64,8 @@ class Hdf5Source:
 
     def read_ids(self, shard: str) -> pa.ChunkedArray:
         """That dataset alone."""
-        with self._opened(shard) as found:
-            ids = _texts(found["object_id"][:])
+        with self._opened(shard) as datasets:
+            ids = _texts(datasets["object_id"][:])
         return pa.chunked_array([pa.array(ids, pa.string())])
 
     def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
@@ -116,18 +116,18 @@ class Hdf5Source:
 
     def _read(self, shard: str, start: int, stop: int) -> SalvagedRows:
         planes = [self.survey.planes.index(band) for band in self._bands]
-        with self._opened(shard) as found:
-            check_range(shard, len(found["flux"]), start, stop)
-            flux = found["flux"][start:stop, planes].astype(np.float32)
+        with self._opened(shard) as datasets:
+            check_range(shard, len(datasets["flux"]), start, stop)
+            flux = datasets["flux"][start:stop, planes].astype(np.float32)
             masks: Any = [None] * (stop - start)
-            if "mask" in found:
-                mask = found["mask"]
+            if "mask" in datasets:
+                mask = datasets["mask"]
                 masks = mask[start:stop, planes] if mask.ndim == 4 else _repeated(mask[start:stop], planes)
-            ids = _texts(found["object_id"][start:stop])
+            ids = _texts(datasets["object_id"][start:stop])
             columns = {
-                name: np.asarray(found[name][start:stop], np.float64)
+                name: np.asarray(datasets[name][start:stop], np.float64)
                 for name in ("ra", "dec", SIZE)
-                if name in found
+                if name in datasets
             }
         arrays = [
             pa.array(ids, pa.string())
@@ -152,28 +152,28 @@ class Hdf5Source:
 
     def _datasets(self, file: h5py.File, uri: str) -> dict[str, h5py.Dataset]:
         survey, columns = self.survey, self.survey.columns
-        wanted = {
+        expected = {
             "flux": (columns.flux, True),
             "object_id": (columns.object_id or "object_id", True),
             "ra": (columns.ra or "ra", columns.ra is not None),
             "dec": (columns.dec or "dec", columns.dec is not None),
         }
         if survey.mask is not None:
-            wanted["mask"] = (str(survey.mask.name), True)
+            expected["mask"] = (str(survey.mask.name), True)
         if survey.frame is not None and survey.frame.column is not None:
-            wanted[SIZE] = (survey.frame.column, True)
-        found = {}
-        for what, (name, required) in wanted.items():
+            expected[SIZE] = (survey.frame.column, True)
+        datasets = {}
+        for what, (name, required) in expected.items():
             dataset = _own_dataset(file, name, uri)
             if dataset is not None:
-                found[what] = dataset
+                datasets[what] = dataset
             elif required:
                 raise InputError(
                     f"{uri} has no dataset {name!r} (it has {', '.join(file) or 'none'}); name the survey's "
                     "own in the survey file (columns.flux, columns.object_id, …)"
                 )
-        _check_shapes(found, survey, uri)
-        return found
+        _check_shapes(datasets, survey, uri)
+        return datasets
 
 
 _CACHE = {"cache_type": "blockcache", "block_size": _BLOCK}
@@ -224,11 +224,11 @@ def _way_out(group: h5py.Group, path: str, links: int = _MOST_LINKS) -> h5py.Ext
     return None
 
 
-def _check_shapes(found: dict[str, h5py.Dataset], survey: SurveySettings, uri: str) -> None:
-    shape = found["flux"].shape
-    if len(shape) != 4 or found["flux"].dtype.kind not in "fiu":
+def _check_shapes(datasets: dict[str, h5py.Dataset], survey: SurveySettings, uri: str) -> None:
+    shape = datasets["flux"].shape
+    if len(shape) != 4 or datasets["flux"].dtype.kind not in "fiu":
         raise InputError(
-            f"{uri}: dataset {survey.columns.flux!r} has the shape {shape} of {found['flux'].dtype}; "
+            f"{uri}: dataset {survey.columns.flux!r} has the shape {shape} of {datasets['flux'].dtype}; "
             "expected numbers, galaxies × bands × height × width"
         )
     if shape[1] != len(survey.planes):
@@ -236,7 +236,7 @@ def _check_shapes(found: dict[str, h5py.Dataset], survey: SurveySettings, uri: s
             f"{uri}: dataset {survey.columns.flux!r} has {shape[1]} bands (shape {shape}) and `planes` in "
             f"the survey file names {len(survey.planes)} ({', '.join(survey.planes) or 'none'})"
         )
-    for what, dataset in found.items():
+    for what, dataset in datasets.items():
         expected = [shape, (shape[0], *shape[2:])] if what == "mask" else [shape[:1]]
         if what != "flux" and dataset.shape not in expected:
             raise InputError(

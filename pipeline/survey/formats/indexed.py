@@ -149,12 +149,12 @@ class IndexedSource:
     make: MakeIndex
     root: Callable[[str], str]
     folder: str | None = None
-    _known: dict[str, ShardIndex] = field(default_factory=dict)
+    _indexes: dict[str, ShardIndex] = field(default_factory=dict)
 
     def list_shards(self, uri: str) -> list[ShardInfo]:
         """One pass over all of them."""
-        self._known = {index.uri: index for index in self.make(uri, self.survey)}
-        return [index.info for index in self._known.values()]
+        self._indexes = {index.uri: index for index in self.make(uri, self.survey)}
+        return [index.info for index in self._indexes.values()]
 
     def describe(self, shard: str) -> storage.FileInfo:
         """That of the file, where a shard is one; else as its index has it."""
@@ -183,24 +183,24 @@ class IndexedSource:
         problems = {
             offset: (row["reason"], row["message"]) for offset, row in enumerate(rows) if row["reason"]
         }
-        wanted = [
+        parts_of_rows = [
             [] if offset in problems else [_part(part, shard) for part in row["parts"]]
             for offset, row in enumerate(rows)
         ]
         images: list[list[tuple[str | None, bytes | None]]] = []
-        for offset, contents in enumerate(_fetch(wanted)):
-            found: list[tuple[str | None, bytes | None]] = []
+        for offset, contents in enumerate(_fetch(parts_of_rows)):
+            files: list[tuple[str | None, bytes | None]] = []
             for part, content in contents:
                 if isinstance(content, bytes):
-                    found.append((part.band, content))
+                    files.append((part.band, content))
                 else:
                     problems.setdefault(offset, content)
-            images.append(found)
+            images.append(files)
         schema = CUTOUT_SCHEMA
         if self.survey.frame is not None and self.survey.frame.column is not None:
             schema = schema.append(pa.field(SIZE, pa.float64()))
-        known = [{name: row[name] for name in ("object_id", "ra", "dec", SIZE)} for row in rows]
-        return SalvagedRows(pa.Table.from_pylist(known, schema=schema), problems, images)
+        facts = [{name: row[name] for name in ("object_id", "ra", "dec", SIZE)} for row in rows]
+        return SalvagedRows(pa.Table.from_pylist(facts, schema=schema), problems, images)
 
     def open_image(self, image: Any, sky: bool) -> NDArray[np.uint8] | BandImages:
         """The bytes of a galaxy's files."""
@@ -208,7 +208,7 @@ class IndexedSource:
 
     def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
         """Write the indexes of shards, by default of all that were listed."""
-        indexes = self._known.values() if shards is None else [self._index(shard) for shard in shards]
+        indexes = self._indexes.values() if shards is None else [self._index(shard) for shard in shards]
 
         def write(index: ShardIndex) -> None:
             sink = io.BytesIO()
@@ -220,17 +220,17 @@ class IndexedSource:
             pass
 
     def _index(self, shard: str) -> ShardIndex:
-        if shard not in self._known:
+        if shard not in self._indexes:
             root = self.root(shard)
             if self.folder is not None:  # one at a time: the units of a shard come together
-                self._known = {shard: _load(self.folder, shard)}
+                self._indexes = {shard: _load(self.folder, shard)}
             elif storage.exists(root):
-                self._known = {index.uri: index for index in self.make(root, self.survey)}
-        if shard not in self._known:
+                self._indexes = {index.uri: index for index in self.make(root, self.survey)}
+        if shard not in self._indexes:
             raise InputError(
                 f"{shard} is gone; expected it as the run was planned: start a new run"
             ) from FileNotFoundError(shard)
-        return self._known[shard]
+        return self._indexes[shard]
 
 
 def _place(folder: str, shard: str) -> str:
@@ -258,21 +258,21 @@ def _part(part: dict[str, Any], shard: str) -> Part:
     return Part(part["band"], part["file"] or shard, part["offset"], part["size"])
 
 
-def _fetch(wanted: Sequence[Sequence[Part]]) -> Iterator[list[tuple[Part, Content]]]:
+def _fetch(galaxies: Sequence[Sequence[Part]]) -> Iterator[list[tuple[Part, Content]]]:
     """The bytes of each galaxy's parts."""
-    parts = [part for some in wanted for part in some]
-    found: dict[Part, Content] = {
+    parts = [part for galaxy in galaxies for part in galaxy]
+    contents: dict[Part, Content] = {
         part: ("too_large", f"{part.file} has {part.size} bytes; at most {MAX_FILE_BYTES} make a cutout")
         for part in parts
         if part.size > MAX_FILE_BYTES
     }
-    whole = [part for part in parts if part.offset is None and part not in found]
-    found |= dict(zip(whole, storage.read_ahead(_read_file, whole), strict=True))
-    blocks = merged([part for part in parts if part.offset is not None and part not in found])
-    for some in storage.read_ahead(_read_block, blocks):
-        found |= some
-    for some_parts in wanted:
-        yield [(part, found[part]) for part in some_parts]
+    whole_files = [part for part in parts if part.offset is None and part not in contents]
+    contents |= dict(zip(whole_files, storage.read_ahead(_read_file, whole_files), strict=True))
+    blocks = merged([part for part in parts if part.offset is not None and part not in contents])
+    for block in storage.read_ahead(_read_block, blocks):
+        contents |= block
+    for galaxy in galaxies:
+        yield [(part, contents[part]) for part in galaxy]
 
 
 def merged(parts: Sequence[Part]) -> list[list[Part]]:
@@ -294,16 +294,16 @@ def _read_block(block: list[Part]) -> dict[Part, Content]:
     start = min(part.offset or 0 for part in block)
     stop = max((part.offset or 0) + part.size for part in block)
     data = storage.read_range(str(block[0].file), start, stop) if stop > start else b""
-    found: dict[Part, Content] = {}
+    contents: dict[Part, Content] = {}
     for part in block:
         first = (part.offset or 0) - start
         content = data[first : first + part.size]
-        found[part] = (
+        contents[part] = (
             content
             if len(content) == part.size
             else ("truncated", f"{part.file} ends inside the image, {part.size - len(content)} bytes early")
         )
-    return found
+    return contents
 
 
 def _read_file(part: Part) -> Content:

@@ -68,7 +68,9 @@ def _parts(image: pa.Scalar) -> dict[str, pa.Array]:
     if pa.types.is_struct(image.type):
         lists = {field.name: image[field.name] for field in image.type}
         return {
-            name: found.values for name, found in lists.items() if found.is_valid and hasattr(found, "values")
+            name: scalar.values
+            for name, scalar in lists.items()
+            if scalar.is_valid and hasattr(scalar, "values")
         }
     bands = image.values
     return {field.name: bands.field(field.name) for field in bands.type}

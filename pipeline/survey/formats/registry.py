@@ -101,16 +101,16 @@ def recognise(
     for file in storage.list_files(uri):
         if storage.name(file.uri).startswith((".", "_")) or storage.name(file.uri) in shards.FIELD_NAMES:
             continue
-        for known, suffixes in SUFFIXES.items():
+        for form, suffixes in SUFFIXES.items():
             if ending(file.uri, suffixes):
-                examples.setdefault(known, file.uri)
+                examples.setdefault(form, file.uri)
     if not examples:
         what = "holds nothing that is read" if storage.exists(uri) else "doesn't exist"
         every = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
         raise InputError(f"{uri} {what}; expected files that end in {every}")
     if len(examples) > 1:
-        found = " and ".join(f"{known} ({example})" for known, example in examples.items())
-        raise InputError(f"{uri} holds {found}; say which as `format` in the survey file")
+        formats = " and ".join(f"{form} ({example})" for form, example in examples.items())
+        raise InputError(f"{uri} holds {formats}; say which as `format` in the survey file")
     ((format_, example),) = examples.items()
     if format_ == "parquet" and holds_bands(example, survey.columns.image):
         format_ = "multimodal"

@@ -17,5 +17,5 @@ SUFFIXES: dict[Format, tuple[str, ...]] = {
 
 def ending(name: str, suffixes: tuple[str, ...]) -> str | None:
     """The suffix that a name ends in, in either case, the longest if several do; None if none does."""
-    found = [suffix for suffix in suffixes if name.lower().endswith(suffix)]
-    return max(found, key=len) if found else None
+    matching = [suffix for suffix in suffixes if name.lower().endswith(suffix)]
+    return max(matching, key=len) if matching else None
