@@ -46,8 +46,8 @@ def save_checkpoint(
     folder: str, seen: int, tensors: Mapping[str, Tensor], log: Sequence[Mapping[str, Any]]
 ) -> None:
     """Write a checkpoint and remove all but the last two."""
-    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    data = save_tensors(whole, metadata={"log": json.dumps(list(log))})
+    stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    data = save_tensors(stored, metadata={"log": json.dumps(list(log))})
     digest = hashlib.sha256(data).hexdigest()[:16]
     storage.write_bytes(storage.join(folder, f"{seen:012d}-{digest}{_SUFFIX}"), data)
     for old in _newest_first(folder)[_KEPT:]:
@@ -64,9 +64,9 @@ def newest_checkpoint(folder: str) -> Checkpoint | None:
     """
     torn: list[str] = []
     for uri in _newest_first(folder):
-        found = _read(uri)
-        if found is not None:
-            return Checkpoint(*found, passed_over=tuple(torn))
+        contents = _read(uri)
+        if contents is not None:
+            return Checkpoint(*contents, passed_over=tuple(torn))
         torn.append(uri)
     if torn:
         raise InputError(

@@ -126,13 +126,13 @@ def _worker(config: dict[str, Any]) -> None:
     share = len(job.held_out) * rank // world, len(job.held_out) * (rank + 1) // world
     held_out = load_galaxies(job.held_out[slice(*share)], job.cut)
 
-    told = time.monotonic()
+    told_at = time.monotonic()
 
     def tell(seen: int) -> None:
-        nonlocal told
-        if rank == 0 and time.monotonic() - told > _TOLD_EVERY_SECONDS:
+        nonlocal told_at
+        if rank == 0 and time.monotonic() - told_at > _TOLD_EVERY_SECONDS:
             config["seen"].set.remote(seen)
-            told = time.monotonic()
+            told_at = time.monotonic()
 
     train(trainer, held_out, job.settings, rank, world, progress=tell, warn=print)
 

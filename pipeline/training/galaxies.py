@@ -105,8 +105,8 @@ def check_images(labels: Labels) -> None:
         Naming the first, and how many there are.
     """
     folders = {image.rpartition("/")[0] for image in labels.images}
-    there = {file.uri for folder in sorted(folders) for file in storage.list_files(folder)}
-    missing = [row for row, image in enumerate(labels.images) if image not in there]
+    existing = {file.uri for folder in sorted(folders) for file in storage.list_files(folder)}
+    missing = [row for row, image in enumerate(labels.images) if image not in existing]
     if missing:
         raise InputError(
             f"{len(missing):,} of {len(labels):,} labelled galaxies have no image, first "

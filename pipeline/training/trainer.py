@@ -213,9 +213,9 @@ class Trainer:
         clipped = self.seen < self.recipe.clipped_examples
         answers = raw.clamp(0, 1) if clipped else self.network.output(raw)
         votes = galaxies.votes.to(raw.device)
-        there = ~votes.isnan()
-        square = functional.mse_loss(answers, torch.where(there, votes, answers.detach()), reduction="none")
-        each = square.sum(dim=1) / there.sum(dim=1).clamp(min=1)
+        voted = ~votes.isnan()
+        square = functional.mse_loss(answers, torch.where(voted, votes, answers.detach()), reduction="none")
+        each = square.sum(dim=1) / voted.sum(dim=1).clamp(min=1)
         return (galaxies.weights.to(raw.device) * each).sum()
 
     def _autocast(self) -> torch.autocast:
