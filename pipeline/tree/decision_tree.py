@@ -155,27 +155,31 @@ class DecisionTree:
 
     def problems(self) -> list[str]:
         """What is wrong with the tree, one sentence each; empty when it is sound."""
-        found: list[str] = []
+        problems: list[str] = []
         keys = [question.key for question in self.questions]
         if not keys:
             return ["the tree has no questions"]
-        found += [f"question {key!r} appears twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
+        problems += [
+            f"question {key!r} appears twice" for key in sorted({k for k in keys if keys.count(k) > 1})
+        ]
         for question in self.questions:
             answers = [answer.key for answer in question.answers]
             if len(answers) < 2:
-                found.append(f"question {question.key!r} has {len(answers)} answer(s); expected at least 2")
+                problems.append(
+                    f"question {question.key!r} has {len(answers)} answer(s); expected at least 2"
+                )
             if len(set(answers)) < len(answers):
-                found.append(f"question {question.key!r} has two answers of the same key")
-            found += [
+                problems.append(f"question {question.key!r} has two answers of the same key")
+            problems += [
                 f"answer {question.key}/{answer.key} leads to unknown question {answer.next!r}"
                 for answer in question.answers
                 if answer.next is not None and answer.next not in keys
             ]
-        if found:
-            return found
+        if problems:
+            return problems
         if len(set(self.columns)) < self.answer_count:
-            found.append("two answers get the same column name <question>_<answer>")
-        found += [
+            problems.append("two answers get the same column name <question>_<answer>")
+        problems += [
             f"question {key!r} can't be reached from the first question {keys[0]!r}"
             for key in keys[1:]
             if not self._incoming[key] and not self._by_key[key].always_asked
@@ -184,19 +188,19 @@ class DecisionTree:
         while after := {k for k in cyclic if cyclic.isdisjoint(a.next for a in self._by_key[k].answers)}:
             cyclic -= after
         if cyclic:
-            found.append(f"questions {', '.join(sorted(cyclic))} lead back to themselves")
+            problems.append(f"questions {', '.join(sorted(cyclic))} lead back to themselves")
         elif self._incoming[keys[0]]:
-            found.append(f"an answer leads back to the first question {keys[0]!r}")
+            problems.append(f"an answer leads back to the first question {keys[0]!r}")
         names = [named.name for named in self.classes]
-        found += [
+        problems += [
             f"class {name!r} appears twice" for name in sorted({n for n in names if names.count(n) > 1})
         ]
-        found += [
+        problems += [
             f"class {named.name!r} names unknown answer {answer!r}"
             for named in self.classes
             for answer in sorted(named.answers - set(self.columns))
         ]
-        return found
+        return problems
 
 
 def joined(*trees: DecisionTree) -> DecisionTree:
