@@ -68,11 +68,11 @@ def output_status(output: str) -> list[RunStatus]:
     if not plans:
         raise InputError(f"{output} is no output of classify: expected {runs_folder(output)}/<run>/plan.json")
     table = open_catalogue(catalogue_uri(output))
-    found = []
+    statuses = []
     for plan in plans:
         committed = table is not None and table.transaction_version(plan.run) is not None
-        found.append(run_status(plan, read_ledger(RunLayout(output, plan.run)).values(), committed))
-    return found
+        statuses.append(run_status(plan, read_ledger(RunLayout(output, plan.run)).values(), committed))
+    return statuses
 
 
 def run_status(plan: Plan, ledger: Collection[LedgerEntry], committed: bool) -> RunStatus:

@@ -153,8 +153,8 @@ def check_unit(run: Run, unit: WorkUnit, entry: LedgerEntry) -> Iterator[Finding
     for offset in np.flatnonzero(times != book.selected[start:stop])[:1]:
         problem = f"expected each input row once, found {book.name(start + offset)} {times[offset]} times"
         yield Finding(about, f"{_stored_uri(run, entry.part or entry.rejects)}: {problem}", redo)
-    for found, table in ((places, part), (rejected, rejects)):
-        book.rows[found[found >= 0]] = hash_rows(table)[found >= 0]
+    for origins, table in ((places, part), (rejected, rejects)):
+        book.rows[origins[origins >= 0]] = hash_rows(table)[origins >= 0]
     book.rejected[rejected[rejected >= 0]] = True
 
 
@@ -177,9 +177,9 @@ def check_quarantine(run: Run) -> Iterator[Finding]:
     for entry in run.ledger.values():
         expected.update(entry.quarantined)
     own = rows.filter(pa.array((places < 0) | book.selected[places]))
-    found = Counter(own["reason"].to_pylist())
-    if run.complete and found != expected:
-        problem = f"{uri}: expected {dict(expected)} as in the ledger, found {dict(found)}"
+    actual = Counter(own["reason"].to_pylist())
+    if run.complete and actual != expected:
+        problem = f"{uri}: expected {dict(expected)} as in the ledger, found {dict(actual)}"
         yield Finding("quarantine", problem, AFRESH)
 
 
@@ -232,12 +232,12 @@ def _stale_problems(run: Run, rows: pa.Table) -> Iterator[RowProblem]:
     hashes = hash_rows(rows.select(["object_id"]))
     again = marked & np.isin(hashes, np.array(sorted(run.stale), np.uint64))
     run.stale.update(hashes[marked].tolist())
-    known = np.isin(marks.astype(str), [GONE, UNREADABLE])
-    yield RowProblem(f"stale {GONE} or {UNREADABLE}", marked & ~known, lambda i: repr(marks[i]))
+    valid = np.isin(marks.astype(str), [GONE, UNREADABLE])
+    yield RowProblem(f"stale {GONE} or {UNREADABLE}", marked & ~valid, lambda i: repr(marks[i]))
     yield RowProblem("each stale object_id once", again, lambda i: "it again")
-    told = "no stale row, for the run kept none"
+    expected = "no stale row, for the run kept none"
     yield RowProblem(
-        told, marked & (run.plan.base is None and run.plan.kept is None), lambda i: repr(marks[i])
+        expected, marked & (run.plan.base is None and run.plan.kept is None), lambda i: repr(marks[i])
     )
 
 
@@ -284,9 +284,9 @@ def _read_whole(uri: str, sha256: str | None, where: str) -> bytes:
     """A file that is held whole, so that no failure of the store can look like damage."""
     with reading():
         data = storage.read_bytes(uri)
-    found = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and found != sha256:
-        raise Damaged(f"{uri}: expected sha256 {sha256[:12]}… as {where}, found {found[:12]}…")
+    actual = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and actual != sha256:
+        raise Damaged(f"{uri}: expected sha256 {sha256[:12]}… as {where}, found {actual[:12]}…")
     return data
 
 
@@ -307,8 +307,8 @@ def _explained(uri: str) -> Iterator[None]:
         raise Damaged(f"{uri}: expected Parquet, found {' '.join(str(error).split())}") from error
 
 
-def _check_schema(uri: str, found: pa.Schema, wanted: pa.Schema) -> None:
-    columns, expected = ([(field.name, field.type) for field in schema] for schema in (found, wanted))
+def _check_schema(uri: str, stored: pa.Schema, required: pa.Schema) -> None:
+    columns, expected = ([(field.name, field.type) for field in schema] for schema in (stored, required))
     if columns != expected:
         other = next((column for column in expected if column not in columns), "no others")
         raise Damaged(

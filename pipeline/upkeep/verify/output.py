@@ -208,16 +208,14 @@ def check_plan(layout: RunLayout, plan: Plan) -> Iterator[Finding]:
     """The plan against its own fingerprint and its place."""
     advice = "restore the plan as it was written, or " + AFRESH
     inputs = digest([shard.model_dump() for shard in plan.shards])
-    for what, expected, found in (
+    for what, expected, actual in (
         ("shards of fingerprint", plan.fingerprint.get("input"), inputs),
         ("unit_rows", plan.fingerprint.get("unit_rows"), str(plan.unit_rows)),
         ("run", digest(plan.fingerprint)[:12], plan.run.partition("-")[0]),
         ("base", plan.fingerprint.get("base"), _base_of(plan)),
     ):
-        if expected != found:
-            problem = (
-                f"{layout.plan}: expected {what} {str(expected)[:12]}, found {str(found)[:12]}: it was edited"
-            )
+        if expected != actual:
+            problem = f"{layout.plan}: expected {what} {str(expected)[:12]}, found {str(actual)[:12]}: it was edited"
             yield Finding("plan", problem, advice)
 
 
@@ -272,14 +270,14 @@ def check_shard(
     except Damaged as error:
         yield Finding("input", str(error), _INPUT)
         return
-    for what, expected, found in (
+    for what, expected, actual in (
         ("bytes", shard.size, info.size),
         ("etag", shard.etag, info.etag),
         ("rows", shard.rows, len(ids)),
     ):
-        if expected != found:
+        if expected != actual:
             yield Finding(
-                "input", f"{shard.uri}: expected {what} {expected} as planned, found {found}", _INPUT
+                "input", f"{shard.uri}: expected {what} {expected} as planned, found {actual}", _INPUT
             )
     if len(ids) == len(hashes):
         hashes[:] = hash_rows(pa.table({"object_id": ids}))
@@ -303,8 +301,8 @@ def check_accounts(run: Run) -> Iterator[Finding]:
         units = book.units(places)
         for first, last in _ranges(np.unique(units).tolist()):
             inside = places[(units >= first) & (units <= last)]
-            found = f"{len(inside):,} {what}, such as {book.name(int(inside[0]))}"
-            problem = f"{run.layout.output}: expected each row in catalogue or quarantine, found {found}"
+            in_words = f"{len(inside):,} {what}, such as {book.name(int(inside[0]))}"
+            problem = f"{run.layout.output}: expected each row in catalogue or quarantine, found {in_words}"
             yield Finding(_unit_name(first, last), problem, AFRESH)
     places = np.flatnonzero(book.catalogued & (book.ids != 0))
     order = places[np.argsort(book.ids[places], kind="stable")]

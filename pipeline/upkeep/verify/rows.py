@@ -55,8 +55,8 @@ class Book:
         """Places of input rows; -1 for one that the plan doesn't know."""
         shard = pc.fill_null(pc.index_in(shards, self._names), -1).to_numpy(zero_copy_only=False)
         row = pc.fill_null(rows, -1).to_numpy(zero_copy_only=False)
-        known = (shard >= 0) & (row >= 0) & (row < self._lengths[shard])
-        return np.where(known, self.starts[shard] + row, -1).astype(np.int64)
+        in_plan = (shard >= 0) & (row >= 0) & (row < self._lengths[shard])
+        return np.where(in_plan, self.starts[shard] + row, -1).astype(np.int64)
 
     def units(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """The units that the places belong to."""
@@ -78,13 +78,13 @@ class RowProblem:
         What was expected of every row.
     rows : ndarray, shape (n,), bool
         Those that are otherwise.
-    found
+    actual
         What the i-th row is instead.
     """
 
     expected: str
     rows: NDArray[np.bool_]
-    found: Callable[[int], str]
+    actual: Callable[[int], str]
 
 
 class Tally:
@@ -101,14 +101,14 @@ class Tally:
             if count and problem.expected not in self._first:
                 first = int(problem.rows.argmax())
                 name = table["object_id"][first].as_py()
-                self._first[problem.expected] = f"found {problem.found(first)} in object_id {name!r}"
+                self._first[problem.expected] = f"found {problem.actual(first)} in object_id {name!r}"
             self._counts[problem.expected] += count
 
     def lines(self) -> Iterator[str]:
         """One line for each kind of problem that there was."""
-        for expected, found in self._first.items():
+        for expected, first in self._first.items():
             more = self._counts[expected] - 1
-            yield f"expected {expected}, {found}" + (f" and otherwise in {more:,} rows more" if more else "")
+            yield f"expected {expected}, {first}" + (f" and otherwise in {more:,} rows more" if more else "")
 
 
 _NO_ID = hash_rows(pa.table({"object_id": pa.nulls(1, pa.string())}))[0]
@@ -142,11 +142,11 @@ def catalogue_problems(
     yield from _origin_problems(book, rows, places)
     runs, weights = rows["run"].to_numpy(), rows["weights"].to_numpy()
     own = (places < 0) | book.selected[places]
-    yield RowProblem(f"run {plan.run}", own & (runs != plan.run), _told("{!r}", runs))
+    yield RowProblem(f"run {plan.run}", own & (runs != plan.run), _sentence("{!r}", runs))
     other = ~own & ~np.isin(runs.astype(str), sorted(earlier))
-    yield RowProblem("a kept row of an earlier run", other, _told("{!r}", runs))
+    yield RowProblem("a kept row of an earlier run", other, _sentence("{!r}", runs))
     expected = plan.fingerprint.get("weights")
-    yield RowProblem(f"weights {expected}", weights != expected, _told("{!r}", weights))
+    yield RowProblem(f"weights {expected}", weights != expected, _sentence("{!r}", weights))
     averaged = plan.fingerprint.get("transforms") != "1"
     yield from value_problems(tree, rows, answer_matrix(tree, rows), averaged)
 
@@ -159,10 +159,10 @@ def quarantine_problems(book: Book, rows: pa.Table, places: NDArray[np.int64]) -
     ids = pc.fill_null(rows["object_id"], "…")
     yield from _origin_problems(book, rows, places, pc.ends_with(ids, "…").to_numpy())
     reasons, messages = rows["reason"].to_numpy(), rows["message"]
-    known = pc.is_in(rows["reason"], pa.array(sorted(QUARANTINE_REASONS))).to_numpy()
-    yield RowProblem("a known reason", ~known, _told("{!r}", reasons))
+    valid = pc.is_in(rows["reason"], pa.array(sorted(QUARANTINE_REASONS))).to_numpy()
+    yield RowProblem("a known reason", ~valid, _sentence("{!r}", reasons))
     blank = pc.equal(pc.utf8_trim_whitespace(pc.fill_null(messages, "")), "").to_numpy()
-    yield RowProblem("a message", blank, _told("{!r}", messages.to_numpy()))
+    yield RowProblem("a message", blank, _sentence("{!r}", messages.to_numpy()))
 
 
 def repetition_problems(
@@ -181,15 +181,15 @@ def repetition_problems(
     difference
         How the row of an index differs from what its unit wrote.
     """
-    known = np.flatnonzero(places >= 0)
-    _, first = np.unique(places[known], return_index=True)
+    located = np.flatnonzero(places >= 0)
+    _, first = np.unique(places[located], return_index=True)
     again = np.zeros(len(rows), bool)
-    again[np.delete(known, first)] = True
-    again[known] |= seen[places[known]]
-    seen[places[known]] = True
+    again[np.delete(located, first)] = True
+    again[located] |= seen[places[located]]
+    seen[places[located]] = True
     yield RowProblem("each row once", again, lambda i: f"{book.name(int(places[i]))} again")
     recorded = np.zeros(len(rows), np.uint64)
-    recorded[known] = book.rows[places[known]]
+    recorded[located] = book.rows[places[located]]
     other = (recorded != 0) & (recorded != hash_rows(rows))
     yield RowProblem("each row as its unit wrote it", other, difference)
 
@@ -203,17 +203,17 @@ def _origin_problems(
         places < 0,
         lambda i: "#".join(str(rows[name][i].as_py()) for name in columns),
     )
-    known = np.zeros(len(rows), np.uint64)
-    known[places >= 0] = book.ids[places[places >= 0]]
-    other = (known != 0) & (known != hash_rows(rows.select(["object_id"])))
+    planned_ids = np.zeros(len(rows), np.uint64)
+    planned_ids[places >= 0] = book.ids[places[places >= 0]]
+    other = (planned_ids != 0) & (planned_ids != hash_rows(rows.select(["object_id"])))
     if nameless is not None:
-        other &= ~nameless & (known != _NO_ID)
+        other &= ~nameless & (planned_ids != _NO_ID)
     yield RowProblem(
         "the object_id of the input row", other, lambda i: f"another for {book.name(int(places[i]))}"
     )
 
 
-def _told(template: str, *columns: NDArray[Any]) -> Callable[[int], str]:
+def _sentence(template: str, *columns: NDArray[Any]) -> Callable[[int], str]:
     """A sentence of the i-th values of some columns."""
     return lambda i: template.format(*(column[i] for column in columns))
 
@@ -253,7 +253,7 @@ def value_problems(
         yield RowProblem(
             f"answers of {question.key} that sum to the probability that it was asked",
             sound & (short | (total > asked + _SUM_TOLERANCE)),
-            _told("a sum of {:.6f} where {:.6f} were asked", total, asked),
+            _sentence("a sum of {:.6f} where {:.6f} were asked", total, asked),
         )
         yield from _choice_problems(question, catalogue, answers, sound)
 
@@ -269,12 +269,12 @@ def _choice_problems(
     chosen = catalogue[f"{question.key}_answer"].to_numpy()
     stored = catalogue[f"{question.key}_agreement"].to_numpy()
     close = np.isclose(stored, agreed, rtol=0, atol=_SUM_TOLERANCE, equal_nan=True)
-    for name, found, expected, wrong in (
+    for name, actual, expected, wrong in (
         ("answer", chosen, answer, chosen != answer),
         ("agreement", stored, agreed, ~close),
     ):
         yield RowProblem(
             f"{question.key}_{name} as the probabilities say",
             sound & wrong,
-            _told("{} where they say {}", found, expected),
+            _sentence("{} where they say {}", actual, expected),
         )

@@ -110,10 +110,10 @@ def check_earlier(layout: RunLayout) -> Iterator[Finding]:
         return
     if summary is not None and summary.files is not None:
         data = {place for place in summary.files if _is_data(layout, place)}
-        there = {
+        present = {
             relative(layout.output, file.uri) for file in storage.list_files(catalogue_uri(layout.output))
         }
-        yield from _check_files(layout, summary.files, entry_digests(layout), data & there)
+        yield from _check_files(layout, summary.files, entry_digests(layout), data & present)
 
 
 def _check_files(
