@@ -14,21 +14,20 @@ from deltalake.transaction import AddAction
 from pipeline import storage
 from pipeline.catalogue.delta import find_table, snapshot_files
 from pipeline.catalogue.files import BATCH_ROWS, read_batches, recorded_digest, write_data_files
-from pipeline.catalogue.refresh import Keeper, Known, ReadIds, kept_batches
+from pipeline.catalogue.refresh import Keeper, ReadIds, RowHashes, kept_batches
 from pipeline.catalogue.schema import catalogue_schema
 from pipeline.catalogue.table import read_state, table_handlers
 from pipeline.faults import crash_point
-from pipeline.protocol.adoption import adopt
-from pipeline.protocol.commit import CheckInputs, WriteFiles, WriteVersion, commit
+from pipeline.protocol.commit import CheckInputs, WriteFiles, WriteVersion
 from pipeline.protocol.layout import RunLayout, catalogue_uri
-from pipeline.protocol.lease import ConfirmLease, Sleep
+from pipeline.protocol.lease import Sleep
 from pipeline.protocol.ledger import Ledger
 from pipeline.protocol.plan import Plan
 from pipeline.protocol.records.ledger import read_stored
-from pipeline.protocol.records.plans import plan_handlers, read_plans
+from pipeline.protocol.records.plans import read_plans
 from pipeline.protocol.records.quarantine import read_quarantine, write_quarantine
 from pipeline.protocol.run import Base
-from pipeline.protocol.steps import Handlers, perform
+from pipeline.protocol.steps import Handlers
 from pipeline.tree import DecisionTree
 
 
@@ -85,31 +84,6 @@ def commit_handlers(
     }
 
 
-def adopt_plan(
-    output: str, plan: Plan, new_run: bool = False, is_finished: Callable[[Plan], bool] = lambda plan: True
-) -> Plan:
-    """See `pipeline.protocol.adoption.adopt`; for an output that nobody else works on."""
-    handlers = {
-        **plan_handlers(output, is_finished),
-        **table_handlers(output),
-        ConfirmLease: lambda _: None,
-    }
-    return perform(adopt(plan, output, 0, new_run), handlers)
-
-
-def commit_run(
-    layout: RunLayout,
-    tree: DecisionTree,
-    plan: Plan,
-    ledger: Ledger,
-    epoch: int,
-    read_ids: ReadIds | None = None,
-) -> None:
-    """Commit a run of an output that nobody else works on; see `pipeline.protocol.commit.commit`."""
-    handlers = {**commit_handlers(layout.output, tree, read_ids), ConfirmLease: lambda _: None}
-    perform(commit(plan, ledger, epoch), handlers)
-
-
 def write_files(
     layout: RunLayout, tree: DecisionTree, plan: Plan, ledger: Ledger, read_ids: ReadIds | None = None
 ) -> list[AddAction]:
@@ -151,13 +125,13 @@ def holds_columns(output: str, tree: DecisionTree, version: int) -> bool:
     return all(field.name in columns.names for field in catalogue_schema(tree))
 
 
-def known_rows(output: str, tree: DecisionTree, base: Base, runs: Sequence[str] | None) -> Known:
-    """What a refresh knows of the rows that it may keep.
+def row_hashes(output: str, tree: DecisionTree, base: Base, runs: Sequence[str] | None) -> RowHashes:
+    """Hashes of the rows that a refresh may keep, by which it tells whether the source still has them.
 
     Parameters
     ----------
     runs
-        See `Known`.
+        See `RowHashes`.
 
     Raises
     ------
@@ -168,8 +142,8 @@ def known_rows(output: str, tree: DecisionTree, base: Base, runs: Sequence[str] 
     table = find_table(uri, base.version)
     files = [] if table is None else kept_files(uri, table, base.plan is not None)
     schema = catalogue_schema(tree)
-    columns = pa.schema([schema.field(name) for name in Known.COLUMNS])
-    return Known(read_batches(files, columns), runs)
+    columns = pa.schema([schema.field(name) for name in RowHashes.COLUMNS])
+    return RowHashes(read_batches(files, columns), runs)
 
 
 def _batches(layout: RunLayout, schema: pa.Schema, ledger: Ledger) -> Iterator[pa.RecordBatch]:

@@ -51,15 +51,18 @@ def same_source(shards: Sequence[PlannedShard], base: Plan) -> bool:
     return len(shards) == len(base.shards) and all(map(PlannedShard.same_content, shards, base.shards))
 
 
-class Known:
-    """The rows that a catalogue has, by hashes of their ids and contents: 16 bytes a row.
+class RowHashes:
+    """Hashes of the ids and contents of a catalogue's rows: 16 bytes a row.
+
+    By them a refresh tells which rows of the source the catalogue has already, and which of the catalogue's
+    rows the source has no longer.
 
     Parameters
     ----------
     rows
-        Batches with its `COLUMNS`.
+        Rows of the catalogue, with these `COLUMNS`.
     runs
-        Those whose answers count; of rows of other runs just the ids are known. None for all.
+        Runs whose answers count; of rows of other runs just the ids are kept. None for all runs.
     """
 
     COLUMNS = ("object_id", "content", "input", "stale", "run")
@@ -80,7 +83,7 @@ class Known:
         self._shards = pa.chunked_array(shards, pa.dictionary(pa.int32(), pa.string()))
 
     def has(self, rows: pa.Table) -> NDArray[np.bool_]:
-        """Whether each row, of columns ``object_id, content``, is as in the catalogue."""
+        """Whether the catalogue has each row, of columns ``object_id, content``, with the same content."""
         hashes = hash_rows(rows)
         places = np.searchsorted(self._contents, hashes)
         places[places == len(self._contents)] = 0
@@ -88,7 +91,15 @@ class Known:
         return np.asarray(matching & rows["content"].is_valid().to_numpy())
 
     def gone(self, carried: Sequence[str], present: NDArray[np.uint64]) -> int:
-        """How many rows are neither of a carried shard nor among the hashes of ids that are present."""
+        """How many rows of the catalogue the source has no longer.
+
+        Parameters
+        ----------
+        carried
+            Shards that are unchanged: all their rows are still there, and are not looked for.
+        present
+            Hashes of the ids in all other shards.
+        """
         kept = pc.is_in(self._shards.cast(pa.string()), pa.array(carried, pa.string())).to_numpy()
         return int((~kept & ~np.isin(self._ids, present)).sum())
 
@@ -101,15 +112,16 @@ def input_shards(inputs: pa.ChunkedArray) -> pa.Array:
 def select_rows(
     shards: Sequence[PlannedShard],
     relied_on: Sequence[PlannedShard],
-    hashes: Known,
+    hashes: RowHashes,
     read_contents: ReadContents,
 ) -> tuple[list[PlannedShard], int]:
-    """Mark what is to be classified, the settings being those of the rows that are known.
+    """Mark the rows that are to be classified: those that the catalogue hasn't, or has with other content.
 
     Parameters
     ----------
     relied_on
-        Shards as an earlier run read them, whose rows are sure to be among those known.
+        Shards as an earlier run read them, whose rows are sure to be among `hashes`; one that is still so
+        is carried over unread.
 
     Returns
     -------
@@ -180,7 +192,7 @@ class Keeper:
         """Rows that are stale, by mark, among those seen."""
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Rows of the snapshot before → rows of the snapshot to be."""
+        """The rows of a batch of the earlier snapshot that the new one keeps, as the new one has them."""
         rejected = pc.is_in(batch["object_id"], self._rejected)
         batch = batch.filter(pc.or_(rejected, pc.invert(pc.is_in(batch["object_id"], self._anew))))
         place = pc.index_in(batch["object_id"], self._moved)
@@ -219,7 +231,7 @@ def _as_one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def kept_batches(batches: Iterable[pa.RecordBatch], keeper: Keeper) -> Iterator[pa.RecordBatch]:
-    """Rows of the snapshot before, as the snapshot to be has them."""
+    """The rows of the earlier snapshot that the new one keeps, as the new one has them (see `Keeper`)."""
     for batch in batches:
         kept = keeper(batch)
         if len(kept):

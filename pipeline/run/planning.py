@@ -9,7 +9,7 @@ from pipeline.catalogue import (
     changed_settings,
     holds_columns,
     is_finished,
-    known_rows,
+    row_hashes,
     same_source,
     select_rows,
     tree_digest,
@@ -109,7 +109,7 @@ def _plan_what_changed(
     shards, gone = select_rows(
         every.shards,
         relied_on,
-        known_rows(run.config.output, run.tree, base, runs),
+        row_hashes(run.config.output, run.tree, base, runs),
         lambda shard: read_contents(run.source, shard.uri, shard.rows),
     )
     plan = _plan_of(run, shards, base)

@@ -23,12 +23,12 @@ import pyarrow.parquet as pq
 
 from jobs.classify import ClassifyConfig
 from pipeline import storage
-from pipeline.catalogue import adopt_plan
 from pipeline.protocol import make_plan
 from pipeline.protocol.layout import RunLayout
 from pipeline.protocol.records import read_ledger
 from pipeline.run.planning import repetitions
 from pipeline.survey import open_source
+from tests.support.steps import adopt_plan
 
 SECONDS, MEGABYTES = 60, 2000
 """Most that a plan of 10 million galaxies in 20,000 shards may take."""

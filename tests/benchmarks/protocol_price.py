@@ -24,12 +24,13 @@ import torch
 
 from pipeline import storage
 from pipeline.averaging import SharedAverage
-from pipeline.catalogue import adopt_plan, catalogue_rows, commit_run
+from pipeline.catalogue import catalogue_rows
 from pipeline.network import DEFAULT_WEIGHTS, RegionBatch, load_network
 from pipeline.protocol import PlannedShard, RunLayout, WorkUnit, make_plan
 from pipeline.protocol.records import QUARANTINE_SCHEMA, hold_lease, read_ledger, record_unit
 from pipeline.tree import load_tree
 from tests.benchmarks.store import object_store
+from tests.support.steps import adopt_plan, commit_run
 
 TREE = load_tree()
 UNIT_ROWS = 500

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.catalogue import adopt_plan, catalogue_rows, commit_run
+from pipeline.catalogue import catalogue_rows
 from pipeline.catalogue.seal import seal
 from pipeline.cutouts import read_ids
 from pipeline.protocol import PlannedShard, RunLayout, WorkUnit, make_plan
@@ -27,6 +27,7 @@ from pipeline.protocol.records import QUARANTINE_SCHEMA, read_ledger, record_uni
 from pipeline.tree import load_tree
 from pipeline.upkeep import verify_output
 from tests.support.outputs import obedient
+from tests.support.steps import adopt_plan, commit_run
 
 TREE = load_tree()
 WEIGHTS = "w" * 64

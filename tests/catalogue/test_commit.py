@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from pipeline.catalogue import answer_matrix, catalogue_schema, commit_run, is_committed
+from pipeline.catalogue import answer_matrix, catalogue_schema, is_committed
 from pipeline.errors import InputError
 from pipeline.protocol import Plan, RunLayout, catalogue_uri
 from pipeline.protocol.records import read_ledger, summarize
 from pipeline.tree import DecisionTree
 from tests.support.runs import finish
+from tests.support.steps import commit_run
 from tests.support.tables import snapshot
 
 

@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pipeline import storage
-from pipeline.catalogue import adopt_plan, commit_run, is_committed, read_state
+from pipeline.catalogue import is_committed, read_state
 from pipeline.errors import InputError
 from pipeline.protocol import Plan, PlannedShard, RunLayout, catalogue_uri, make_plan
 from pipeline.protocol.records import Lease, hold_lease, lease, read_ledger, read_plans
 from pipeline.tree import load_tree
 from tests.support.runs import finish
+from tests.support.steps import adopt_plan, commit_run
 from tests.support.tables import snapshot
 
 EXAMPLES = int(os.environ.get("TUNINGFORK_PROTOCOL_EXAMPLES", "60"))

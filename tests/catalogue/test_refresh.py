@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalogue import Known, same_source, select_rows
+from pipeline.catalogue import RowHashes, same_source, select_rows
 from pipeline.catalogue.refresh import Keeper
 from pipeline.cutouts import duplicate_rows
 from pipeline.protocol import Plan, PlannedShard, make_plan
@@ -75,7 +75,7 @@ def refreshed(
         return pa.table({"object_id": pa.array(names, pa.string()), "content": pa.array(found, pa.string())})
 
     table = table_of(known)
-    marked, gone = select_rows(shards, base.shards, Known([table]), lambda shard: contents(shard.uri))
+    marked, gone = select_rows(shards, base.shards, RowHashes([table]), lambda shard: contents(shard.uri))
     plan = make_plan(marked, 4, {}, base.run, 1)
     good, rejects = outcomes(source)
     keeper = Keeper(
@@ -129,7 +129,7 @@ def test_only_what_differs_is_selected(before: Source, after: Source) -> None:
         return pa.table({"object_id": pa.array(names, pa.string()), "content": pa.array(found, pa.string())})
 
     marked, gone = select_rows(
-        planned(after), base.shards, Known([table_of(known)]), lambda shard: contents(shard.uri)
+        planned(after), base.shards, RowHashes([table_of(known)]), lambda shard: contents(shard.uri)
     )
     for shard in marked:
         wanted = np.zeros(shard.rows, bool)

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import main
-from pipeline.catalogue import adopt_plan
 from pipeline.protocol.records import read_plans
 from pipeline.run.changes import report_changes
 from pipeline.run.run import prepare
@@ -23,6 +22,7 @@ from pipeline.upkeep import Recount
 from pipeline.upkeep.verify.verdict import verdict
 from tests.support.damage import Made, clean_up_log, edit_json, flip_bit, truncate
 from tests.support.outputs import commit, make_output, plan_run, record, rerun
+from tests.support.steps import adopt_plan
 
 
 @pytest.fixture

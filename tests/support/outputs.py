@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.catalogue import adopt_plan, catalogue_rows, commit_run, tree_digest
+from pipeline.catalogue import catalogue_rows, tree_digest
 from pipeline.catalogue.seal import seal
 from pipeline.cutouts import duplicate_rows, list_shards, read_ids
 from pipeline.protocol import Plan, PlannedShard, RunLayout, WorkUnit, make_plan
 from pipeline.protocol.records import QUARANTINE_SCHEMA, read_ledger, record_unit, summarize
 from pipeline.tree import DecisionTree
+from tests.support.steps import adopt_plan, commit_run
 
 WEIGHTS = "w" * 64
 IDS = (

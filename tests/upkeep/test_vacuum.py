@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import storage
-from pipeline.catalogue import adopt_plan, commit_run
 from pipeline.catalogue.commit import commit_handlers
 from pipeline.errors import HeldError
 from pipeline.protocol import Removal, catalogue_uri, make_plan
@@ -28,6 +27,7 @@ from pipeline.tree import DecisionTree
 from pipeline.upkeep import parse_duration, vacuum_output
 from tests.support.damage import Made, truncate
 from tests.support.outputs import commit, make_output, plan_run, record, rerun
+from tests.support.steps import adopt_plan, commit_run
 from tests.support.tables import snapshot
 
 HOUR = 3600.0

@@ -215,8 +215,8 @@ def check_plan(layout: RunLayout, plan: Plan) -> Iterator[Finding]:
         ("base", plan.fingerprint.get("base"), _base_of(plan)),
     ):
         if expected != actual:
-            problem = f"{layout.plan}: expected {what} {str(expected)[:12]}, found {str(actual)[:12]}: it was edited"
-            yield Finding("plan", problem, advice)
+            values = f"expected {what} {str(expected)[:12]}, found {str(actual)[:12]}"
+            yield Finding("plan", f"{layout.plan}: {values}: it was edited", advice)
 
 
 def _base_of(plan: Plan) -> str | None:

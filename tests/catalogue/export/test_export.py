@@ -7,13 +7,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.catalogue import commit_run, export_catalogue
+from pipeline.catalogue import export_catalogue
 from pipeline.catalogue.export import Format
 from pipeline.errors import InputError
 from pipeline.protocol import Plan, RunLayout, catalogue_uri
 from pipeline.protocol.records import read_ledger
 from pipeline.tree import DecisionTree
 from tests.support.runs import finish
+from tests.support.steps import commit_run
 from tests.support.tables import snapshot
 
 

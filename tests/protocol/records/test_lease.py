@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline import storage
-from pipeline.catalogue import commit, commit_run, files, read_state
+from pipeline.catalogue import commit, files, read_state
 from pipeline.errors import HeldError, InputError, RunError
 from pipeline.protocol import Plan, RunLayout
 from pipeline.protocol import lease as lease_protocol
@@ -21,6 +21,7 @@ from pipeline.protocol.records import hold_lease, lease, read_ledger
 from pipeline.protocol.records.lease import lease_uri
 from pipeline.tree import DecisionTree
 from tests.support.runs import finish
+from tests.support.steps import commit_run
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLDER = """

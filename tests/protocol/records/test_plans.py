@@ -8,7 +8,7 @@ from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalogue import adopt_plan, changed_settings, commit_run
+from pipeline.catalogue import changed_settings
 from pipeline.errors import InputError
 from pipeline.protocol import Plan, PlannedShard, make_plan
 from pipeline.protocol.layout import runs_folder
@@ -17,6 +17,7 @@ from pipeline.protocol.vacuum import Options
 from pipeline.upkeep import vacuum_output
 from tests.support.damage import Made
 from tests.support.outputs import record, rerun
+from tests.support.steps import adopt_plan, commit_run
 
 VERSION_1 = {
     "schema": "1",
