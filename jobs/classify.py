@@ -17,7 +17,7 @@ from pipeline.run.settings import StreamConfig
 
 
 class ClassifyConfig(StreamConfig):
-    """What `tuningfork classify` takes beside that.
+    """What `tuningfork classify` takes beside what `refresh` takes too.
 
     Attributes
     ----------

@@ -74,7 +74,7 @@ class IdentityModel:
         self._answers = load_tree(tree).answer_count
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Answer without looking."""
+        """Give every galaxy of a work unit the same answers."""
         answered = batch.select(ANSWERED_COLUMNS)
         answered = answered.append_column("model_seconds", pa.array(np.zeros(len(batch))))
         flat = pa.array(np.zeros(len(batch) * self._answers, np.float32))
@@ -151,7 +151,7 @@ def _stream(
 
 
 def _busy(stream: Dataset, stage: type) -> float:
-    """Seconds of work a second of a stage's actors, together."""
+    """How many of a stage's actors were at work, on average over its time."""
     for operator in _operators(stream.get_stats_summary()):
         if stage.__name__ in operator.operator_name and operator.wall_time:
             return float(operator.wall_time.sum / (operator.latest_end_time - operator.earliest_start_time))

@@ -10,7 +10,7 @@ from jobs.bench.timing import pictures
 from pipeline.cutouts import ShardWriter
 
 _PICTURES = 64
-"""That differ; they are repeated under other names."""
+"""How many pictures differ; they are repeated under other names."""
 
 FRAME = 424
 

@@ -18,16 +18,16 @@ from pipeline.streaming.model import predictor
 from pipeline.tree import DecisionTree, load_tree
 
 _ALONE = {"cpu": 32, "cuda": 1024}
-"""Galaxies by which a model alone is timed."""
+"""How many galaxies a model alone is timed on, by its device."""
 
 
 def device() -> str:
-    """The device that is measured."""
+    """The device that is measured: the GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def device_name() -> str:
-    """Its name."""
+    """The name of the GPU that is measured, or ``cpu``."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
@@ -116,7 +116,7 @@ def model_rate(
 
 
 def galaxies(count: int) -> RegionBatch:
-    """Galaxies in regions of a 424-pixel frame."""
+    """Made galaxies (see `pictures`), each in the region that 60 transforms of a 424-pixel frame reach."""
     side = region_side(1.0, reach(zoom=min(transform.zoom for transform in averaging_transforms())))
     center = torch.full((count, 2), (side - 1) / 2, dtype=torch.float64)
     return RegionBatch(pictures(count, side), center, torch.ones(count, dtype=torch.float64))

@@ -45,7 +45,7 @@ from pipeline.tree import DecisionTree, joined, load_tree
 
 FOLDS = 5
 TRUNK_EXAMPLES = 105_000
-"""35 passes over 3,000 galaxies, as many as those of `jobs.recipes.weights`."""
+"""Galaxies shown in pre-training: 35 passes over 3,000, as many passes as in `jobs.recipes.weights`."""
 
 VIEWS: dict[str, Literal[60, 1]] = {"catalogue": 60, "single_view": 1}
 
@@ -61,7 +61,7 @@ class LabelledSet(NamedTuple):
     weight: float
 
     def part(self, fold: int, inside: bool) -> pd.DataFrame:
-        """A fifth, or the four others."""
+        """The galaxies of one fifth, or (`inside` False) those of the four others."""
         folds = np.arange(len(self.galaxies)) * FOLDS // len(self.galaxies)
         part: pd.DataFrame = self.galaxies[(folds == fold) == inside]
         return part
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def _trunk(out: str, parts: list[tuple[pd.DataFrame, float]]) -> str:
-    """Train what all fifths start from; its weights."""
+    """Train the network that all fifths start from; the path of its weights."""
     trees = (KINDS, LARGEST)
     write_labels(f"{out}/trunk.csv", parts, joined(*(load_tree(path) for path in trees)))
     train_one(

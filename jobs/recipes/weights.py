@@ -45,10 +45,10 @@ VOTES, EFIGI, KINDS, LARGEST = (
     for name in ("galaxy_zoo_2", "efigi", "galaxy_zoo_1", "largest_answer")
 )
 HELD_OUT = 100
-"""The last galaxies of the challenge's labels are never trained on."""
+"""How many of the challenge's galaxies, the last ones, are never trained on."""
 
 TEACHERS = (1, 2)
-"""Seeds of those whose answers are learnt."""
+"""Seeds of the two teachers, whose answers the last network learns for galaxies without votes."""
 
 LIMITS = (
     "Trained on the votes for 783 galaxies: answers that few volunteers gave (odd features, arm counts, "
@@ -66,7 +66,7 @@ _EFIGI_FRAME = 2.2
 """An EFIGI image ends near its galaxy's edge; a Galaxy Zoo frame is so many times as wide."""
 
 _FRAME_HALF_LIGHT_RADII = 12.7
-"""Of galaxies in the challenge's 8-bit pictures (the median)."""
+"""Width of a frame in half-light radii: the median of galaxies in the challenge's 8-bit pictures."""
 
 _AT_ONCE = 64
 
