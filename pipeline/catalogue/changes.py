@@ -22,7 +22,7 @@ from pipeline.protocol.plan import Plan
 from pipeline.protocol.records.quarantine import GONE
 
 STATE_COLUMNS = ("object_id", "run", "input", "content", "stale")
-"""What is compared of each galaxy beside its answers."""
+"""Columns that are compared of each galaxy, beside those of its answers."""
 
 NEW, CHANGED, ANEW, KEPT = "new", "changed", "classified anew", "kept"
 BACK, NOW_GONE, NOW_UNREADABLE, STILL_STALE, ABSENT = (
@@ -36,7 +36,7 @@ FATES = (NEW, CHANGED, ANEW, KEPT, BACK, NOW_GONE, NOW_UNREADABLE, STILL_STALE, 
 """What can have become of a galaxy; each has one fate."""
 
 _BUCKET_ROWS = 100_000
-"""Rows of a snapshot that are joined at a time, about."""
+"""About how many rows of a snapshot are joined at a time."""
 
 
 @dataclass(frozen=True)

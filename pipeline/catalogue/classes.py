@@ -18,7 +18,7 @@ BATCH_ROWS = 1 << 16
 
 @dataclass(frozen=True)
 class Reading:
-    """What each row of a catalogue is.
+    """The class of each row of a catalogue, and how surely it is that one.
 
     Attributes
     ----------

@@ -32,13 +32,13 @@ from pipeline.tree import DecisionTree
 
 
 def is_committed(output: str, plan: Plan) -> bool:
-    """Whether the catalogue ever took this run's rows."""
+    """Whether a version of the catalogue ever took the rows of a run."""
     state = read_state(output, plan.run)
     return state is not None and state.made is not None
 
 
 def is_finished(output: str, plan: Plan) -> bool:
-    """Whether nothing is left to do of a run."""
+    """Whether nothing is left to do of a run: its rows are committed, and its summary is written."""
     return storage.exists(RunLayout(output, plan.run).summary) and is_committed(output, plan)
 
 

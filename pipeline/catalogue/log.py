@@ -27,7 +27,7 @@ _FILES = "files"
 """The application whose transaction in the log is a digest of the names of a run's files."""
 
 _ACTIONS = frozenset({"metaData", "protocol", "add", "remove", "cdc", "txn", "commitInfo", "domainMetadata"})
-"""All that there are in an entry of the log."""
+"""All kinds of action that an entry of the log can hold."""
 
 _OF_ROWS = frozenset({"add", "remove", "cdc"})
 """Actions by which a version changes rows."""
@@ -38,15 +38,15 @@ _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\..*parquet")
 
 @dataclass(frozen=True)
 class Content:
-    """The rows of a table.
+    """Which version of a table wrote the rows that it holds, and which run.
 
     Attributes
     ----------
     version
-        That wrote them: the newest but for those that changed no row. The oldest that can still be read where
-        the log no longer has that one.
+        The version that wrote the rows: the newest but for those that changed no row. The oldest that can
+        still be read where the log no longer has that one.
     run
-        That wrote them; None if something else did.
+        The run that wrote them; None if something else did.
     """
 
     version: int

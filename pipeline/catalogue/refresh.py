@@ -24,16 +24,16 @@ from pipeline.protocol.plan import Plan, PlannedShard
 from pipeline.protocol.records.quarantine import GONE, UNREADABLE
 
 ReadIds = Callable[[str], pa.ChunkedArray]
-"""The object_id column of an input shard, as strings."""
+"""A function from an input shard's URI to its object_id column, as strings."""
 
 ReadContents = Callable[[PlannedShard], pa.Table]
-"""Columns ``object_id, content`` of an input shard; null where a row can't be read."""
+"""A function from an input shard to its columns ``object_id, content``; null where a row can't be read."""
 
 DECIDING = ("weights", "tree", "transforms", "precision", "survey", "schema", "numerics")
-"""Parts of a fingerprint on which every row depends."""
+"""The parts of a run's fingerprint on which every row depends: if one changes, all is classified anew."""
 
 INPUT = r"^(?P<shard>.*)#(?P<row>\d{1,18})$"
-"""The catalogue's ``input`` column: shard and row."""
+"""The pattern of the catalogue's ``input`` column: shard and row."""
 
 
 def changed_settings(base: Plan, fingerprint: dict[str, str]) -> list[str]:
@@ -47,7 +47,7 @@ def changed_settings(base: Plan, fingerprint: dict[str, str]) -> list[str]:
 
 
 def same_source(shards: Sequence[PlannedShard], base: Plan) -> bool:
-    """Whether the source is what an earlier run read."""
+    """Whether the shards of the source are those that an earlier run read, with the same content."""
     return len(shards) == len(base.shards) and all(map(PlannedShard.same_content, shards, base.shards))
 
 

@@ -17,7 +17,7 @@ Degrees = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Cone:
-    """All within `radius` of a point, its edge included; degrees."""
+    """A circle on the sky: all within `radius` of a point, its edge included; in degrees."""
 
     ra: float
     dec: float
@@ -34,7 +34,10 @@ class Cone:
 
 @dataclass(frozen=True)
 class Box:
-    """Between two right ascensions, eastward from `west`, and two declinations; edges included; degrees."""
+    """A box on the sky: between two right ascensions, eastward from `west`, and two declinations.
+
+    All are in degrees; the edges belong to the box.
+    """
 
     west: float
     east: float
@@ -134,7 +137,10 @@ def healpix_pixels(ra: Degrees, dec: Degrees, order: int) -> NDArray[np.int64]:
 
 
 def positions(batch: pa.RecordBatch) -> tuple[Degrees, Degrees, NDArray[np.bool_]]:
-    """Right ascensions and declinations in degrees, and where there are both, neither NaN nor off the sky."""
+    """The positions of rows: right ascensions and declinations in degrees, and which rows have both.
+
+    A row without a position has NaN, nothing, or a value off the sky for one of the two.
+    """
     ra, dec = (
         np.asarray(batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False))
         for name in ("ra", "dec")

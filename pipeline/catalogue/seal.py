@@ -45,7 +45,7 @@ def seal(layout: RunLayout, summary: RunSummary) -> RunSummary:
 
 
 def relative(output: str, uri: str) -> str:
-    """A file's place below an output."""
+    """The path of a file below an output."""
     return storage.absolute(uri).removeprefix(storage.absolute(output).rstrip("/") + "/")
 
 
@@ -79,7 +79,7 @@ def _summary_before(layout: RunLayout) -> list[str]:
 
 
 def _data_files(output: str) -> Iterator[tuple[str, str]]:
-    """Those of the catalogue, by the digests in their names."""
+    """The catalogue's data files, each with the sha256 that its name holds."""
     uri = catalogue_uri(output)
     for file in snapshot_files(uri, _table(uri)):
         yield relative(output, file.uri), recorded_digest(file.uri) or file_digest(file.uri)

@@ -24,11 +24,11 @@ BATCH_ROWS = 16_384
 _COLUMN_BUFFER_BYTES = 1 << 18
 
 Progress = Callable[[int], None]
-"""To be called with the number of rows just done."""
+"""A function that is called with the number of rows just done."""
 
 
 def silent(rows: int) -> None:
-    """No progress is shown."""
+    """Show no progress: for callers that want none."""
 
 
 def catalogue_dataset(uri: str, tree: DecisionTree) -> pa_dataset.Dataset:
@@ -102,7 +102,7 @@ class Snapshot:
     schema
         Its columns; the metadata of the fields are those of `catalogue_schema`.
     region
-        What part of the sky is wanted; None for all, galaxies without a position included.
+        The part of the sky whose rows it takes; None for all, galaxies without a position included.
     """
 
     files: tuple[str, ...]
@@ -122,12 +122,12 @@ class Snapshot:
     def batches(
         self, columns: Sequence[str] | None = None, progress: Progress = silent
     ) -> Iterator[pa.RecordBatch]:
-        """The wanted rows.
+        """The rows that the snapshot takes, a batch at a time.
 
         Parameters
         ----------
         columns
-            Names, in the order in which they are wanted; None for all.
+            Names of the columns to read, in their order in the batches; None for all.
         progress
             Called with the number of rows read or passed over, `all_rows` in the end.
 
@@ -159,7 +159,7 @@ class Snapshot:
         return groups
 
     def _count(self, file: str, index: int, rows: int) -> int:
-        """Wanted rows of a row group, judged by two of its columns: most of a survey is never read whole."""
+        """How many rows of a row group lie in the region; two of its columns tell, and no other is read."""
         if self.region is None:
             return rows
         masks = (_within(batch, self.region) for batch in _read(file, index, ["ra", "dec"]))

@@ -115,7 +115,9 @@ def create_table(output: str, tree: DecisionTree) -> None:
 
 
 def write_version(output: str, tree: DecisionTree | None, instruction: WriteVersion) -> bool:
-    """See `WriteVersion`. Nothing is ever rebased: a version is written over the one before it or not at all.
+    """Write a version of the table over the one before it; False if that isn't the newest any more.
+
+    Nothing is ever rebased on a later version. See `WriteVersion`.
 
     Raises
     ------

@@ -33,7 +33,7 @@ Format = Literal["csv", "kaggle", "parquet", "fits", "votable", "hats"]
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """What an export wrote.
 
     Attributes
     ----------
