@@ -81,7 +81,7 @@ class IngestResult:
 
     @property
     def summary(self) -> str:
-        """One line for people."""
+        """What the ingest did, as one line for the user."""
         if not self.created:
             return f"{self.output}: already there, {self.cutouts} cutouts, nothing to do"
         return f"{self.output}: {self.cutouts} cutouts"

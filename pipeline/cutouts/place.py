@@ -29,12 +29,12 @@ class Place(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Place:
-        """The place of a text.
+        """The place that a text ``<shard>#<row>`` names.
 
         Raises
         ------
         ValueError
-            If it is none.
+            If the text names none.
         """
         shard, _, row = text.rpartition("#")
         return cls(shard, int(row))

@@ -56,14 +56,14 @@ class SalvagedRows:
             yield row | {"image": image}
 
     def cutout(self, offset: int) -> dict[str, Any]:
-        """One of them."""
+        """The row at an offset from the first, ``image`` as `open_image` takes it."""
         images = None if self.images is None else self.images[offset : offset + 1]
         return next(SalvagedRows(self.table.slice(offset, 1), {}, images).cutouts())
 
 
 @dataclass(frozen=True)
 class Footer:
-    """What a file tells of itself as a whole.
+    """What the footer of a shard tells of it as a whole.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ ReadFooter = Callable[[str], Footer]
 
 
 def check_range(shard: str, rows: int, start: int, stop: int) -> None:
-    """Check that a shard has some rows.
+    """Check that a shard has rows `start` to `stop` (exclusive).
 
     Raises
     ------
@@ -101,7 +101,7 @@ class Watched:
         self.failed = False
 
     def read(self, size: int = -1) -> bytes:
-        """As of any stream."""
+        """Read at most `size` bytes, or all that is left; a failure of the store is remembered."""
         try:
             return bytes(self._stream.read(size))
         except Exception:
@@ -109,7 +109,7 @@ class Watched:
             raise
 
     def readinto(self, buffer: Any) -> int:
-        """As of any stream."""
+        """Fill a buffer with the next bytes, and return how many there were."""
         with memoryview(buffer).cast("B") as view:
             data = self.read(len(view))
             view[: len(data)] = data

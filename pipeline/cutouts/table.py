@@ -64,22 +64,22 @@ class TableLayout:
     advice: str = "make a cutout set with `tuningfork ingest`"
 
     def actual(self, name: str) -> str:
-        """The survey's name for a column."""
+        """The survey's own name for a column of the cutout table."""
         return self.size if name == SIZE and self.size else self.names.get(name, name)
 
     @property
     def schema(self) -> pa.Schema:
-        """Columns that are read, by their own names."""
+        """Names and types of the cutout table's columns that are read, `SIZE` included if it is in use."""
         return CUTOUT_SCHEMA if self.size is None else CUTOUT_SCHEMA.append(pa.field(SIZE, pa.float64()))
 
     @property
     def required(self) -> set[str]:
-        """Columns that must be there."""
+        """Names, as the cutout table has them, of the columns that must be there."""
         return {*REQUIRED_COLUMNS, *self.names} | ({SIZE} if self.size else set())
 
 
 CUTOUTS = TableLayout()
-"""The cutout table itself."""
+"""The layout of the cutout table itself, whose columns have their own names."""
 
 
 def check_columns(schema: pa.Schema, shard: str, layout: TableLayout = CUTOUTS) -> None:
@@ -204,5 +204,5 @@ def _fits(stored: pa.DataType, expected: pa.DataType) -> bool:
 
 
 def nan_to_none(value: float | None) -> float | None:
-    """NaN is how many tables write that a value is missing."""
+    """None for NaN, which is how many tables write that a value is missing."""
     return None if value is None or math.isnan(value) else value

@@ -16,7 +16,8 @@ from pipeline.errors import InputError
 
 SHARD_ROWS = 1024
 ROW_GROUP_ROWS = 64
-"""Both divide evenly with units of 64, 128, 256, …, so that no row group is fetched for two of them."""
+"""Rows of a shard, and of a row group in it. Both divide evenly with work units of 64, 128, 256, …, so that
+no row group is fetched for two of them."""
 
 SHARD_BYTES = 256 << 20
 """A shard is closed at this size of images, whatever its rows: it is held in memory until it's whole."""
