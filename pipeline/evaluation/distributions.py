@@ -89,7 +89,7 @@ class CatalogueCounter:
         self._confidence.add(reading.confidence)
 
     def counts(self) -> CatalogueCounts:
-        """What was counted so far."""
+        """The counts over all rows that were added so far."""
         rows = int(self._classes.sum())
         return CatalogueCounts(
             rows,
@@ -120,7 +120,7 @@ class HistogramCounter:
         self._fine += np.bincount(nearest, minlength=_FINE + 1)
 
     def histogram(self) -> Histogram:
-        """What was counted so far."""
+        """The histogram of all values that were added so far, with its median."""
         counted = self._fine.cumsum()
         middle = ((counted[-1] - 1) // 2, counted[-1] // 2)
         median = float(np.searchsorted(counted, middle, side="right").mean()) / _FINE if counted[-1] else None

@@ -46,7 +46,7 @@ class Shift:
 
     @property
     def difference(self) -> float:
-        """Mean after less mean before."""
+        """By how much the mean probability rose: after less before."""
         return self.after - self.before
 
 
@@ -73,7 +73,7 @@ class Drift:
     def add(
         self, before: ArrayLike, after: ArrayLike, classes_before: ArrayLike, classes_after: ArrayLike
     ) -> None:
-        """Add galaxies.
+        """Count galaxies that both catalogues hold.
 
         Parameters
         ----------
@@ -94,11 +94,11 @@ class Drift:
 
     @property
     def changed_class(self) -> int:
-        """Galaxies whose class is another."""
+        """How many galaxies have another class after than before."""
         return int(self.classes.sum() - np.trace(self.classes))
 
     def shifts(self) -> list[Shift]:
-        """One for each answer, in the order of the tree; none if no galaxy was added."""
+        """The shift of each answer, in the order of the tree; empty if no galaxy was added."""
         if not self.galaxies:
             return []
         means = self._sums / self.galaxies
@@ -112,7 +112,7 @@ class Drift:
         ]
 
     def histogram(self, column: str) -> NDArray[np.int64]:
-        """Galaxies before and after by an answer's probability, shape (2, `COARSE`)."""
+        """How many galaxies lie in each bin of an answer's probability, before and after, (2, `COARSE`)."""
         counts = self._counts[:, self._tree.columns.index(column)]
         return np.asarray(counts.reshape(2, COARSE, -1).sum(axis=2))
 

@@ -49,7 +49,7 @@ class Labelled:
         return len(self.ids)
 
     def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Labelled:
-        """Some of the galaxies."""
+        """The galaxies of some rows, given as a mask or by their indices."""
         chosen = np.arange(len(self))[rows]
         return Labelled(
             self.tree,

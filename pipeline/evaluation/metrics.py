@@ -56,7 +56,7 @@ def rmse_interval(
     Parameters
     ----------
     predicted, votes
-        As of `rmse`; rows are drawn.
+        Shape (n, answers), as `rmse` takes them; whole rows are drawn.
     share
         Of the draws, the middle part that the interval holds.
 
@@ -81,7 +81,7 @@ def rmse_scores(
     Parameters
     ----------
     predicted, votes, share
-        As of `rmse_interval`.
+        As `rmse_interval` takes them.
     parts
         Columns of each part, such as ``tree.slices``.
     """

@@ -19,7 +19,7 @@ PAPER_SCORES = {
     "transforms": PaperRow("+ averaging over 60 transforms", 0.07579, 0.07603),
     "ensemble": PaperRow("+ averaging over 17 networks", 0.07467, 0.07492),
 }
-"""By the name under which a catalogue of that kind is evaluated.
+"""The paper's scores, by the name under which a catalogue of that kind is evaluated.
 
 References
 ----------

@@ -14,7 +14,10 @@ Objects = NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Ranking:
-    """The galaxies with the largest values of some quantities, the largest first, ties by object_id.
+    """For each of some quantities, such as activations, the galaxies with its largest values.
+
+    They stand in falling order, those of equal values in that of their object_ids. A ranking holds at most
+    `size` galaxies a quantity.
 
     Merging is associative and commutative, so that rankings of parts give the same in whatever order they
     come.
@@ -22,11 +25,11 @@ class Ranking:
     Attributes
     ----------
     values : ndarray, shape (quantities, size), float64
-        −∞ where there are fewer galaxies.
+        The galaxies' values, largest first; −∞ in places that no galaxy fills.
     ids, shards : ndarray, shape (quantities, size), object
-        Each galaxy's object_id, and the shard that it is in; empty where there is none.
+        Each galaxy's object_id, and the shard that it is in; empty in places that no galaxy fills.
     rows : ndarray, shape (quantities, size), int64
-        Its row there.
+        Each galaxy's row in its shard; −1 in places that no galaxy fills.
     """
 
     values: NDArray[np.float64]
@@ -35,7 +38,7 @@ class Ranking:
     rows: NDArray[np.int64]
 
     def merged(self, other: Ranking) -> Ranking:
-        """The ranking of the galaxies of both; no galaxy may be in both."""
+        """The ranking over the galaxies of two rankings together; no galaxy may be in both."""
         size = self.values.shape[1]
         # Of millions, few pass what stands already: only their quantities are sorted again.
         moved = np.flatnonzero((other.values[:, 0] >= self.values[:, -1]) & np.isfinite(other.values[:, 0]))
@@ -49,11 +52,11 @@ class Ranking:
         return updated
 
     def __getitem__(self, quantities: NDArray[np.int64]) -> Ranking:
-        """Some of the quantities."""
+        """The same ranking of only some of its quantities, by their indices."""
         return Ranking(*(getattr(self, name)[quantities] for name in _PARTS))
 
     def first(self, quantity: int, count: int) -> list[RankedGalaxy]:
-        """The first galaxies of a quantity; fewer where there are fewer."""
+        """The galaxies with the largest values of a quantity, at most `count` of them, largest first."""
         finite = np.isfinite(self.values[quantity])
         return [
             RankedGalaxy(str(name), str(shard), int(row), float(value))
@@ -68,7 +71,7 @@ _PARTS = ("values", "ids", "shards", "rows")
 
 @dataclass(frozen=True)
 class RankedGalaxy:
-    """A galaxy, where it is, and the value that it has."""
+    """A galaxy in a ranking: its id, the shard and row where it is, and its value."""
 
     object_id: str
     shard: str
@@ -77,19 +80,21 @@ class RankedGalaxy:
 
 
 def no_ranking(quantities: int, size: int) -> Ranking:
-    """Of no galaxies."""
+    """A ranking that holds no galaxy yet, with places for `size` of each quantity."""
     shape = (quantities, size)
     blank = np.full(shape, "", object)
     return Ranking(np.full(shape, -np.inf), blank, blank.copy(), np.full(shape, -1))
 
 
 def rank(values: NDArray[Any], ids: Sequence[str], shard: str, rows: NDArray[np.int64], size: int) -> Ranking:
-    """The galaxies of one part of a survey with the largest values.
+    """Rank galaxies of one shard by each of some quantities, and keep the first `size` of each.
 
     Parameters
     ----------
     values : ndarray, shape (n, quantities)
-        What isn't finite doesn't count.
+        One value a galaxy and quantity; one that isn't finite doesn't count.
+    ids, rows
+        Each galaxy's object_id, and its row in the shard.
     """
     if not len(values):
         return no_ranking(values.shape[1], size)
@@ -119,7 +124,10 @@ def _best(ranking: Ranking, size: int) -> Ranking:
 
 @dataclass(frozen=True)
 class Moments:
-    """Number, mean and sum of squared deviations of some quantities, each of shape (quantities,)."""
+    """Moments of some quantities over galaxies: their count, means and sums of squared deviations.
+
+    `mean` and `squares` have the shape (quantities,). Moments of two parts can be merged without the values.
+    """
 
     count: int
     mean: NDArray[np.float64]
@@ -127,11 +135,16 @@ class Moments:
 
     @property
     def variance(self) -> NDArray[np.float64]:
-        """Of the population."""
+        """The variance of each quantity, that of a population: over the count, not the count less one."""
         return self.squares / max(self.count, 1)
 
     def merged(self, other: Moments) -> Moments:
-        """Of both parts (Chan, Golub & LeVeque 1983)."""
+        """The moments over the values of two parts together.
+
+        References
+        ----------
+        Chan, Golub & LeVeque 1983, Algorithms for computing the sample variance.
+        """
         count = self.count + other.count
         if not count:
             return self
@@ -144,7 +157,7 @@ class Moments:
 
 
 def moments(values: NDArray[Any]) -> Moments:
-    """Of values (n, quantities)."""
+    """The moments of values of the shape (n, quantities), over their n rows."""
     own = np.asarray(values, np.float64)
     if not len(own):
         return Moments(0, np.zeros(own.shape[1]), np.zeros(own.shape[1]))

@@ -13,7 +13,7 @@ from pipeline.evaluation.asked import LEAST_ASKED
 from pipeline.tree import DecisionTree, Question, agreement
 
 NOT_ASKED, SETTLED, TO_PEOPLE = 0, 1, 2
-"""What becomes of a galaxy in a question."""
+"""What becomes of a galaxy in a question: it isn't asked it, its answer stands, or people are to look."""
 
 _STEPS = 10
 """Thresholds that are tried: those which settle a tenth of the galaxies, two tenths, … all."""
