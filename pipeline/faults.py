@@ -12,9 +12,9 @@ CRASH_AT = "TUNINGFORK_CRASH_AT"
 DRIVER_PID = "TUNINGFORK_DRIVER_PID"
 
 POINTS = ("after_part", "after_ledger", "in_compaction", "after_commit", "after_report")
-"""After a part is durable and before its ledger entry; after the last ledger entry and before the commit;
-while parts are compacted; after the commit and before it is acknowledged; after the report and before what a
-refresh tells of its changes, and the summary."""
+"""The points, in the order in which a run passes them: after a part is durable and before its ledger entry;
+after the last ledger entry and before the commit; while parts are compacted; after the commit and before it
+is acknowledged; after the report and before what a refresh tells of its changes, and the summary."""
 
 
 def crash_point(name: str) -> None:
