@@ -35,7 +35,7 @@ class Transform:
 
 
 IDENTITY = Transform()
-"""The view as it is."""
+"""The transform that changes nothing: the view as it is."""
 
 _ZOOMS = (1 / 1.2, 1.0, 1.2)
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from pipeline.geometry.crops import CROP_PIXELS
 
 VIEWPOINTS = 16
-"""Viewpoints of one galaxy."""
+"""How many viewpoints the network sees of one galaxy."""
 
 PATCH_PIXELS = 45
-"""Width of a viewpoint."""
+"""Width of a viewpoint, in crop pixels."""
 
 
 def _corners(crop: NDArray[np.int64]) -> list[NDArray[np.int64]]:
