@@ -18,7 +18,7 @@ MAX_FILE_BYTES = 256 << 20
 """No cutout is larger; a larger file is a mistake that would fill the memory of whatever reads it."""
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
-"""By what the names of pictures end."""
+"""Endings of file names by which pictures are known."""
 
 MIN_SIDE = 8
 """Images narrower than this, in pixels, can't show a galaxy's shape."""

@@ -30,7 +30,7 @@ SPIKE_ANNULUS = (1.3, 2.0)
 
 
 _CENTRALITY = 5000.0
-"""Frame pixels²."""
+"""How fast salience falls with the distance from the centre (see `salience`), in frame pixels²."""
 
 
 class DetectionCriteria(StrictModel):
