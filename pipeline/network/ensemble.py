@@ -32,16 +32,16 @@ class Ensemble(StrictModel):
 
 @dataclass(frozen=True)
 class Model:
-    """What is known of the networks that a weights URI names.
+    """What classifies, a network or an ensemble, as its cards describe it; the weights stay in their files.
 
     Attributes
     ----------
     name
-        Of the network or the ensemble.
+        The network's or the ensemble's.
     sha256
-        Of the weight file, or of all of an ensemble's.
+        Digest of the weight file, or of all of an ensemble's together.
     cards
-        Of each network.
+        The card of each network.
     """
 
     name: str
@@ -50,7 +50,10 @@ class Model:
 
     @property
     def recentrings(self) -> tuple[float, ...]:
-        """Thresholds of the ways in which networks want galaxies recentred, each once."""
+        """The detection thresholds by which any of the networks wants galaxies recentred, each once.
+
+        A network that takes galaxies as they are adds none.
+        """
         distinct = {card.network.recentring for card in self.cards}
         return tuple(sorted(recentring.threshold for recentring in distinct if recentring is not None))
 
@@ -118,7 +121,11 @@ def member_weights(weights: str, member: str | None = None) -> str:
 
 
 def by_recentring(networks: Sequence[ViewpointNetwork]) -> dict[float | None, list[ViewpointNetwork]]:
-    """Networks that see galaxies in the same frame, by the threshold of its recentring."""
+    """The networks in groups that see galaxies in the same frame.
+
+    The key of a group is the detection threshold by which its galaxies are recentred; None where they are
+    seen in the frame that the survey gives.
+    """
     groups: dict[float | None, list[ViewpointNetwork]] = {}
     for network in networks:
         recentring = network.spec.recentring
@@ -127,7 +134,7 @@ def by_recentring(networks: Sequence[ViewpointNetwork]) -> dict[float | None, li
 
 
 def save_ensemble(uri: str, ensemble: Ensemble) -> None:
-    """Write an ensemble."""
+    """Write the file of an ensemble, which names its members."""
     storage.write_bytes(uri, (json.dumps(ensemble.model_dump(), indent=1) + "\n").encode())
 
 

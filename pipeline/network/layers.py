@@ -73,9 +73,18 @@ def _max_pool(maps: Tensor, size: int) -> Tensor:
 
 
 class Dense(nn.Module):
-    """A dense layer and its activation; dropout comes before it.
+    """A dense (fully connected) layer: dropout on its input, a linear map, and an activation.
 
-    The layer is open (`linear` apart from `activate`) because averaging replaces the first product.
+    The activation is ReLU, or maxout, which takes the larger of two linear maps for each hidden unit.
+    `linear` and `activate` can be used apart, because averaging computes the linear map of the first layer in
+    another way.
+
+    Parameters
+    ----------
+    spec
+        How many hidden units the layer has, and the rest that the network's file says of it.
+    features
+        Length of its input.
     """
 
     def __init__(self, spec: DenseSpec, features: int) -> None:
@@ -88,7 +97,10 @@ class Dense(nn.Module):
         nn.init.constant_(self.linear.bias, spec.bias)
 
     def activate(self, x: Tensor) -> Tensor:
-        """ReLU, or the maximum of each pair of adjacent units: (…, 2·units) → (…, units)."""
+        """Map the linear map's values to activations: ReLU, or the larger of each two neighbours (maxout).
+
+        With maxout (…, 2·units) becomes (…, units).
+        """
         return x.unflatten(-1, (-1, 2)).amax(-1) if self.maxout else functional.relu(x)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class DenseSpec(StrictModel):
 
 
 class OutputSpec(StrictModel):
-    """The last dense layer, one unit an answer.
+    """The last dense layer, which has one output for each answer.
 
     Attributes
     ----------

@@ -59,12 +59,12 @@ class ViewpointNetwork(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Data type that the layers compute in, but for the last."""
+        """The data type that all layers but the last compute in."""
         return cast(UntiedConvolution, self.convolutions[0]).weight.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device that the weights are on."""
         return self.last.weight.device
 
     def lowered(self, dtype: torch.dtype) -> ViewpointNetwork:
@@ -98,7 +98,7 @@ class ViewpointNetwork(nn.Module):
 
     @torch.no_grad()
     def cap_norms(self) -> None:
-        """Scale down the weights of dense units whose root mean square passes their layer's `rms_cap`."""
+        """Scale down the weights of hidden units whose root mean square passes their layer's `rms_cap`."""
         for layer in self.dense_layers:
             if layer.rms_cap is not None:
                 rms = layer.linear.weight.square().mean(dim=1, keepdim=True).sqrt()
@@ -110,7 +110,22 @@ class ViewpointNetwork(nn.Module):
         return self.raw_after(x, self.dense_layers)
 
     def raw_after(self, x: Tensor, remaining: Sequence[Dense]) -> Tensor:
-        """Map the input of the remaining dense layers to raw answers (…, answers)."""
+        """Run the remaining dense layers and the last one: from the input of the first to raw answers.
+
+        Averaging computes the first dense layer in its own way, and goes on from there.
+
+        Parameters
+        ----------
+        x : Tensor, shape (…, features)
+            Input of the first of the remaining layers, or the last hidden layer's values if none remains.
+        remaining
+            The dense layers that are still to be run, in order; not the last one, which gives the answers.
+
+        Returns
+        -------
+        Tensor, shape (…, answers)
+            Raw answers, which the output layer makes probabilities.
+        """
         return self.raw_of_hidden(self.hidden_after(x, remaining))
 
     def hidden(self, features: Tensor) -> Tensor:
@@ -118,7 +133,15 @@ class ViewpointNetwork(nn.Module):
         return self.hidden_after(features.flatten(-2), self.dense_layers)
 
     def hidden_after(self, x: Tensor, remaining: Sequence[Dense]) -> Tensor:
-        """Map the input of the remaining dense layers to what the last of them gives."""
+        """Run the remaining dense layers: from the input of the first to the activations of the last.
+
+        Parameters
+        ----------
+        x : Tensor, shape (…, features)
+            Input of the first of the remaining layers; it is returned as it is if none remains.
+        remaining
+            The dense layers that are still to be run, in order.
+        """
         for layer in remaining:
             x = layer(x)
         return x
