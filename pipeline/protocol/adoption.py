@@ -14,7 +14,7 @@ from pipeline.protocol.steps import Instruction, Steps
 
 @dataclass(frozen=True)
 class ReadPlans(Instruction[list[Plan]]):
-    """The plans of all runs of the output, newest first."""
+    """Read the plans of all runs of the output, newest first."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class CreatePlan(Instruction[bool]):
 
 @dataclass(frozen=True)
 class IsFinished(Instruction[bool]):
-    """Whether nothing is left to do of a run: it is committed, and its summary is there."""
+    """Ask whether nothing is left to do of a run: it is committed, and its summary is there."""
 
     plan: Plan
 
 
 @dataclass(frozen=True)
 class PartsRemoved(Instruction[bool]):
-    """Whether a vacuum has removed the parts of a run."""
+    """Ask whether a vacuum has removed the parts of a run."""
 
     plan: Plan
 

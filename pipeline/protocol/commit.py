@@ -22,7 +22,7 @@ from pipeline.protocol.plan import Plan
 from pipeline.protocol.steps import Instruction, Steps
 
 PAUSES = (1.0, 2.0, 4.0)
-"""Seconds between attempts to write a version."""
+"""Seconds to wait after each failed attempt to write a version; one failure more ends the commit."""
 
 _RIVALS = 10
 """Times that another writer may be faster before a commit gives up."""
@@ -43,7 +43,7 @@ class TableState:
     Attributes
     ----------
     version
-        Its newest.
+        The newest version of it.
     content
         The version whose rows it holds: the newest but for those that changed no row; None if none ever did.
     run
@@ -51,7 +51,7 @@ class TableState:
     made
         The version under which it took a certain run (see `OpenTable`); None if it never did.
     epoch
-        The latest under which it was written; 0 if none is recorded.
+        The latest epoch of the lease under which it was written; 0 if none is recorded.
     """
 
     version: int
@@ -63,7 +63,7 @@ class TableState:
 
 @dataclass(frozen=True)
 class OpenTable(Instruction[TableState | None]):
-    """The table as it is now, with what it knows of a run; None if there is none."""
+    """Open the table: its state now, with what it knows of a run; None if there is no table."""
 
     run: str | None = None
 
@@ -75,7 +75,7 @@ class CreateTable(Instruction[None]):
 
 @dataclass(frozen=True)
 class WriteFiles(Instruction[Any]):
-    """Make all rows of the version to be durable, in new files that no version names yet."""
+    """Make all rows of the next version durable, in new files that no version names yet."""
 
     plan: Plan
     ledger: Ledger
@@ -97,7 +97,7 @@ class WriteVersion(Instruction[bool]):
     plan
         The run whose files replace all others; None for a version that changes no row.
     epoch
-        Recorded with it.
+        Epoch of the lease under which it is written, recorded with it.
     """
 
     version: int

@@ -23,7 +23,7 @@ TIME_TO_LIVE = 20.0
 """Seconds without a heartbeat after which a holder counts as dead."""
 
 POLL_SECONDS = 1.0
-"""How often a contender looks."""
+"""Seconds between two looks of a contender at the lease."""
 
 _SWAPS = 5
 
@@ -60,7 +60,7 @@ class LeaseRecord(StrictModel):
 
 @dataclass(frozen=True)
 class ReadLease(Instruction[tuple[LeaseRecord, str]]):
-    """The lease as it is, and the etag with which `SwapLease` replaces just that."""
+    """Read the lease: what it says, and the etag with which `SwapLease` replaces just that."""
 
 
 @dataclass(frozen=True)
@@ -80,31 +80,31 @@ class SwapLease(Instruction[bool]):
 
 @dataclass(frozen=True)
 class LooksAlive(Instruction[bool | None]):
-    """Whether the holder's process runs; None if it can't be looked up from here."""
+    """Ask whether the holder's process runs; None if it can't be looked up from here."""
 
     record: LeaseRecord
 
 
 @dataclass(frozen=True)
 class Elapsed(Instruction[float]):
-    """Seconds by this process's steady clock, which no one sets."""
+    """Ask for the seconds by this process's steady clock, which no one sets."""
 
 
 @dataclass(frozen=True)
 class Now(Instruction[str]):
-    """The date and time, for people to read."""
+    """Ask for the date and time, for people to read."""
 
 
 @dataclass(frozen=True)
 class Sleep(Instruction[None]):
-    """Wait."""
+    """Wait for some seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class HoldLease(Instruction[int]):
-    """Hold the output's lease from now on; its epoch, which is higher than `after_epoch`."""
+    """Hold the output's lease from now on; the answer is its epoch, which is higher than `after_epoch`."""
 
     after_epoch: int
 

@@ -33,7 +33,7 @@ class LedgerEntry(StrictModel):
     rejects
         Quarantined rows; None if there are none.
     quarantined
-        Their number by reason.
+        How many rows were quarantined, by reason.
     seconds
         Time spent on the unit by stage.
     replaced
@@ -77,7 +77,7 @@ Ledger = Mapping[int, LedgerEntry]
 
 @dataclass(frozen=True)
 class StoreUnit(Instruction[LedgerEntry]):
-    """Make a unit's files durable, under names that no other attempt has; the entry that names them."""
+    """Make a unit's files durable, under names that no other attempt has; the answer is their entry."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,14 @@ class CreateEntry(Instruction[bool]):
 
 @dataclass(frozen=True)
 class ReadEntry(Instruction[LedgerEntry]):
-    """The entry that stands for a unit."""
+    """Read the entry that stands for a unit."""
 
     unit: int
 
 
 @dataclass(frozen=True)
 class ReadLedger(Instruction[Ledger]):
-    """The ledger of a run as it is."""
+    """Read the ledger of a run as it is now."""
 
     plan: Plan
 

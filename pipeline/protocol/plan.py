@@ -44,7 +44,7 @@ class PlannedShard(StrictModel):
         return ((0, self.rows),) if self.selected is None else self.selected
 
     def same_content(self, other: PlannedShard) -> bool:
-        """Whether two plans read the same rows of it."""
+        """Whether another plan has this shard with the same size, etag, rows and duplicates."""
         plain = {"selected": None, "carried": False}
         return self.model_copy(update=plain) == other.model_copy(update=plain)
 
@@ -79,12 +79,12 @@ class Plan(StrictModel):
 
     @property
     def rows(self) -> int:
-        """Rows of all inputs."""
+        """How many rows all inputs have together."""
         return sum(shard.rows for shard in self.shards)
 
     @property
     def selected_rows(self) -> int:
-        """Rows that are to be classified."""
+        """How many rows are to be classified."""
         return sum(stop - start for shard in self.shards for start, stop in shard.ranges)
 
     @property

@@ -17,14 +17,14 @@ from pipeline.protocol.steps import Instruction, Steps
 
 @dataclass(frozen=True)
 class Base:
-    """The rows that a refresh keeps.
+    """The version of the catalogue whose rows a refresh may keep.
 
     Attributes
     ----------
     version
-        The catalogue's that holds them.
+        Number of that version.
     plan
-        Of the run that wrote that version; None if something else did, such as a restore, or if the plan is
+        Plan of the run that wrote it; None if something else did, such as a restore, or if the plan is
         gone: then nothing is known of the rows but what they say themselves.
     """
 
@@ -76,7 +76,7 @@ class Outcome:
     how
         ``done`` now; ``complete`` before already; ``unchanged`` if a refresh had nothing to do.
     plan
-        Of the run that the catalogue holds.
+        Plan of the run whose rows the catalogue holds.
     """
 
     how: Literal["done", "complete", "unchanged"]

@@ -23,7 +23,7 @@ from pipeline.protocol.plan import Plan
 from pipeline.protocol.steps import Instruction, Steps
 
 IN_USE = timedelta(hours=1).total_seconds()
-"""Younger than this, a temporary file may be one that is being written."""
+"""Seconds: a temporary file that is younger may be one that is being written."""
 
 CATALOGUE = "catalogue"
 
@@ -74,13 +74,13 @@ class Removal:
 
     @property
     def bytes(self) -> int:
-        """Their size."""
+        """How many bytes the files have together."""
         return sum(file.size for file in self.files)
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What there is of a run.
+    """All that an output holds of one run.
 
     Attributes
     ----------
@@ -124,34 +124,34 @@ class TableLog:
 
 @dataclass(frozen=True)
 class StoreClock(Instruction[float]):
-    """The time by the store's own clock, which also dates its files; seconds since 1970."""
+    """Ask for the time by the store's own clock, which also dates its files; seconds since 1970."""
 
 
 @dataclass(frozen=True)
 class ListOutput(Instruction[list[storage.FileInfo]]):
-    """The files right in the output's folder."""
+    """List the files right in the output's folder, without those in folders below it."""
 
 
 @dataclass(frozen=True)
 class ListRun(Instruction[list[storage.FileInfo]]):
-    """All files of a run."""
+    """List all files of a run."""
 
     run: str
 
 
 @dataclass(frozen=True)
 class ListCatalogue(Instruction[list[storage.FileInfo]]):
-    """The data files in the catalogue's folder, whether a version names them or not."""
+    """List the data files in the catalogue's folder, whether a version names them or not."""
 
 
 @dataclass(frozen=True)
 class ReadLog(Instruction[TableLog]):
-    """The log of the table."""
+    """Read what the log of the table says of its files."""
 
 
 @dataclass(frozen=True)
 class Remove(Instruction[None]):
-    """Remove files."""
+    """Remove the files of a `Removal`."""
 
     removal: Removal
 

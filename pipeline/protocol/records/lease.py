@@ -44,7 +44,7 @@ Answer = TypeVar("Answer")
 
 
 def lease_uri(output: str) -> str:
-    """The lease file of an output."""
+    """URI of the lease file of an output."""
     return storage.join(output, "lease.json")
 
 
@@ -183,7 +183,7 @@ class LeaseKeeper:
 
     @property
     def handlers(self) -> Handlers:
-        """What carries out each."""
+        """The functions that carry out each instruction of the lease."""
         return {
             HoldLease: self._hold,
             ConfirmLease: lambda _: self.held.confirm(),
@@ -228,7 +228,7 @@ def _perform(steps: Steps[Answer], output: str) -> Answer:
 
 @contextlib.contextmanager
 def _naming(uri: str) -> Iterator[None]:
-    """Begin with the file what is said of it."""
+    """Put the file's URI before the message of what is raised about it."""
     try:
         yield
     except (HeldError, InputError) as error:

@@ -77,7 +77,7 @@ def record_unit(
 
 
 def read_entry(uri: str) -> LedgerEntry:
-    """One ledger entry.
+    """Read one ledger entry.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def read_entry(uri: str) -> LedgerEntry:
 
 
 def parse_entry(uri: str, data: bytes) -> LedgerEntry:
-    """What a ledger entry holds.
+    """Parse the content of a ledger entry.
 
     Raises
     ------
@@ -102,12 +102,12 @@ def parse_entry(uri: str, data: bytes) -> LedgerEntry:
 
 
 def entry_uri(layout: RunLayout, unit: int) -> str:
-    """The ledger entry of a unit."""
+    """URI of the ledger entry of a unit."""
     return storage.join(layout.ledger, f"{unit:08d}.json")
 
 
 def read_ledger(layout: RunLayout) -> dict[int, LedgerEntry]:
-    """Entries of all finished units, by unit.
+    """Read the entries of all finished units, by unit.
 
     Raises
     ------

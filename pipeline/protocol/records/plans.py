@@ -15,7 +15,9 @@ from pipeline.protocol.steps import Handlers
 
 
 def read_plans(output: str) -> list[Plan]:
-    """The plans of all runs of an output, newest first; a run's folder may be a link to where it was moved.
+    """Read the plans of all runs of an output, newest first.
+
+    A run's folder may be a link to where it was moved.
 
     Raises
     ------

@@ -44,12 +44,12 @@ class RunSummary(StrictModel):
     checksum: str | None = None
 
     def with_checksum(self) -> RunSummary:
-        """The same with the checksum that it must have."""
+        """A copy of the summary with the checksum that goes with what it says."""
         return self.model_copy(update={"checksum": digest(self.model_dump(exclude={"checksum"}))})
 
 
 def read_summary(output: str, plan: Plan) -> RunSummary:
-    """What a finished run did.
+    """Read the summary of a finished run.
 
     Raises
     ------
