@@ -27,7 +27,7 @@ class ClassView:
 
 
 def class_views(tree: DecisionTree, counts: Sequence[int], shown: Sequence[int]) -> list[ClassView]:
-    """Every class of the tree, and last what stands for none.
+    """Every class of the tree as the page shows it, and last the entry for galaxies of no class.
 
     Parameters
     ----------

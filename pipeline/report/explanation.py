@@ -41,7 +41,7 @@ class Portrait:
 
 @dataclass(frozen=True)
 class UnitGalaxies:
-    """The galaxies that excite a unit of the last hidden layer most and least, the extreme ones first."""
+    """The galaxies that excite one hidden unit of the last layer most and least, the extreme ones first."""
 
     unit: int
     variance: float

@@ -21,7 +21,7 @@ _DIVERGING = "PuOr_r"
 
 
 def filters_figure(filters: NDArray[np.float32]) -> Figure:
-    """Filters (n, kernel, kernel, 3) in [0, 1], one beside the other."""
+    """A figure of filters (n, kernel, kernel, 3) in [0, 1], one beside the other."""
     columns = min(len(filters), 16)
     rows = math.ceil(len(filters) / columns)
     with plot_style():
@@ -34,7 +34,7 @@ def filters_figure(filters: NDArray[np.float32]) -> Figure:
 
 
 def activation_maps(viewpoint: NDArray[np.float32] | None, maps: NDArray[np.float32]) -> Figure:
-    """Maps (n, size, size) as a mosaic, beside the viewpoint (3, size, size) that they are of."""
+    """A figure of maps (n, size, size) as a mosaic, beside the viewpoint (3, size, size) they are of."""
     picture = mosaic(maps)
     rows = picture.shape[0] / picture.shape[1]
     with plot_style():
@@ -65,7 +65,7 @@ def mosaic(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def dense_strips(vectors: Mapping[str, NDArray[np.float32]]) -> Figure:
-    """Each vector as rows of cells."""
+    """A figure of dense layers: the activations of each as rows of cells."""
     folded = {name: _folded(values) for name, values in vectors.items()}
     heights = [max(len(picture), 1.5) for picture in folded.values()]
     with plot_style():

@@ -57,7 +57,7 @@ def render_page(
 
 
 def joined(*names: str) -> str:
-    """Some files of the page, one after the other."""
+    """The text of some files of the page, one after the other."""
     return "\n".join((FILES / name).read_text(encoding="utf-8") for name in names)
 
 

@@ -54,7 +54,7 @@ def thumbnail(cutout: Mapping[str, Any] | None, side: int, form: Form = "WEBP") 
 
 
 def thumbnail_uri(cutout: Mapping[str, Any] | None, side: int) -> str | None:
-    """The same as a WebP data URI."""
+    """The frame of a galaxy as a WebP data URI; None where `thumbnail` gives none."""
     picture = thumbnail(cutout, side)
     return None if picture is None else _data_uri(picture, "image/webp")
 
