@@ -83,7 +83,7 @@ def write_changes(
 
 
 def in_a_line(changes: Changes) -> str:
-    """What changed, in a line."""
+    """What changed between two catalogues, as one line for the user."""
     fates = ", ".join(f"{changes.fates[fate]:,} {fate}" for fate in FATES if changes.fates[fate])
     drift = changes.drift
     return f"{fates}; of {drift.galaxies:,} compared {drift.changed_class:,} changed class"

@@ -20,7 +20,7 @@ _PICTURE_SIDE = 160
 
 
 def extreme_galaxies(catalogue: str, own: Labelled, results: Results, most: int) -> Extremes:
-    """At most `most` of each, the hardest and the easiest first.
+    """The galaxies whose answers are farthest from the votes and nearest to them, at most `most` of each.
 
     Parameters
     ----------

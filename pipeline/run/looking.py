@@ -36,7 +36,7 @@ _UNITS = 6
 
 
 class ExplainConfig(SurveyConfig):
-    """What `tuningfork explain` takes beside that.
+    """What `tuningfork explain` takes beside the settings of every survey run.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class ExplainConfig(SurveyConfig):
 
 
 def check_units(units: tuple[int, ...] | None, network: ViewpointNetwork) -> None:
-    """Check that a network has some units.
+    """Check that the network's last hidden layer has the hidden units that were asked for.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def look(
 def places_of(
     source: Inventory, shards: Iterable[PlannedShard], object_ids: Collection[str]
 ) -> dict[str, RankedGalaxy]:
-    """Where galaxies are, by object_id; of those that stand twice the first one."""
+    """Where the galaxies of some object_ids are; of one that stands twice, the first place."""
     ids, shards = pa.array(sorted(object_ids), pa.string()), list(shards)
     places: dict[str, RankedGalaxy] = {}
     read = storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards)
@@ -189,7 +189,7 @@ def places_of(
 
 @dataclass(frozen=True)
 class _Chosen:
-    """What the first pass found."""
+    """The galaxies that the first pass chose to be looked at closer, and how many it saw."""
 
     seen: int
     units: list[UnitGalaxies]

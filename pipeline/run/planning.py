@@ -39,7 +39,7 @@ def plan_shards(run: Run[SurveyConfig]) -> list[PlannedShard]:
 
 
 def repetitions(source: Inventory, shards: Sequence[ShardInfo]) -> list[PlannedShard]:
-    """Shards with their rows that repeat an earlier one."""
+    """The shards as a plan holds them, each with its rows that repeat the object_id of an earlier row."""
     duplicates = duplicate_rows(storage.read_ahead(lambda shard: source.read_ids(shard.uri), shards))
     return [
         PlannedShard(uri=shard.uri, size=shard.size, etag=shard.etag, rows=shard.rows, duplicates=rows)
@@ -59,12 +59,12 @@ def deciding_settings(run: Run[StreamConfig]) -> dict[str, str]:
 
 
 def plan_everything(run: Run[StreamConfig]) -> Plan:
-    """Classify the whole input."""
+    """Plan a run that classifies the whole input."""
     return make_plan(plan_shards(run), run.config.unit_rows, deciding_settings(run))
 
 
 def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
-    """Classify what is new or has changed since `base`, said in a line; None if that is nothing."""
+    """Plan a run over what is new or has changed since `base`, and say so; None if nothing has."""
     every, output = plan_everything(run), run.config.output
     if base is None:
         say(f"{output} has no catalogue yet: all {every.rows:,} galaxies are new")

@@ -50,7 +50,7 @@ def prepare(config: Settled) -> Run[Settled]:
 
 
 def source_of(config: SurveyConfig) -> Inventory:
-    """Where the cutouts come from."""
+    """What reads the cutouts that the settings name: a cutout set, or a survey's own files."""
     if config.survey is None:
         return open_inventory()
     survey = load_survey(config.survey)

@@ -15,7 +15,7 @@ from pipeline.tree import GALAXY_ZOO_2
 
 
 class SurveyConfig(StrictModel):
-    """What every verb takes that looks at a whole survey.
+    """What every verb takes that looks at a whole survey: the input, the network, and the means.
 
     Attributes
     ----------
@@ -30,12 +30,16 @@ class SurveyConfig(StrictModel):
     weights, tree
         A network's weight file or an ensemble (``NAME.ensemble.json``), and the decision tree it answers.
     precision
-        Of the network. ``auto`` is bfloat16 where this machine computes faster in it, which moves an answer
-        by less than 0.002; float32 elsewhere.
+        Data type that the network computes in. ``auto`` is bfloat16 where this machine computes faster in it,
+        which moves an answer by less than 0.002; float32 elsewhere.
     unit_rows
         Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies.
-    decode_actors, model_actors, model_threads
-        Derived from the cluster where not given.
+    decode_actors
+        How many processes read and decode images; derived from the cluster if not given.
+    model_actors
+        How many processes run the network; if not given, one for each GPU, or without GPUs for each machine.
+    model_threads
+        Cores that each of these computes with; if not given, all of a machine's where there are no GPUs.
     device
         ``auto`` takes GPUs where the cluster has any or can add some; ``gpu`` demands them, ``cpu`` leaves
         them alone.
@@ -58,7 +62,7 @@ class SurveyConfig(StrictModel):
 
 
 class StreamConfig(SurveyConfig):
-    """What `tuningfork classify` and `tuningfork refresh` take beside that.
+    """What `tuningfork classify` and `tuningfork refresh` take beside the settings of every survey run.
 
     Attributes
     ----------
