@@ -73,7 +73,7 @@ class DecodeActor:
     limits
         What decoding a row may take.
     recentrings
-        See `Model`.
+        Thresholds by which galaxies are recentred (see `pipeline.network.Model`).
     isolated
         Whether to decode in a child process; by default as said above.
     survey, index

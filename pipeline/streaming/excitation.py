@@ -40,7 +40,7 @@ class LoadedNetwork:
         self.sampler = ViewpointSampler().to(self.device)
 
     def look(self, regions: RegionBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Activations of the last hidden layer (n, units), and probabilities (n, answers)."""
+        """Activations of the last hidden layer (n, hidden units), and probabilities (n, answers)."""
         parts = map_chunks(self._look, regions, _GALAXIES_AT_ONCE, self.device)
         hidden, answers = (torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True))
         return hidden, answers
@@ -53,7 +53,7 @@ class LoadedNetwork:
 
 
 class ExcitationActor:
-    """Ray Data stage: `DECODED_SCHEMA` → one row, the `Excitation` of a unit.
+    """Ray Data stage: `DECODED_SCHEMA` → one row, the `Excitation` of a work unit.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class ExcitationActor:
         self._places = {} if votes is None else {name: row for row, name in enumerate(votes[0])}
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Rank the good galaxies of one unit."""
+        """Rank the good galaxies of one work unit."""
         started = time.perf_counter()
         parts = [self._part(batch, rows, side) for rows, side in good_rows(batch)]
         units, answers = self._loaded.network.last.in_features, self._loaded.network.tree.answer_count
@@ -120,7 +120,7 @@ class ExcitationActor:
 
 
 class Excitation:
-    """What the stage found so far, of any number of units: of bounded size.
+    """What the stage has found in the work units so far; its size doesn't grow with them.
 
     Attributes
     ----------
@@ -141,11 +141,11 @@ class Excitation:
 
     @property
     def seen(self) -> int:
-        """Galaxies that count."""
+        """How many galaxies the network gave finite answers for, and that are ranked."""
         return self.moments.count
 
     def add(self, row: dict[str, Any]) -> None:
-        """Take in the row of one more unit."""
+        """Take in the row of one more work unit."""
         for name, ranking in self.rankings.items():
             self.rankings[name] = ranking.merged(_unpacked(row, name, self._size))
         own = Moments(row["count"], np.array(row["mean"]), np.array(row["squares"]))

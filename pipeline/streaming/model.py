@@ -19,7 +19,7 @@ from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, by
 from pipeline.tree import load_tree
 
 _GALAXIES_AT_ONCE = 16
-"""Without averaging: of sixteen viewpoints each."""
+"""Galaxies that go through the network at once where nothing is averaged; each has sixteen viewpoints."""
 
 ANSWERED_COLUMNS = (
     "unit",

@@ -31,18 +31,18 @@ from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import FileSource, Inventory
 
 _SECONDS = 60.0
-"""Of computing: an answer takes some seconds at most, as that on the rows of a large row group."""
+"""Seconds that a child may compute without an answer; the longest, on a large row group, takes a few."""
 
 _ERRORS = {error.__name__: error for error in (InputError, DamagedShard, StorageTrouble)}
 
 
 def open_inventory(survey: SurveySettings | None = None, reader: Reader | None = None) -> Inventory:
-    """What a driver reads a survey by; one without a survey file is a cutout shard set.
+    """What a run's driver reads a survey by, or a cutout shard set where there is no survey file.
 
     Parameters
     ----------
     reader
-        Of several surveys; by default one of its own.
+        One that serves other surveys too; by default one is made for this survey.
 
     Raises
     ------
@@ -68,11 +68,11 @@ class Reader:
         self._replacing, self._alone = threading.Lock(), threading.Lock()
 
     def holds_bands(self, uri: str, column: str) -> bool:
-        """See `pipeline.cutouts.shards.holds_bands`."""
+        """Whether a column of a Parquet file holds fluxes by band (see `pipeline.cutouts.shards`)."""
         return bool(self.read("holds_bands", None, uri, column))
 
     def read(self, call: str, survey: str | None, shard: str, *arguments: Any) -> Any:
-        """What a call of a survey's source gives, a table or what JSON holds.
+        """Call a method of a survey's source in the child; what it returns, a table or what JSON holds.
 
         Raises
         ------
@@ -114,38 +114,38 @@ class Reader:
 
 @dataclass(frozen=True)
 class IsolatedInventory:
-    """See `Inventory`; every file is opened by the reader."""
+    """An `Inventory` whose files are opened by a reader, in its child process."""
 
     source: FileSource
     reader: Reader
 
     @property
     def survey(self) -> SurveySettings | None:
-        """The source's."""
+        """The survey file; None for a cutout shard set."""
         return self.source.survey
 
     def list_shards(self, uri: str) -> list[ShardInfo]:
-        """Listed here; footers are read there."""
+        """The shards below a URI: listed in this process, their footers read in the child."""
         return self.source.list_shards(uri, lambda shard: Footer(**self._read("read_footer", shard)))
 
     def describe(self, shard: str) -> storage.FileInfo:
-        """What the store tells."""
+        """Size and etag of a shard as it is now, as its store tells them."""
         return self.source.describe(shard)
 
     def read_ids(self, shard: str) -> pa.ChunkedArray:
-        """See `Inventory.read_ids`."""
+        """The object ids of a shard (see `Inventory.read_ids`)."""
         return self._read("read_ids", shard)["object_id"]
 
     def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
-        """See `Inventory.group_ranges`."""
+        """Rows [start, stop) cut into what is best read at once."""
         return [(first, last) for first, last in self._read("group_ranges", shard, start, stop)]
 
     def read_contents(self, shard: str, start: int, stop: int) -> pa.Table:
-        """See `Inventory.read_contents`."""
+        """Ids and digests of rows [start, stop) (see `Inventory.read_contents`)."""
         return self._read("read_contents", shard, start, stop)
 
     def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
-        """These files have an index of their own."""
+        """Write nothing: files of these formats have an index of their own."""
 
     def _read(self, call: str, shard: str, *arguments: Any) -> Any:
         survey = None if self.survey is None else self.survey.model_dump_json()

@@ -76,7 +76,7 @@ def decode_row(
     source
         Where it was read.
     recentrings
-        See `Model`.
+        Thresholds by which galaxies are recentred (see `pipeline.network.Model`).
 
     Raises
     ------

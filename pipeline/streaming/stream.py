@@ -51,7 +51,7 @@ class StreamError(RunError):
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """What the stages do.
+    """What the stages of a stream are to do.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class StreamSettings:
     precision
         ``float32`` or ``bfloat16``.
     recentrings
-        See `Model`.
+        Thresholds by which galaxies are recentred (see `pipeline.network.Model`).
     survey, index
         See `pipeline.survey.formats.open_source`.
     """
