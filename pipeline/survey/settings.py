@@ -151,7 +151,7 @@ class SurveySettings(StrictModel):
 
     @property
     def fits(self) -> FitsLayout:
-        """The same for the room that reads FITS."""
+        """Where the survey's FITS files keep their images, as `images.fits` takes it."""
         mask = self.mask
         if mask is None:
             return FitsLayout(self.extension, self.planes)

@@ -129,7 +129,7 @@ class FileSource(Source, Protocol):
         """
 
     def read_footer(self, shard: str) -> Footer:
-        """What one file tells of itself.
+        """What the footer of one shard tells of it.
 
         Raises
         ------

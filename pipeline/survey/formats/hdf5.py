@@ -36,12 +36,12 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Hdf5Source:
-    """See `pipeline.survey.source.Source`."""
+    """A survey in HDF5 files, one array of fluxes a file (see `pipeline.survey.source.Source`)."""
 
     survey: SurveySettings
 
     def list_shards(self, uri: str, read_footer: ReadFooter | None = None) -> list[ShardInfo]:
-        """Each file's datasets are checked, and their values not read."""
+        """The HDF5 files below a URI, in order; each one's datasets are checked, and no values read."""
         read = read_footer or self.read_footer
         files = [file for file in storage.list_files(uri) if ending(file.uri, SUFFIXES["hdf5"])]
         if not files:
@@ -54,30 +54,30 @@ class Hdf5Source:
         return list(storage.read_ahead(info, files))
 
     def read_footer(self, shard: str) -> Footer:
-        """The datasets are checked."""
+        """How many galaxies a file holds, once its datasets are checked."""
         with self._opened(shard) as datasets:
             return Footer(len(datasets["flux"]))
 
     def describe(self, shard: str) -> storage.FileInfo:
-        """That of the file."""
+        """Size and etag of a file as it is now."""
         return storage.file_info(shard)
 
     def read_ids(self, shard: str) -> pa.ChunkedArray:
-        """That dataset alone."""
+        """The object ids of a file; no other dataset is read."""
         with self._opened(shard) as datasets:
             ids = _texts(datasets["object_id"][:])
         return pa.chunked_array([pa.array(ids, pa.string())])
 
     def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
-        """Some rows at a time."""
+        """Rows [start, stop) in pieces of some rows each, since the file has no groups of its own."""
         return pieces(start, stop)
 
     def read_contents(self, shard: str, start: int, stop: int) -> pa.Table:
-        """The rows are read, and digested."""
+        """Ids and digests of rows [start, stop), which are read whole for it."""
         return contents_of(self.read_rows(shard, start, stop))
 
     def read_rows(self, shard: str, start: int, stop: int) -> SalvagedRows:
-        """The needed bands of just these rows; where bytes are damaged, row by row."""
+        """Read the bands in use of rows [start, stop); where bytes are damaged, row by row."""
         try:
             return self._read(shard, start, stop)
         except DamagedShard as damage:
@@ -91,7 +91,7 @@ class Hdf5Source:
             return SalvagedRows(table, dict.fromkeys(range(stop - start), problem), [None] * (stop - start))
 
     def open_image(self, image: Any, sky: bool) -> NDArray[np.uint8] | BandImages:
-        """Fluxes and masks, (bands, height, width) each."""
+        """A galaxy's images by band, from its fluxes and masks, (bands, height, width) each."""
         flux, masks = image
         names = self._bands
         bad: dict[str, NDArray[np.bool_]] = {}
@@ -102,7 +102,7 @@ class Hdf5Source:
         return BandImages(dict(zip(names, flux, strict=True)), bad)
 
     def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
-        """HDF5 has an index of its own."""
+        """Write nothing: HDF5 has an index of its own."""
 
     @property
     def _schema(self) -> pa.Schema:
@@ -111,7 +111,7 @@ class Hdf5Source:
 
     @property
     def _bands(self) -> list[str]:
-        """Those that are read, in the array's order."""
+        """The bands that are read, in the array's order."""
         return [band for band in self.survey.planes if band in self.survey.bands]
 
     def _read(self, shard: str, start: int, stop: int) -> SalvagedRows:
@@ -143,7 +143,7 @@ class Hdf5Source:
 
     @contextlib.contextmanager
     def _opened(self, uri: str) -> Iterator[dict[str, h5py.Dataset]]:
-        """The datasets of a file, by what they hold."""
+        """Open a file and give its datasets, by what they hold: ``flux``, ``object_id``, …."""
         with (
             opened(uri, "HDF5", _DAMAGE, **_CACHE) as stream,
             h5py.File(stream, "r") as file,

@@ -51,14 +51,16 @@ INDEX_SCHEMA = pa.schema(
         ),
     ]
 )
-"""One row a galaxy. A part is a file or, where it has an offset, bytes of one; its band is null if it holds
-all, its file null if that is the shard."""
+"""Columns of an index, one row a galaxy.
+
+A part of a galaxy is a file or, where it has an offset, bytes of one. Its band is null if it holds all bands,
+its file null if that is the shard itself."""
 
 _GAP = 64 << 10
-"""Ranges that lie no farther apart are fetched in one request."""
+"""Most bytes between two ranges of a file that are fetched in one request."""
 
 _BLOCK = 32 << 20
-"""Largest request."""
+"""Most bytes that are fetched in one request."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class ShardIndex:
 
     @property
     def info(self) -> ShardInfo:
-        """The same without the rows."""
+        """What there is to say of the shard as a whole: URI, size, etag and number of rows."""
         return ShardInfo(self.uri, self.size, self.etag, len(self.table))
 
 
@@ -133,7 +135,7 @@ MakeIndex = Callable[[str, SurveySettings], Iterator[ShardIndex]]
 
 @dataclass
 class IndexedSource:
-    """See `pipeline.survey.source.Source`.
+    """A survey of which an index tells where each galaxy's bytes are (see `pipeline.survey.source.Source`).
 
     Attributes
     ----------
@@ -152,31 +154,31 @@ class IndexedSource:
     _indexes: dict[str, ShardIndex] = field(default_factory=dict)
 
     def list_shards(self, uri: str) -> list[ShardInfo]:
-        """One pass over all of them."""
+        """The shards below a URI, in order; one pass over all files makes their indexes."""
         self._indexes = {index.uri: index for index in self.make(uri, self.survey)}
         return [index.info for index in self._indexes.values()]
 
     def describe(self, shard: str) -> storage.FileInfo:
-        """That of the file, where a shard is one; else as its index has it."""
+        """Size and etag of a shard: of the file as it is now, or, if it is a group of files, as indexed."""
         if self.root(shard) == shard:
             return storage.file_info(shard)
         index = self._index(shard)
         return storage.FileInfo(index.uri, index.size, index.etag)
 
     def read_ids(self, shard: str) -> pa.ChunkedArray:
-        """Those of the index."""
+        """The object ids of a shard, which its index holds."""
         return self._index(shard).table["object_id"]
 
     def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
-        """Some rows at a time."""
+        """Rows [start, stop) in pieces of some rows each, for any row can be fetched by itself."""
         return pieces(start, stop)
 
     def read_contents(self, shard: str, start: int, stop: int) -> pa.Table:
-        """The rows are read, and digested."""
+        """Ids and digests of rows [start, stop), which are read whole for it."""
         return contents_of(self.read_rows(shard, start, stop))
 
     def read_rows(self, shard: str, start: int, stop: int) -> SalvagedRows:
-        """The bytes of just these galaxies are fetched, neighbours in one request."""
+        """Read rows [start, stop); just their bytes are fetched, those of neighbours in one request."""
         table = self._index(shard).table
         check_range(shard, len(table), start, stop)
         rows = table.slice(start, stop - start).to_pylist()
@@ -203,11 +205,11 @@ class IndexedSource:
         return SalvagedRows(pa.Table.from_pylist(facts, schema=schema), problems, images)
 
     def open_image(self, image: Any, sky: bool) -> NDArray[np.uint8] | BandImages:
-        """The bytes of a galaxy's files."""
+        """Pixels or fluxes of a galaxy, from the bytes of its files."""
         return open_bytes(image, self.survey, sky)
 
     def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
-        """Write the indexes of shards, by default of all that were listed."""
+        """Write the indexes of shards into a folder, by default of all that were listed."""
         indexes = self._indexes.values() if shards is None else [self._index(shard) for shard in shards]
 
         def write(index: ShardIndex) -> None:
@@ -251,7 +253,7 @@ def _load(folder: str, shard: str) -> ShardIndex:
 
 
 Content = bytes | tuple[str, str]
-"""Bytes, or a reason and a message why there are none."""
+"""The bytes of a part, or a reason and a message why there are none."""
 
 
 def _part(part: dict[str, Any], shard: str) -> Part:
@@ -259,7 +261,7 @@ def _part(part: dict[str, Any], shard: str) -> Part:
 
 
 def _fetch(galaxies: Sequence[Sequence[Part]]) -> Iterator[list[tuple[Part, Content]]]:
-    """The bytes of each galaxy's parts."""
+    """The parts of each galaxy in turn, each with its bytes or the reason why there are none."""
     parts = [part for galaxy in galaxies for part in galaxy]
     contents: dict[Part, Content] = {
         part: ("too_large", f"{part.file} has {part.size} bytes; at most {MAX_FILE_BYTES} make a cutout")

@@ -24,7 +24,7 @@ from pipeline.survey.settings import SurveySettings
 
 @dataclass(frozen=True)
 class ParquetSource:
-    """See `pipeline.survey.source.Source`; without a survey file, the cutout shard sets of ``ingest``."""
+    """A survey in Parquet tables, or a cutout shard set where there is no survey file (see `Source`)."""
 
     survey: SurveySettings | None = None
 
@@ -33,35 +33,35 @@ class ParquetSource:
         return CUTOUTS if self.survey is None else table_layout(self.survey)
 
     def list_shards(self, uri: str, read_footer: ReadFooter | None = None) -> list[ShardInfo]:
-        """Footers are read, and no more."""
+        """The Parquet files below a URI, in order; of each the footer is read, and no more."""
         return shards.list_shards(uri, self._layout, read_footer)
 
     def read_footer(self, shard: str) -> Footer:
-        """The columns are checked."""
+        """What the footer of a file tells, once its columns are checked."""
         return shards.read_footer(shard, self._layout)
 
     def describe(self, shard: str) -> storage.FileInfo:
-        """That of the file."""
+        """Size and etag of a file as it is now."""
         return storage.file_info(shard)
 
     def read_ids(self, shard: str) -> pa.ChunkedArray:
-        """That column alone."""
+        """The object ids of a file; no other column is read."""
         return shards.read_ids(shard, self._layout)
 
     def group_ranges(self, shard: str, start: int, stop: int) -> list[tuple[int, int]]:
-        """Cut where row groups end."""
+        """Rows [start, stop) cut where the file's row groups end."""
         return shards.group_ranges(shard, start, stop)
 
     def read_contents(self, shard: str, start: int, stop: int) -> pa.Table:
-        """The rows are read, and digested."""
+        """Ids and digests of rows [start, stop), which are read whole for it."""
         return contents_of(self.read_rows(shard, start, stop))
 
     def read_rows(self, shard: str, start: int, stop: int) -> SalvagedRows:
-        """Row groups are fetched whole."""
+        """Read rows [start, stop); the row groups that hold them are fetched whole."""
         return shards.salvage_rows(shard, start, stop, self._layout)
 
     def open_image(self, image: Any, sky: bool) -> NDArray[np.uint8] | BandImages:
-        """Bytes of a picture or a FITS file, or an Arrow value with the bands."""
+        """Pixels or fluxes of an image: the bytes of a picture or FITS file, or an Arrow value of bands."""
         if self.survey is None:
             return decode_image(image)
         if isinstance(image, pa.Scalar):
@@ -71,11 +71,11 @@ class ParquetSource:
         return open_bytes([(None, image)], self.survey, sky)
 
     def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
-        """Parquet has an index of its own."""
+        """Write nothing: Parquet has an index of its own."""
 
 
 def table_layout(survey: SurveySettings) -> TableLayout:
-    """The columns of a survey's tables."""
+    """How the tables of a survey name their columns, by its survey file."""
     columns = survey.columns
     names = {"object_id": columns.object_id, "ra": columns.ra, "dec": columns.dec, "image": columns.image}
     parts = IMAGE_PARTS | {columns.flux} | ({str(survey.mask.name)} if survey.mask else set())
