@@ -22,7 +22,7 @@ _KEPT = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run was.
+    """The state of a training run at one moment.
 
     Attributes
     ----------

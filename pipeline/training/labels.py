@@ -46,7 +46,7 @@ class Labels:
         return len(self.ids)
 
     def __getitem__(self, rows: slice) -> Labels:
-        """Neighbouring rows."""
+        """The labels of neighbouring rows."""
         return Labels(
             self.ids[rows], self.images[rows], self.frames[rows], self.votes[rows], self.weights[rows]
         )

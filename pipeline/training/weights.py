@@ -43,16 +43,20 @@ class TrainConfig(StrictModel):
     output
         Folder or prefix for ``<name>.safetensors``, its card, and ``<name>.run/`` with checkpoints and logs.
     network, recipe
-        YAML files, or names of ones that come along: ``compact``, ``small``.
+        What layers the network has, and how it is trained: YAML files, or names of ones that come along
+        (``compact``, ``small``).
     ensemble
         YAML file of several networks, in place of `network`: those that are missing are trained, and the
         ensemble is written as ``<ensemble>.ensemble.json``.
     tree
-        YAML files; the questions of several are learnt together.
+        YAML file of the decision tree, or several, whose questions are learnt together.
     name
-        Of the weights; the network's if not given.
-    seed, examples
-        In place of the recipe's.
+        Name of the weights; the network's if not given.
+    seed
+        Decides all that is drawn at random, such as the first weights and the order of galaxies; the recipe's
+        if not given.
+    examples
+        How many galaxies are shown in all, each counted as often as it is shown; the recipe's if not given.
     held_out
         How many rows of the label table, the last ones, aren't trained on, in place of the recipe's share.
     init
@@ -65,7 +69,8 @@ class TrainConfig(StrictModel):
         Whether several workers keep decoded galaxies in Ray's object store, or read them anew in every pass;
         if not given, whether they fit.
     log_every, evaluate_every, checkpoint_every
-        In examples.
+        After how many examples the loss is logged, the held-out galaxies are scored, and a checkpoint is
+        written, from which the same command goes on.
     data_name
         What the card calls the data; the folder's name if not given.
     not_good_for
