@@ -8,7 +8,7 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer.
+    """One answer to a question.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Question:
-    """One question with its answers.
+    """One question, with the answers among which volunteers choose.
 
     Attributes
     ----------
