@@ -122,7 +122,7 @@ class Run:
 
 
 def check_unit(run: Run, unit: WorkUnit, entry: LedgerEntry) -> Iterator[Finding]:
-    """A unit's files against its entry, the plan, the inputs and the tree; enters its rows into the book."""
+    """Check a unit's files against its entry, the plan, the inputs and the tree; book its rows."""
     about, redo, book = f"unit {unit.index}", run.redo(unit.index), run.book
     entered = entry_uri(run.layout, unit.index)
     if entry.rows != unit.rows:
@@ -159,7 +159,7 @@ def check_unit(run: Run, unit: WorkUnit, entry: LedgerEntry) -> Iterator[Finding
 
 
 def check_quarantine(run: Run) -> Iterator[Finding]:
-    """The run's quarantine against the units' rejects, the ledger and the inputs; enters it into the book."""
+    """Check the run's quarantine against the units' rejects, the ledger and the inputs; book its rows."""
     uri, book = run.layout.quarantine, run.book
     try:
         rows = _read_table(uri, QUARANTINE_SCHEMA)
@@ -184,7 +184,7 @@ def check_quarantine(run: Run) -> Iterator[Finding]:
 
 
 def check_catalogue_file(run: Run, file: SnapshotFile) -> Iterator[Finding]:
-    """A file of the snapshot against the Delta log, the parts, the inputs and the tree."""
+    """Check a file of the snapshot against the Delta log, the parts, the inputs and the tree."""
     tally, rows = Tally(), 0
     try:
         with reading():

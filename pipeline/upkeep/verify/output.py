@@ -37,10 +37,10 @@ from pipeline.upkeep.verify.rows import Book
 from pipeline.upkeep.verify.seal import check_earlier, check_summary, is_sealed
 
 ReadIds = Callable[[str], pa.ChunkedArray]
-"""The object_id column of an input shard, as strings."""
+"""A function from an input shard's URI to its object_id column, as strings."""
 
 Describe = Callable[[str], storage.FileInfo]
-"""Size and etag of an input shard as it is now."""
+"""A function from an input shard's URI to its size and etag as they are now."""
 
 _INPUT = "restore the shard as it was, or classify what is there now with new_run=true"
 
@@ -205,7 +205,7 @@ def _verify_run(
 
 
 def check_plan(layout: RunLayout, plan: Plan) -> Iterator[Finding]:
-    """The plan against its own fingerprint and its place."""
+    """Check the plan against its own fingerprint and the folder that it lies in."""
     advice = "restore the plan as it was written, or " + AFRESH
     inputs = digest([shard.model_dump() for shard in plan.shards])
     for what, expected, actual in (
@@ -225,7 +225,7 @@ def _base_of(plan: Plan) -> str | None:
 
 
 def check_ledger(run: Run) -> Iterator[Finding]:
-    """The entries against the units of the plan; fills the run's ledger with those that are sound."""
+    """Check the entries against the units of the plan; those that are sound fill the run's ledger."""
     units = {unit.index for unit in run.plan.units()}
     present = set()
     for file in storage.list_files(run.layout.ledger, ".json"):
@@ -262,7 +262,7 @@ def check_ledger(run: Run) -> Iterator[Finding]:
 def check_shard(
     shard: PlannedShard, read_ids: ReadIds, describe: Describe, hashes: NDArray[np.uint64]
 ) -> Iterator[Finding]:
-    """An input shard as it is against the plan; sets the hashes of its object ids."""
+    """Check an input shard as it is against the plan, and set the hashes of its object ids."""
     try:
         with reading():
             info = describe(shard.uri)
@@ -291,7 +291,7 @@ def _shard_ids(uri: str, read_ids: ReadIds) -> pa.ChunkedArray:
 
 
 def check_accounts(run: Run) -> Iterator[Finding]:
-    """Every input row once in the catalogue or once in the quarantine, and no object_id twice."""
+    """Check that every input row is once in the catalogue or once in the quarantine, and no id twice."""
     book = run.book
     for wrong, what in (
         (~book.catalogued & ~book.quarantined, "in neither"),
@@ -320,7 +320,7 @@ def check_accounts(run: Run) -> Iterator[Finding]:
 
 
 def check_classified(run: Run) -> Iterator[Finding]:
-    """The ledger's counts against the catalogue's rows, for a run whose parts are no more."""
+    """Check the ledger's counts against the catalogue's rows, for a run whose parts are no more."""
     units = run.book.units(np.flatnonzero(run.book.catalogued & run.book.selected))
     counts = np.bincount(units, minlength=len(run.book.unit_starts) - 1)
     for index, entry in run.ledger.items():

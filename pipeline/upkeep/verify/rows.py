@@ -63,14 +63,14 @@ class Book:
         return np.asarray(np.searchsorted(self.unit_starts, places, side="right") - 1)
 
     def name(self, place: int) -> str:
-        """A place as the catalogue names it."""
+        """The name of a place, as the catalogue's column ``input`` has it: ``<shard>#<row>``."""
         shard = int(np.searchsorted(self.starts, place, side="right")) - 1
         return str(Place(self._names[shard].as_py(), int(place - self.starts[shard])))
 
 
 @dataclass(frozen=True)
 class RowProblem:
-    """Rows that aren't as they must be.
+    """Rows of a file that aren't as they must be, all in one way.
 
     Attributes
     ----------

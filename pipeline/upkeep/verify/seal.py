@@ -52,7 +52,7 @@ def is_sealed(layout: RunLayout) -> bool:
 
 
 def check_summary(run: Run, files: Sequence[str], newest: int) -> Iterator[Finding]:
-    """The run's summary against its ledger, and all that it seals.
+    """Check the run's summary against its ledger, and all files that it seals.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def check_summary(run: Run, files: Sequence[str], newest: int) -> Iterator[Findi
 
 
 def check_earlier(layout: RunLayout) -> Iterator[Finding]:
-    """What a run seals that a later one has superseded.
+    """Check the files that an earlier run sealed; a later one has superseded its rows.
 
     Passed over are the report, which is the later run's, and data files that are gone: `vacuum` removes them.
     """
@@ -119,7 +119,7 @@ def check_earlier(layout: RunLayout) -> Iterator[Finding]:
 def _check_files(
     layout: RunLayout, sealed: Mapping[str, str], entries: Mapping[str, str], here: Set[str]
 ) -> Iterator[Finding]:
-    """Sealed files as they are.
+    """Check that sealed files are as the seal says.
 
     A version whose entry is gone is no finding where there is a checkpoint: the Delta library removes what is
     older, and no snapshot needs it.
