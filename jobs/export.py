@@ -34,7 +34,7 @@ class ExportConfig(StrictModel):
     out
         File to write, for ``hats`` the folder; it must not be there.
     format
-        Of the file; on the command line it is the option ``--format``.
+        Format of the file; on the command line it is the option ``--format``.
     tree
         The decision tree whose answers the catalogue holds.
     as_of

@@ -43,9 +43,9 @@ class EnsembleRecipe(StrictModel):
     Attributes
     ----------
     name
-        Of the ensemble, and of the file that is written for it.
+        Name of the ensemble, and of the file that is written for it.
     members
-        Its networks.
+        The networks of the ensemble.
     """
 
     name: str

@@ -64,7 +64,7 @@ class EnsembleBenchConfig(StrictModel):
     networks
         Specifications of the networks, which get random weights.
     precision
-        Of convolutions and products.
+        Data type of convolutions and products.
     galaxies
         Timed at a time.
     repeats

@@ -51,7 +51,7 @@ class StreamBenchConfig(StrictModel):
     model
         ``network``, or ``identity``: nothing is computed, so that all the rest is what is measured.
     weights, transforms, precision, unit_rows, decode_actors, model_actors, model_threads
-        As of `classify`.
+        As `classify` takes them.
     """
 
     galaxies: tuple[int, ...] = (1024,)

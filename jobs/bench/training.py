@@ -26,11 +26,11 @@ class TrainingBenchConfig(StrictModel):
     network
         A YAML specification, whose weights are then random.
     precision
-        Of convolutions and products.
+        Data type of convolutions and products.
     galaxies
         How many there are; what matters is how many a step has.
     batch_size, micro_batch
-        As of a recipe and of `train`.
+        As a recipe and `train` have them.
     repeats
         Steps that are timed; figures are medians.
     threads

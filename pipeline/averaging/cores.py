@@ -57,7 +57,7 @@ def _cores(threads: int, process: int) -> ThreadPoolExecutor:
     Parameters
     ----------
     process
-        Its id: the threads of a process aren't those of its fork.
+        Id of the process: its threads aren't those of its fork.
     """
     return ThreadPoolExecutor(threads, "averaging", lambda: torch.set_num_threads(1))
 

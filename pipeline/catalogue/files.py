@@ -66,7 +66,7 @@ def write_data_files(folder: str, schema: pa.Schema, batches: Iterable[pa.Record
     Parameters
     ----------
     batches
-        Of `schema`; each becomes a row group.
+        Rows, with the columns of `schema`; each batch becomes a row group.
 
     Returns
     -------

@@ -154,7 +154,7 @@ def select_rows(
 
 
 class Keeper:
-    """What a refresh makes of the rows of the snapshot before it.
+    """Makes of the rows of the earlier snapshot those that a refresh keeps.
 
     A row stays if the source still has it as it was; its ``input`` says where. One that was classified anew
     is left out, for its new row comes beside. Any other stays as it was, marked in ``stale``.
@@ -162,7 +162,7 @@ class Keeper:
     Parameters
     ----------
     read_ids
-        Of those shards that aren't carried.
+        Reads the ids of those shards that aren't carried.
     rejects
         All rows that can't be classified now, with columns ``object_id, reason``.
     """

@@ -85,7 +85,7 @@ def table_handlers(output: str, tree: DecisionTree | None = None) -> Handlers:
     Parameters
     ----------
     tree
-        Its columns; needed to make it, and to write versions of a run.
+        Tree that the columns are of; needed to make it, and to write versions of a run.
     """
     handlers: Handlers = {
         OpenTable: lambda instruction: read_state(output, instruction.run),

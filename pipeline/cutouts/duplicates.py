@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 _KEYS = ("object_id half 1", "object_id half 2")
-"""Of SipHash, 16 characters each; two halves make 128 bits, which no two ids of a survey share."""
+"""Keys of SipHash, 16 characters each; two halves make 128 bits, which no two ids of a survey share."""
 
 
 def duplicate_rows(ids: Iterable[pa.ChunkedArray]) -> list[tuple[int, ...]]:

@@ -130,7 +130,7 @@ def opened(uri: str, what: str, damage: tuple[type[Exception], ...], **options: 
     damage
         What is raised about bytes that are not.
     options
-        Of fsspec's ``open``.
+        Further arguments of fsspec's ``open``.
 
     Raises
     ------

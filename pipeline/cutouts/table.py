@@ -51,7 +51,7 @@ class TableLayout:
     names
         The survey's name for a column of `CUTOUT_SCHEMA`, where it's another or must be there.
     size
-        Its name for `SIZE`; None if frames aren't scaled by a column.
+        The survey's name for `SIZE`; None if frames aren't scaled by a column.
     image_parts
         What is read of an image that `is_banded`.
     advice

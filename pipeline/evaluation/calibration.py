@@ -26,7 +26,7 @@ def reliability(probabilities: ArrayLike, outcomes: ArrayLike, count: int = 10) 
     Parameters
     ----------
     probabilities : array_like, shape (n,)
-        Of the predicted answers, in [0, 1].
+        Probability of each galaxy's predicted answer, in [0, 1].
     outcomes : array_like, shape (n,)
         Whether each is right; or the share of the volunteers that gave it.
     """

@@ -31,7 +31,7 @@ class Changes:
     fates
         Galaxies by what became of them (`FATES`).
     drift
-        Of galaxies that both hold and neither marks stale.
+        How the answers moved, of galaxies that both hold and neither marks stale.
     moved
         Those that changed class and moved most, with `MOVED_COLUMNS`, the most moved first. ``input`` is
         where the catalogue after read the cutout.

@@ -19,7 +19,7 @@ class AnswerScore:
     recall
         Of the galaxies that are so, the share that is predicted so; None if none is.
     galaxies
-        Those that are so.
+        Number of galaxies to which most volunteers gave this answer.
     """
 
     precision: float | None

@@ -57,9 +57,9 @@ class CatalogueCounts:
     means
         How the votes divide on each question, by question key.
     agreement
-        Of the agreement in the tree's first question, where it was asked.
+        Histogram of the agreement in the tree's first question, where it was asked.
     confidence
-        Of the confidence in the class.
+        Histogram of the confidence in the class.
     """
 
     rows: int

@@ -58,7 +58,7 @@ class Drift:
     Attributes
     ----------
     galaxies
-        Those added.
+        How many galaxies were added.
     classes : ndarray, shape (classes + 1, classes + 1), int64
         Galaxies by class before (row) and after (column); the last is no class.
     """

@@ -24,7 +24,7 @@ class Labelled:
     Attributes
     ----------
     ids
-        Their identifiers.
+        The galaxies' object_ids.
     predicted : ndarray, shape (n, answers), float64
         The catalogue's cumulative probabilities in the order of the tree.
     votes : ndarray, shape (n, answers), float64

@@ -18,7 +18,7 @@ class Score:
     Attributes
     ----------
     galaxies
-        Those with a vote that counts.
+        How many galaxies have a vote that counts.
     """
 
     rmse: float
@@ -58,7 +58,7 @@ def rmse_interval(
     predicted, votes
         Shape (n, answers), as `rmse` takes them; whole rows are drawn.
     share
-        Of the draws, the middle part that the interval holds.
+        The middle part of the draws that the interval holds.
 
     References
     ----------

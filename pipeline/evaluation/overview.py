@@ -32,7 +32,7 @@ def read_catalogue(
     Returns
     -------
     counts
-        Of all rows.
+        What is counted over all rows.
     shown
         The rows that `choose_galaxies` chooses from all.
 

@@ -38,7 +38,7 @@ def read_fits(
     files
         The galaxy's files, each with the band that it holds; None if it holds several.
     bands
-        Those to read; others are left unread.
+        The bands to read; others are left unread.
     sky
         Whether to work out scale and position, which takes longer than all else.
 

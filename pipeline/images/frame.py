@@ -49,9 +49,9 @@ class FrameWidth(StrictModel):
     Attributes
     ----------
     column
-        What holds the radius, in `unit`.
+        Column that holds the radius, in `unit`.
     unit
-        Of that radius.
+        Unit of that radius.
     measured
         Measure the Petrosian 90 % radius in the image.
     arcsec

@@ -39,7 +39,7 @@ class Frame:
     center
         (x, y).
     pixels
-        Its width.
+        Width of the frame.
     """
 
     center: tuple[float, float]
@@ -57,7 +57,7 @@ def recentred(image: NDArray[np.uint8], frame: Frame, threshold: float) -> Frame
     ----------
     image : ndarray, shape (height, width, 3), uint8
     threshold
-        Of detection, in standard deviations of the background.
+        Threshold of detection, in standard deviations of the background.
     """
     green = np.ascontiguousarray(image[:, :, _GREEN], dtype=np.float32)
     background = sep.Background(green, bw=_BACKGROUND_PIXELS, bh=_BACKGROUND_PIXELS)
@@ -93,14 +93,14 @@ def cut_frames(
     Parameters
     ----------
     reach, center, frame_pixels
-        As of `cut_region`.
+        As `cut_region` takes them.
     thresholds
         One for each recentred frame.
 
     Returns
     -------
     region
-        As of `cut_region`, larger where a recentred frame needs it.
+        As `cut_region` gives it, larger where a recentred frame needs it.
     recentred : list of tuple of float
         (x, y, scale) of each recentred frame in the region.
 

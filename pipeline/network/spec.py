@@ -80,7 +80,7 @@ class Recentring(StrictModel):
     Attributes
     ----------
     threshold
-        Of detection, in standard deviations of the background.
+        Threshold of detection, in standard deviations of the background.
     """
 
     threshold: float = Field(gt=0)
@@ -92,9 +92,9 @@ class NetworkSpec(StrictModel):
     Attributes
     ----------
     name
-        Of the network; weight files are named after it.
+        Name of the network; weight files are named after it.
     convolutions
-        Of each viewpoint, first to last.
+        The convolutions of each viewpoint, first to last.
     dense
         Layers on all viewpoints together, first to last.
     output

@@ -59,7 +59,7 @@ class Plan(StrictModel):
     sequence
         1 for the first run of an output, 2 for the next.
     epoch
-        Of the lease under which it was written.
+        Epoch of the lease under which it was written.
     base
         The run that made the rows that are kept, if its plan can be relied on for the shards that it read.
     kept
@@ -121,7 +121,7 @@ class WorkUnit:
     Attributes
     ----------
     size, etag
-        Of the shard as it was planned; None where any will do.
+        Those of the shard as it was planned; None where any will do.
     """
 
     index: int
@@ -140,7 +140,7 @@ class WorkUnit:
 
     @property
     def ranges(self) -> list[tuple[int, int]]:
-        """Its rows, as ranges [start, stop)."""
+        """The rows of the unit, as ranges [start, stop)."""
         bounds = [self.start - 1, *self.skipped, self.stop]
         return [(before + 1, after) for before, after in itertools.pairwise(bounds) if before + 1 < after]
 

@@ -22,10 +22,10 @@ class Instruction(Generic[Answer]):
 
 
 Steps = Generator[Instruction[Any], Any, Answer]
-"""A protocol that ends with an answer of its own."""
+"""A protocol as a generator: it yields instructions, is sent their answers, and returns its own answer."""
 
 Handlers = Mapping[type[Instruction[Any]], Callable[[Any], Any]]
-"""What carries out each kind of instruction."""
+"""The function that carries out an instruction, for each kind of instruction; it returns the answer."""
 
 
 def perform(steps: Steps[Answer], handlers: Handlers) -> Answer:

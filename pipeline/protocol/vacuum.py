@@ -89,7 +89,7 @@ class RunFiles:
     files
         All that lies in its folder; listed before its ledger was read, for a part is there before its entry.
     ledger
-        Its ledger, or what is wrong with it.
+        The run's ledger, or a sentence of what is wrong with it.
     """
 
     plan: Plan

@@ -24,7 +24,7 @@ _PNG_DPI = 160
 _SMALL = 1e-4
 """Numbers below are shown with an exponent."""
 _PIXELS_PER_INCH = 118
-"""Of a figure in the page, at most: a font size of 9 points is read like the page's text."""
+"""Pixels an inch of a figure in the page, at most: a font size of 9 points is read like the page's text."""
 
 
 @dataclass(frozen=True)

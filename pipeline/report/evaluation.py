@@ -39,7 +39,7 @@ def evaluation_sections(
     scores
         Of this catalogue, first, and of others on the same galaxies, by name.
     ids
-        Of the galaxies of `results`.
+        object_ids of the galaxies of `results`.
     gallery
         What lets the reader choose among galaxies; it comes last.
     """

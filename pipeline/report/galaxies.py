@@ -41,7 +41,7 @@ class Judged:
     morphology
         The class that they lead to, like a galaxy's own.
     rmse
-        Of the network's answers, over all columns.
+        Root mean squared error of the network's answers, over all columns.
     """
 
     votes: tuple[float, ...]
@@ -56,7 +56,7 @@ class Galaxy:
     Attributes
     ----------
     index
-        Its number on the page.
+        Number of the galaxy on the page.
     ra, dec
         ICRS, degrees.
     x, y, radius

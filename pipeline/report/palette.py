@@ -27,7 +27,7 @@ INK, SOFT, LINE, PANEL = "#1b1d23", "#5a5e69", "#dedbd2", "#ffffff"
 """Text, less important text, grid lines and ground of a figure. In a page they follow its theme."""
 
 THEMED = {INK: "var(--ink)", SOFT: "var(--soft)", LINE: "var(--line)", PANEL: "var(--panel)"}
-"""What stands for each of these in a page."""
+"""The variable of the page's style that stands for each of these colours in a page."""
 
 _STYLE: Any = {
     "axes.edgecolor": SOFT,

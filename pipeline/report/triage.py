@@ -28,7 +28,7 @@ def triage_sections(
     Parameters
     ----------
     predicted, votes : ndarray, shape (n, answers)
-        Of the labelled galaxies.
+        Cumulative answers and votes of the labelled galaxies.
     counts
         ``<question>_settled`` and ``<question>_people`` of the whole catalogue.
     """

@@ -132,7 +132,7 @@ class SurveyCall:
 
 
 def counts_of(summary: RunSummary) -> str:
-    """What a run did, in words."""
+    """How many galaxies a run classified and quarantined, in words."""
     reasons = ", ".join(f"{count} {reason}" for reason, count in summary.quarantined.items())
     bad = sum(summary.quarantined.values())
     counts = f"{summary.classified:,} galaxies classified, {bad:,} quarantined"

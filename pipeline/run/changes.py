@@ -39,7 +39,7 @@ def write_changes(
     most
         Most galaxies that are shown.
     names
-        Of two catalogues that must have a galaxy in common.
+        Names of the two catalogues, if they must have a galaxy in common.
 
     Returns
     -------

@@ -28,10 +28,11 @@ _SINKS_A_GPU = 4
 """A sink waits for the store most of the time."""
 
 _LEAST_OPEN_FILES = 256
-"""With which a run on a few cores goes well."""
+"""Files that a process must be able to hold open for a run on a few cores to go well."""
 
 _NO_PROGRESS_SECONDS = 1800
-"""Longer than a unit full of rows that time out takes (see `isolation`)."""
+"""Seconds without progress after which a run is stopped; a work unit full of rows that time out takes less
+(see `isolation`)."""
 
 
 @dataclass(frozen=True)

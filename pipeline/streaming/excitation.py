@@ -60,11 +60,11 @@ class ExcitationActor:
     weights, tree
         URIs; of one network.
     precision, threads, device
-        As of `ModelActor`.
+        As `ModelActor` takes them.
     size
         Galaxies to keep of each kind.
     votes
-        By which galaxies are hard or easy.
+        Votes of volunteers, by which galaxies are hard or easy; None if there are none.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Excitation:
         By name (`RANKINGS`): `most` and `least` have a quantity a hidden unit, the others one. Values of
         `least` and `easiest` have their sign changed.
     moments
-        Of the activations of each hidden unit.
+        Moments of the activations of each hidden unit.
     rows, seen
         Rows of the survey, and those of which the network gave finite answers.
     """

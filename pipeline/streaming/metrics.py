@@ -18,7 +18,7 @@ class RunMetrics:
     units, done
         Planned, and done before.
     resources
-        Its actors: by their number the galaxies are told for each GPU.
+        Its actors, by whose number the rate is told for each GPU.
     """
 
     def __init__(self, run: str, units: int, done: int, resources: StreamResources) -> None:

@@ -39,7 +39,7 @@ class PortraitActor:
     Parameters
     ----------
     weights, tree, precision, threads, device
-        As of `ExcitationActor`.
+        As `ExcitationActor` takes them.
     occlude
         Ids of the galaxies of which an occlusion map is made.
     galaxy, viewpoint

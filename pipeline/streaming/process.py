@@ -32,7 +32,7 @@ _PATHS = (
     "SSL_CERT_FILE",
     "TMPDIR",
 )
-"""Of the environment: what clients of stores and Python read files by."""
+"""Variables of the environment by which clients of stores, and Python, read files."""
 
 _OF_SOMEBODY = ("SIGTERM", "SIGINT", "SIGHUP")
 
@@ -64,7 +64,7 @@ class ChildProcess:
     module
         Is given the descriptors of its ends of the connections, then `arguments`.
     theirs
-        Those ends; they are closed here.
+        The child's ends of the connections; they are closed in this process.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def end_all() -> None:
 
 
 def _environment() -> dict[str, str]:
-    """What this process has, for one that works in another folder, on one processor."""
+    """The environment of this process, for a child that works in another folder, on one processor."""
     relative = {
         name: path for name in _PATHS if (path := os.environ.get(name, "/"))[:1] not in ("", "/", "~")
     }

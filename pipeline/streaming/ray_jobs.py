@@ -16,7 +16,7 @@ _NO_AGENT, _AGENT_SECONDS = "No available agent", 120
 
 
 def job_client(address: str) -> JobSubmissionClient:
-    """What talks to a cluster's dashboard.
+    """A client that talks to a cluster's dashboard.
 
     Raises
     ------

@@ -117,7 +117,7 @@ def view_row(
     Parameters
     ----------
     cutout, row, problem, source
-        As of `decode_row`.
+        As `decode_row` takes them.
     """
     try:
         if problem:

@@ -64,7 +64,7 @@ class SurveySettings(StrictModel):
     Attributes
     ----------
     name
-        Of the survey.
+        Name of the survey.
     format
         How its cutouts are kept; told by what the input holds if not given.
     color

@@ -34,7 +34,7 @@ _ROWS_A_BLOCK = 64
 _BLOCKS_A_STRETCH = 1024
 _TOLD_EVERY_SECONDS = 2.0
 _CACHED_SHARE = 0.5
-"""Of the object stores' memory, the part that decoded galaxies may take for good."""
+"""The part of the object stores' memory that decoded galaxies may take for good."""
 
 _FAILURES = 10
 """Losses of workers that a run survives before it stops, to be continued by the same command."""

@@ -24,7 +24,7 @@ class LabelledGalaxies:
     Attributes
     ----------
     ids
-        Their identifiers.
+        The galaxies' object_ids.
     regions
         Pixels, cut out as far as the augmentation reaches, each at its image's own resolution.
     votes : Tensor, shape (n, answers), float32
@@ -144,7 +144,7 @@ def equal_sides(
     rows : Tensor, shape (m,), int64
         Where they are among `regions`.
     RegionBatch
-        Of length m.
+        The m regions of that side.
     """
     sides = torch.tensor([region.pixels.shape[0] for region in regions], dtype=torch.int64)
     for side in sides.unique().tolist():

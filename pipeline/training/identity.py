@@ -18,7 +18,7 @@ from pipeline.tree import DecisionTree
 def identity_of(
     spec: NetworkSpec, recipe: Recipe, tree: DecisionTree, labels: Labels, init: str | None
 ) -> dict[str, Any]:
-    """What makes a training this one and no other."""
+    """All that makes a training this one and no other, as values that JSON can hold."""
     digest = hashlib.sha256("\n".join(labels.ids).encode())
     for values in (labels.votes, labels.weights, labels.frames):
         digest.update(values.tobytes())

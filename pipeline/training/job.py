@@ -66,7 +66,7 @@ def train_here(job: TrainingJob, progress: Callable[[int], None], say: Callable[
     Parameters
     ----------
     progress, say
-        As of `train`; `say` in the place of its `warn`.
+        As `train` takes them; `say` in the place of its `warn`.
 
     Raises
     ------

@@ -25,7 +25,7 @@ class Labels:
     Attributes
     ----------
     ids
-        Their identifiers.
+        The galaxies' object_ids.
     images
         URI of each one's image.
     frames : ndarray, shape (n,), float64

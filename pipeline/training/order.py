@@ -19,7 +19,7 @@ class Order:
     Attributes
     ----------
     seed
-        Of the recipe.
+        The recipe's seed.
     galaxies
         How many there are.
     batch_size

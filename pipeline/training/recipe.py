@@ -99,7 +99,7 @@ class Recipe(StrictModel):
     Attributes
     ----------
     name
-        Of the recipe; the card of the weights says it.
+        Name of the recipe; the card of the weights tells it.
     seed
         Of all that is random: initial weights, the order of galaxies, augmentation, dropout.
     optimizer

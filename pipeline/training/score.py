@@ -14,7 +14,7 @@ from pipeline.training.galaxies import Cut, equal_sides, load_galaxies
 from pipeline.training.labels import Labels
 
 SCORE_REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
-"""Of the region around a galaxy that 60 transforms look at."""
+"""How far from a galaxy's centre 60 transforms look, in frame pixels along one axis."""
 _SCORED_AT_ONCE = 64
 
 

@@ -39,7 +39,7 @@ class Step:
     learning_rate
         That it was taken with.
     gradient_norm
-        Of all gradients together.
+        Norm of the gradients of all weights together.
     dead_questions
         Questions for which no example of this worker gave a positive raw value: they have no gradient.
     """

@@ -82,7 +82,7 @@ def fill(records: NDArray[np.void], batch: pa.RecordBatch, encodings: dict[str, 
     records : ndarray, shape (n,), of `record_type`
         May have other fields too.
     encodings
-        Of each text column.
+        Encoding of each text column.
     """
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if name in encodings:

@@ -54,7 +54,7 @@ class Lease:
     Attributes
     ----------
     epoch
-        Of this taking.
+        Number of this taking of the lease.
     """
 
     def __init__(self, output: str, record: LeaseRecord) -> None:

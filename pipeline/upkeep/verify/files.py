@@ -89,7 +89,7 @@ class Run:
     Attributes
     ----------
     columns
-        Of the table, as its log has them.
+        Columns of the table, as its log has them.
     earlier
         Runs that were committed before, whose rows it may have kept.
     stale

@@ -77,7 +77,7 @@ class RowProblem:
     expected
         What was expected of every row.
     rows : ndarray, shape (n,), bool
-        Those that are otherwise.
+        Which rows are otherwise.
     actual
         What the i-th row is instead.
     """
@@ -228,7 +228,7 @@ def value_problems(
     catalogue
         With `catalogue_schema`.
     p : ndarray, shape (n, answers), float32
-        Its answer columns.
+        The answer columns of the catalogue.
     averaged
         Whether `p` is a mean over views. In a single view the answers of a question sum to the probability
         that it was asked, or are all zero; in a mean the views with all zero take the sum below it.

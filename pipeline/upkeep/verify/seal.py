@@ -59,7 +59,7 @@ def check_summary(run: Run, files: Sequence[str], newest: int) -> Iterator[Findi
     files
         URIs of the data files of the snapshot.
     newest
-        Its version.
+        Number of the newest version.
     """
     layout = run.layout
     try:
