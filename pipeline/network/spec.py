@@ -39,15 +39,16 @@ class DenseSpec(StrictModel):
     Attributes
     ----------
     units
-        What comes out, after maxout.
+        How many hidden units the layer has: values that come out, after maxout.
     activation
-        ``maxout`` takes the larger of two linear units; ``relu`` has one.
+        ``maxout``: a hidden unit is the larger of two linear maps. ``relu``: it is one, or 0 where that is
+        negative.
     dropout
         Share of the inputs that training leaves out at random.
     weight_std, bias
         Standard deviation of the normal initial weights, and the initial bias.
     rms_cap
-        Largest root mean square of a unit's incoming weights, to which training scales it down now and then.
+        Largest root mean square of a hidden unit's weights, to which training scales it down now and then.
     """
 
     units: int = Field(gt=0)

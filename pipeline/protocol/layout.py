@@ -50,7 +50,7 @@ class RunLayout:
 
     @property
     def index(self) -> str:
-        """Folder of what finds the rows in input shards that have no index of their own."""
+        """Folder of the indexes that find rows in input shards which have no index of their own."""
         return storage.join(self.folder, "index")
 
     @property

@@ -41,7 +41,17 @@ class Portrait:
 
 @dataclass(frozen=True)
 class UnitGalaxies:
-    """The galaxies that excite one hidden unit of the last layer most and least, the extreme ones first."""
+    """The galaxies that excite one hidden unit of the last hidden layer most and least.
+
+    Attributes
+    ----------
+    unit
+        Number of the hidden unit, from 0.
+    variance
+        Variance of its activation over the survey.
+    most, least
+        The galaxies, the extreme ones first.
+    """
 
     unit: int
     variance: float
@@ -56,14 +66,14 @@ class Explanation:
     Attributes
     ----------
     filters : ndarray, shape (filters, kernel, kernel, 3)
-        In [0, 1].
+        The first layer's filters, in [0, 1].
     layers
-        Of `galaxy` from `viewpoint`, by name: ``viewpoint`` (3, 45, 45), maps (filters, size, size) and
+        Activations of `galaxy` from `viewpoint`, by layer: ``viewpoint`` (3, 45, 45), maps (filters, size, size) and
         vectors.
     hardest, easiest
-        By RMSE; None without labels.
+        Galaxies by their RMSE; None without labels.
     patch, reach
-        Width of what is covered, and half of a picture's; in frame pixels.
+        Width of the square that is covered, and half of a picture's width; in frame pixels.
     """
 
     tree: DecisionTree

@@ -45,15 +45,18 @@ class ExplainConfig(SurveyConfig):
     member
         Name of the network of an ensemble that is looked at; its first if not given.
     galaxy
-        Whose activations are shown; by default the one that excites the first of the units most.
+        Id of the galaxy whose activations are shown; by default the one that excites the first of the hidden
+        units most.
     viewpoint
-        From which of the sixteen viewpoints, 0 to 15.
+        Viewpoint from which they are shown, 0 to 15.
     units
-        Of the last hidden layer; by default those whose activation varies most over the survey.
+        Numbers of hidden units of the last hidden layer, from 0; by default those whose activation varies most
+        over the survey.
     top
-        Galaxies to show for each unit and kind.
+        How many galaxies are shown for each hidden unit, and of the hardest and easiest.
     occlude
-        Ids of galaxies of which occlusion maps are made; by default those that excite the units most.
+        Ids of galaxies of which occlusion maps are made; by default those that excite the hidden units
+        most.
     labels
         CSV of votes, by which galaxies are hard or easy.
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def stream_settings(run: Run[SurveyConfig], index: str, transforms: int) -> StreamSettings:
-    """What the stages of the stream are to do; `index` is where the source's was saved."""
+    """What the stages of the stream are to do; `index` is the folder that the source's index was saved in."""
     from pipeline.streaming import StreamSettings
 
     return StreamSettings(

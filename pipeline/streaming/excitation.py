@@ -85,9 +85,11 @@ class ExcitationActor:
         """Rank the good galaxies of one work unit."""
         started = time.perf_counter()
         parts = [self._part(batch, rows, side) for rows, side in good_rows(batch)]
-        units, answers = self._loaded.network.last.in_features, self._loaded.network.tree.answer_count
+        hidden_units, answers = self._loaded.network.last.in_features, self._loaded.network.tree.answer_count
         rows = np.concatenate([part[0] for part in parts]) if parts else np.zeros(0, np.int64)
-        hidden = np.concatenate([part[1] for part in parts]) if parts else np.zeros((0, units), np.float32)
+        hidden = (
+            np.concatenate([part[1] for part in parts]) if parts else np.zeros((0, hidden_units), np.float32)
+        )
         probabilities = (
             np.concatenate([part[2] for part in parts]) if parts else np.zeros((0, answers), np.float32)
         )
@@ -133,10 +135,10 @@ class Excitation:
         Rows of the survey, and those of which the network gave finite answers.
     """
 
-    def __init__(self, units: int, size: int) -> None:
-        sizes = {"most": units, "least": units, "hardest": 1, "easiest": 1}
+    def __init__(self, hidden_units: int, size: int) -> None:
+        sizes = {"most": hidden_units, "least": hidden_units, "hardest": 1, "easiest": 1}
         self.rankings = {name: no_ranking(quantities, size) for name, quantities in sizes.items()}
-        self.moments = Moments(0, np.zeros(units), np.zeros(units))
+        self.moments = Moments(0, np.zeros(hidden_units), np.zeros(hidden_units))
         self.rows, self._size = 0, size
 
     @property
