@@ -26,8 +26,8 @@ def layer_activations(network: ViewpointNetwork, viewpoints: Tensor) -> dict[str
     -------
     dict
         By name, from first to last: ``convolution_1`` … (n, 16, filters, size, size) after ReLU and pooling;
-        ``viewpoint_dense`` (n, 16, hidden units) if there is one; ``dense_1`` … (n, hidden units), the last of
-        which is the last hidden layer; and ``answers`` (n, answers), the probabilities.
+        ``viewpoint_dense`` (n, 16, hidden units) if there is one; ``dense_1`` … (n, hidden units), the last
+        of which is the last hidden layer; and ``answers`` (n, answers), the probabilities.
     """
     seen: dict[str, list[Tensor]] = {}
     layers: dict[str, nn.Module] = {

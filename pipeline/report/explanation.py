@@ -68,8 +68,8 @@ class Explanation:
     filters : ndarray, shape (filters, kernel, kernel, 3)
         The first layer's filters, in [0, 1].
     layers
-        Activations of `galaxy` from `viewpoint`, by layer: ``viewpoint`` (3, 45, 45), maps (filters, size, size) and
-        vectors.
+        Activations of `galaxy` from `viewpoint`, by layer: ``viewpoint`` (3, 45, 45), maps (filters, size,
+        size) and vectors.
     hardest, easiest
         Galaxies by their RMSE; None without labels.
     patch, reach

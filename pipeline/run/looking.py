@@ -45,13 +45,13 @@ class ExplainConfig(SurveyConfig):
     member
         Name of the network of an ensemble that is looked at; its first if not given.
     galaxy
-        Id of the galaxy whose activations are shown; by default the one that excites the first of the hidden
-        units most.
+        Id of the galaxy whose activations are shown; by default the one that excites the first hidden unit
+        most.
     viewpoint
         Viewpoint from which they are shown, 0 to 15.
     units
-        Numbers of hidden units of the last hidden layer, from 0; by default those whose activation varies most
-        over the survey.
+        Numbers of hidden units of the last hidden layer, from 0; by default those whose activation varies
+        most over the survey.
     top
         How many galaxies are shown for each hidden unit, and of the hardest and easiest.
     occlude
