@@ -119,6 +119,13 @@ def test_what_is_declared_is_imported_and_said_once() -> None:
     assert list(numerics.DECIDING_MODULES) == sorted(set(numerics.DECIDING_MODULES))
 
 
+def test_whether_answers_are_still_the_same_is_declared() -> None:
+    assert numerics.code_digest() in numerics.SAME_ANSWERS, (
+        "code that decides answers has changed: show that no answer moves and put its digest, "
+        f"{numerics.code_digest()}, into SAME_ANSWERS, or raise ANSWERS_VERSION and let it be the only one"
+    )
+
+
 def test_every_library_of_deciding_modules_counts_or_changes_no_answer() -> None:
     roots = {name.split(".")[0] for module in numerics.DECIDING_MODULES for name in imported(source(module))}
     others = roots - sys.stdlib_module_names - {"pipeline", "ray"}  # ray moves batches
