@@ -45,7 +45,7 @@ class Catalogue:
 
     @property
     def columns(self) -> list[str]:
-        """Names of its columns."""
+        """Names of the catalogue's columns."""
         names: list[str] = self._rows.schema.names
         return names
 
@@ -54,12 +54,12 @@ class Catalogue:
             return int(self._rows.count_rows(filter=_current(None)))
 
     def to_arrow(self, columns: Sequence[str] | None = None, where: Where = None) -> pa.Table:
-        """Rows as an Arrow table.
+        """Read rows as an Arrow table.
 
         Parameters
         ----------
         columns
-            Names; all if not given.
+            Names of the columns to read; all if not given.
         where
             Which rows: see `Where`.
 
@@ -73,9 +73,9 @@ class Catalogue:
             raise InputError(
                 f"{self.uri} has no column {unknown[0]!r}; `columns` lists all {len(self.columns)}"
             )
-        wanted = None if columns is None else list(columns)
+        names = None if columns is None else list(columns)
         try:
-            chosen = self._rows.scanner(wanted, filter=_current(where))
+            chosen = self._rows.scanner(names, filter=_current(where))
         except (pa.ArrowException, LookupError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
@@ -86,7 +86,7 @@ class Catalogue:
             return chosen.to_table()
 
     def to_pandas(self, columns: Sequence[str] | None = None, where: Where = None) -> pd.DataFrame:
-        """Rows as a pandas table; see `to_arrow`."""
+        """Read rows as a pandas table; see `to_arrow` for what it takes and raises."""
         table: pd.DataFrame = self.to_arrow(columns, where).to_pandas()
         return table
 

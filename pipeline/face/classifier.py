@@ -103,7 +103,7 @@ class Classifier:
         center: Centers = None,
         errors: Literal["raise", "quarantine"] = "raise",
     ) -> pd.DataFrame:
-        """Answer for pictures.
+        """Answer the questions of the tree for pictures.
 
         Parameters
         ----------
@@ -151,8 +151,8 @@ class Classifier:
         if survey is not None and survey.frame is not None:
             column = survey.frame.column
             if (radius is None) != (column is None):
-                wanted = "no radius" if column is None else f"what {column} holds, in {survey.frame.unit}"
-                raise InputError(f"radius is {radius}; the frame of survey {survey.name!r} wants {wanted}")
+                expected = "no radius" if column is None else f"what {column} holds, in {survey.frame.unit}"
+                raise InputError(f"radius is {radius}; the frame of survey {survey.name!r} wants {expected}")
         return survey
 
     def _decode(self, cutout: dict[str, Any], number: int, opener: Opener) -> dict[str, Any]:
