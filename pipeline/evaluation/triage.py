@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta
+from scipy.stats import binomtest
 
 from pipeline.evaluation.asked import LEAST_ASKED
 from pipeline.tree import DecisionTree, Question, agreement
@@ -121,7 +121,7 @@ def learn_threshold(
     for share in range(1, _STEPS + 1) if count else ():
         least = float(order[-(-share * count // _STEPS) - 1])
         inside = right[confidence >= least]
-        if interval(int(inside.sum()), len(inside), 2 * risk / _STEPS)[0] >= target:
+        if binomtest(int(inside.sum()), len(inside), target, "greater").pvalue <= risk / _STEPS:
             lowest = least
     settled = right if lowest is None else right[confidence >= lowest]
     low, high = interval(int(settled.sum()), len(settled), 0.05)
@@ -164,6 +164,7 @@ def split(
 
 def interval(right: int, count: int, alpha: float) -> tuple[float, float]:
     """The exact two-sided interval of a share at level 1 − `alpha` (Clopper & Pearson 1934)."""
-    low = float(beta.ppf(alpha / 2, right, count - right + 1)) if right else 0.0
-    high = float(beta.ppf(1 - alpha / 2, right + 1, count - right)) if right < count else 1.0
-    return low, high
+    if not count:
+        return 0.0, 1.0
+    bounds = binomtest(right, count).proportion_ci(1 - alpha, method="exact")
+    return float(bounds.low), float(bounds.high)
