@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,26 @@ class DecisionTree:
         final before it is used.
         """
         gates: dict[str, tuple[int, ...]] = {}
-        for key in self._topological_order:
+        for key in self.in_order():
             question = self._by_key[key]
             if key != self.questions[0].key and not question.always_asked:
                 gates[key] = self._reduce(self._incoming[key])
         return gates
+
+    def in_order(self) -> tuple[str, ...]:
+        """Keys of the questions, each after all that lead to it.
+
+        Raises
+        ------
+        graphlib.CycleError
+            If some lead back to themselves; a loaded tree has none such.
+        """
+        sorter = TopologicalSorter[str]({question.key: () for question in self.questions})
+        for question in self.questions:
+            for answer in question.answers:
+                if answer.next is not None:
+                    sorter.add(answer.next, question.key)
+        return tuple(sorter.static_order())
 
     @cached_property
     def _by_key(self) -> dict[str, Question]:
@@ -128,22 +144,6 @@ class DecisionTree:
                 if answer.next is not None:
                     incoming[answer.next].add(self.slices[question.key].start + offset)
         return {key: frozenset(answers) for key, answers in incoming.items()}
-
-    @cached_property
-    def _topological_order(self) -> tuple[str, ...]:
-        """Questions, each after all that lead to it; those on a cycle are left out."""
-        remaining = {key: len(answers) for key, answers in self._incoming.items()}
-        ready = [key for key, count in remaining.items() if count == 0]
-        order: list[str] = []
-        while ready:
-            key = ready.pop(0)
-            order.append(key)
-            for answer in self._by_key[key].answers:
-                if answer.next is not None:
-                    remaining[answer.next] -= 1
-                    if remaining[answer.next] == 0:
-                        ready.append(answer.next)
-        return tuple(order)
 
     def _reduce(self, answers: frozenset[int]) -> tuple[int, ...]:
         for question in self.questions:
@@ -184,13 +184,13 @@ class DecisionTree:
             for key in keys[1:]
             if not self._incoming[key] and not self._by_key[key].always_asked
         ]
-        cyclic = set(keys) - set(self._topological_order)
-        while after := {k for k in cyclic if cyclic.isdisjoint(a.next for a in self._by_key[k].answers)}:
-            cyclic -= after
-        if cyclic:
-            problems.append(f"questions {', '.join(sorted(cyclic))} lead back to themselves")
-        elif self._incoming[keys[0]]:
-            problems.append(f"an answer leads back to the first question {keys[0]!r}")
+        try:
+            self.in_order()
+            if self._incoming[keys[0]]:
+                problems.append(f"an answer leads back to the first question {keys[0]!r}")
+        except CycleError as error:
+            circle = sorted(set(error.args[1]))
+            problems.append(f"questions {', '.join(circle)} lead back to themselves")
         names = [named.name for named in self.classes]
         problems += [
             f"class {name!r} appears twice" for name in sorted({n for n in names if names.count(n) > 1})

@@ -40,7 +40,7 @@ def consistent(tree: DecisionTree, choices: NDArray[np.float64]) -> NDArray[np.f
     asked = {q.key: np.zeros(len(choices)) for q in tree.questions}
     asked[tree.questions[0].key][:] = 1.0
     p = np.zeros(choices.shape)
-    for key in tree._topological_order:
+    for key in tree.in_order():
         question = next(q for q in tree.questions if q.key == key)
         where = tree.slices[key]
         if question.always_asked:
