@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from pipeline import storage
+from pipeline.amounts import megabytes
 from pipeline.averaging import Precision
 from pipeline.console import say
 from pipeline.protocol import Plan, catalogue_uri, report_uri
@@ -62,8 +63,8 @@ def _estimate(prepared: Run[ClassifyConfig], plan: Plan) -> None:
     config = prepared.config
     from jobs.bench.timing import device, device_name, model_rate
 
-    megabytes = sum(shard.size for shard in plan.shards) / 1e6
-    what = f"{plan.rows:,} galaxies in {len(plan.shards):,} shards ({megabytes:,.1f} MB)"
+    size = megabytes(sum(shard.size for shard in plan.shards))
+    what = f"{plan.rows:,} galaxies in {len(plan.shards):,} shards ({size})"
     say(f"{what}, {plan.unit_count:,} units")
     rate, source, unit = config.rate, "as given", "actor-hours"
     if rate is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import field_validator
 
+from pipeline.amounts import count
 from pipeline.config import StrictModel
 from pipeline.console import say
 from pipeline.places import TablePlace
@@ -69,4 +70,4 @@ def _line(removal: Removal) -> str:
 
 
 def _size(files: int, size: int) -> str:
-    return f"{files:,} file{'' if files == 1 else 's'}, {size:,} bytes"
+    return f"{count(files, 'file')}, {count(size, 'byte')}"

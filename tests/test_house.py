@@ -13,13 +13,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-OPEN_TO_ALL = {"storage", "config", "errors", "faults", "numerics", "digest", "console", "places"}
+OPEN_TO_ALL = {"storage", "config", "errors", "faults", "numerics", "digest", "console", "places", "amounts"}
 FLOOR_1 = {"tree", "geometry"}
 FLOOR_2 = {"network", "images"}
 FLOOR_3 = {"averaging", "survey", "cutouts", "protocol", "catalogue", "upkeep", "evaluation"}
 
 MAY_IMPORT = {
     "errors": set(),
+    "amounts": set(),
     "faults": set(),
     "numerics": set(),
     "digest": set(),

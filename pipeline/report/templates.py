@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.amounts import count
 from pipeline.report import wording
 
 FILES = Path(__file__).parent / "assets"
@@ -28,7 +29,7 @@ def environment() -> Environment:
     made.filters.update(
         percent=wording.percent, duration=wording.duration, rate=wording.rate, moment=wording.moment
     )
-    made.globals.update(plural=wording.count)
+    made.globals.update(plural=count)
     return made
 
 

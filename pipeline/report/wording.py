@@ -47,11 +47,6 @@ def moment(when: datetime) -> str:
     return f"{when.day} {when:%B %Y, %H:%M}{zone}"
 
 
-def count(number: int, singular: str, plural: str | None = None) -> str:
-    """``1 galaxy``, ``1,200 galaxies``."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
-
-
 def class_codes(classes: Sequence[MorphologyClass]) -> tuple[str, ...]:
     """Two letters for each class (``BS`` for "Barred spiral"), a number added where two would be the same."""
     codes: list[str] = []

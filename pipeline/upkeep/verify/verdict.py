@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from pipeline.amounts import count, megabytes
 from pipeline.upkeep.verify.output import Recount
 
 
 def verdict(recount: Recount, findings: int) -> str:
     """What verification came to, in one line."""
     if findings:
-        line = _count(findings, "finding")
+        line = count(findings, "finding")
     else:
         line = (
             f"clean: {recount.rows:,} input rows = "
             f"{recount.classified:,} classified + {recount.quarantined:,} quarantined, "
-            f"{_count(recount.units, 'unit')}, {_count(recount.files, 'file')}"
+            f"{count(recount.units, 'unit')}, {count(recount.files, 'file')}"
         )
         if recount.stale:
             line += f"; {recount.stale:,} stale beside them"
@@ -29,11 +30,7 @@ def verdict(recount: Recount, findings: int) -> str:
     if recount.parts_removed:
         line += "; the run's parts were removed by `tuningfork vacuum`, so the catalogue stands for itself"
     if recount.orphans:
-        megabytes = sum(file.size for file in recount.orphans) / 1e6
-        orphans = _count(len(recount.orphans), "orphan")
-        line += f"; {orphans}, {megabytes:,.1f} MB: `tuningfork vacuum` removes them"
+        size = megabytes(sum(file.size for file in recount.orphans))
+        orphans = count(len(recount.orphans), "orphan")
+        line += f"; {orphans}, {size}: `tuningfork vacuum` removes them"
     return line
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number:,} {name}" + ("" if number == 1 else "s")
