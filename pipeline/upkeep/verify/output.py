@@ -176,14 +176,15 @@ def _verify_run(
     yield from edited
     if edited:  # all that follows would be held to numbers that nobody planned
         for shard in plan.shards:
-            yield from check_shard(shard, *reads, np.zeros(0, np.uint64))
+            yield from check_shard(shard, *reads, np.zeros(0, np.uint64), np.zeros(0, bool))
         return
     columns = None if table is None else pa.schema(table.schema().to_arrow())
     run = Run(layout, plan, tree, {}, Book(plan), table is not None, columns, earlier)
     yield from check_ledger(run)
     recount.orphans += orphaned_parts(parts, run.ledger)
     for shard, start in zip(plan.shards, run.book.starts, strict=False):
-        yield from check_shard(shard, *reads, run.book.ids[start : start + shard.rows])
+        rows = slice(start, start + shard.rows)
+        yield from check_shard(shard, *reads, run.book.ids[rows], run.book.nameless[rows])
     removed = storage.exists(layout.parts_removed)
     for unit in plan.units():
         if unit.index in run.ledger and not removed:
@@ -260,9 +261,13 @@ def check_ledger(run: Run) -> Iterator[Finding]:
 
 
 def check_shard(
-    shard: PlannedShard, read_ids: ReadIds, describe: Describe, hashes: NDArray[np.uint64]
+    shard: PlannedShard,
+    read_ids: ReadIds,
+    describe: Describe,
+    hashes: NDArray[np.uint64],
+    nameless: NDArray[np.bool_],
 ) -> Iterator[Finding]:
-    """Check an input shard as it is against the plan, and set the hashes of its object ids."""
+    """Check an input shard as it is against the plan; set the hashes of its ids, and which are null."""
     try:
         with reading():
             info = describe(shard.uri)
@@ -281,6 +286,7 @@ def check_shard(
             )
     if len(ids) == len(hashes):
         hashes[:] = hash_rows(pa.table({"object_id": ids}))
+        nameless[:] = np.asarray(ids.is_null())
 
 
 def _shard_ids(uri: str, read_ids: ReadIds) -> pa.ChunkedArray:

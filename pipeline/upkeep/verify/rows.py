@@ -24,7 +24,7 @@ _SUM_TOLERANCE = 1e-4
 
 
 class Book:
-    """What is known of every input row, by its place in the plan: 20 bytes a row.
+    """What is known of every input row, by its place in the plan: 21 bytes a row.
 
     Attributes
     ----------
@@ -32,6 +32,8 @@ class Book:
         Whether the row was to be classified.
     ids
         Hash of the row's object_id in the input; 0 where the input can't be read.
+    nameless
+        Whether the row has no object_id in the input.
     rows
         Hash of the catalogue row as it stands in its part; 0 where there is none.
     rejected, catalogued, quarantined
@@ -49,6 +51,7 @@ class Book:
                 self.selected[begin + start : begin + stop] = True
         self.ids = np.zeros(plan.rows, np.uint64)
         self.rows = np.zeros(plan.rows, np.uint64)
+        self.nameless = np.zeros(plan.rows, bool)
         self.rejected, self.catalogued, self.quarantined = np.zeros((3, plan.rows), bool)
 
     def locate(self, shards: pa.Array, rows: pa.Array) -> NDArray[np.int64]:
@@ -109,9 +112,6 @@ class Tally:
         for expected, first in self._first.items():
             more = self._counts[expected] - 1
             yield f"expected {expected}, {first}" + (f" and otherwise in {more:,} rows more" if more else "")
-
-
-_NO_ID = hash_rows(pa.table({"object_id": pa.nulls(1, pa.string())}))[0]
 
 
 def input_places(book: Book, catalogue: pa.Table) -> NDArray[np.int64]:
@@ -203,11 +203,13 @@ def _origin_problems(
         places < 0,
         lambda i: "#".join(str(rows[name][i].as_py()) for name in columns),
     )
+    planned = places >= 0
     planned_ids = np.zeros(len(rows), np.uint64)
-    planned_ids[places >= 0] = book.ids[places[places >= 0]]
+    planned_ids[planned] = book.ids[places[planned]]
     other = (planned_ids != 0) & (planned_ids != hash_rows(rows.select(["object_id"])))
     if nameless is not None:
-        other &= ~nameless & (planned_ids != _NO_ID)
+        other &= ~nameless
+        other[planned] &= ~book.nameless[places[planned]]
     yield RowProblem(
         "the object_id of the input row", other, lambda i: f"another for {book.name(int(places[i]))}"
     )
