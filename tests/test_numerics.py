@@ -28,7 +28,6 @@ NOT_DECIDING = {
     "protocol": "decides what is done when, and changes no row",
     "storage": "gives the bytes that are stored",
     "streaming.child": "carries rows from one process to another",
-    "streaming.faults": "ends processes in tests",
     "streaming.isolation": "has the same rows decoded in another process",
     "streaming.limits": "ends what takes too long or too much memory",
     "streaming.process": "starts and ends processes",

@@ -20,6 +20,9 @@ from pipeline.streaming.limits import DecodeLimits
 from pipeline.streaming.process import GRACE_SECONDS, READ_SECONDS, START_SECONDS, ChildProcess
 from pipeline.survey.source import Inventory
 
+CHILD = "pipeline.streaming.child"
+"""The module that is run as the child."""
+
 _LEAST_SHARE = 0.1
 
 Rows = list[dict[str, Any]]
@@ -199,7 +202,7 @@ class _Child:
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
-        self._process = ChildProcess("pipeline.streaming.child", [theirs])
+        self._process = ChildProcess(CHILD, [theirs])
         if self._receive(START_SECONDS) is None:
             self._connection.close()
             raise self._process.failed_start()

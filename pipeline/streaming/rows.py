@@ -14,7 +14,6 @@ from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import ImageError, Region
 from pipeline.images.frame import GalaxyPicture
 from pipeline.images.recentre import cut_frames
-from pipeline.streaming.faults import inject
 from pipeline.survey.develop import develop, picture_row
 from pipeline.survey.source import ImageOpener, Source
 
@@ -122,7 +121,6 @@ def view_row(
     try:
         if problem:
             raise ImageError(*problem)
-        _inject_fault(cutout)
         seen = picture_row(cutout, source)
     except ImageError as error:
         return {"row": row, "reason": error.reason, "message": error.message}
@@ -158,12 +156,6 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
 def _frames(
     cutout: Mapping[str, Any], source: ImageOpener, recentrings: Sequence[float]
 ) -> tuple[GalaxyPicture, Region, list[tuple[float, float, float]]]:
-    _inject_fault(cutout)
     galaxy = develop(cutout, source)
     region, frames = cut_frames(galaxy.pixels, _REACH, galaxy.center, galaxy.frame_pixels, recentrings)
     return galaxy, region, frames
-
-
-def _inject_fault(cutout: Mapping[str, Any]) -> None:
-    if isinstance(cutout["image"], bytes):
-        inject(cutout["image"])

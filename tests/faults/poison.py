@@ -20,9 +20,10 @@ from pipeline.network import Card, NetworkSpec, ViewpointNetwork, save_network
 from pipeline.protocol import RunLayout, WorkUnit
 from pipeline.protocol.records import read_ledger
 from pipeline.streaming import StreamResources, StreamSettings, stream_units
-from pipeline.streaming.faults import fault_image
+from pipeline.streaming.decode import DecodeActor
 from pipeline.streaming.limits import DecodeLimits
 from pipeline.tree import GALAXY_ZOO_2, load_tree
+from tests.faults.bad_decoder import fault_image, put_bugs_in
 
 TREE = load_tree()
 LIMITS = DecodeLimits(row_seconds=1.0, memory_bytes=256 << 20)
@@ -90,6 +91,14 @@ def tiny_weights(folder: Path) -> str:
     card = Card(network=_SPEC, tree=TREE.name, columns=TREE.columns)
     save_network(ViewpointNetwork(_SPEC, TREE), uri, card, torch.float32)
     return uri
+
+
+class BadDecodeActor(DecodeActor):
+    """The decode stage, with bugs in the decoder."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        put_bugs_in()
+        super().__init__(*arguments, **named)
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,7 @@ def test_changed_bytes_cost_their_row_at_most(data: bytes, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv("TUNINGFORK_FAULT_INJECTION", raising=False)
+def cluster() -> Iterator[None]:
     connect()
     yield
     ray.shutdown()

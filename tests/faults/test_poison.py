@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pipeline.streaming.limits import DecodeLimits
 from tests.faults.poison import (
     LIMITS,
     REASONS,
+    BadDecodeActor,
     Result,
     poisoned_shard,
     run_stream,
@@ -34,14 +34,11 @@ WORDS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    before = os.environ.get("TUNINGFORK_FAULT_INJECTION")
-    os.environ["TUNINGFORK_FAULT_INJECTION"] = "1"
     connect()
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "DecodeActor", BadDecodeActor)
+        yield
     ray.shutdown()
-    os.environ.pop("TUNINGFORK_FAULT_INJECTION")
-    if before is not None:
-        os.environ["TUNINGFORK_FAULT_INJECTION"] = before
 
 
 @pytest.fixture(scope="module")

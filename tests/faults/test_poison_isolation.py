@@ -27,6 +27,7 @@ from pipeline.streaming.isolation import ChildDied, IsolatedDecoder, decode_arou
 from pipeline.streaming.viewing import Viewer
 from pipeline.survey import open_source
 from pipeline.survey.formats.parquet import ParquetSource
+from tests.faults import bad_decoder
 from tests.faults.poison import LIMITS, galaxy, poisoned_shard, write_shard
 from tests.support.forms import survey
 
@@ -81,8 +82,14 @@ def decoder() -> Iterator[IsolatedDecoder]:
     decoder.close()
 
 
+@pytest.fixture
+def bugs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have child processes decode with bugs."""
+    monkeypatch.setattr(isolation, "CHILD", bad_decoder.NAME)
+
+
 def test_isolation_gives_what_the_actor_itself_gives(tmp_path: Path, decoder: IsolatedDecoder) -> None:
-    shard = poisoned_shard(tmp_path / "s.parquet", 12, {3: "segv"})  # faults are off: just no image
+    shard = poisoned_shard(tmp_path / "s.parquet", 12, {3: "segv"})  # without bugs: just no image
     unit = WorkUnit(4, shard, 2, 11, (5,))
     own = decode_unit(unit).drop(["decode_seconds"])
     assert [row["row"] for row in decoder.decode(unit)] == list(range(2, 11))
@@ -94,10 +101,10 @@ def test_isolation_gives_what_the_actor_itself_gives(tmp_path: Path, decoder: Is
     assert reasons == {3: "not_an_image", 5: "duplicate_object_id"}
 
 
+@pytest.mark.usefixtures("bugs")
 def test_a_child_is_kept_until_it_dies(
     tmp_path: Path, decoder: IsolatedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TUNINGFORK_FAULT_INJECTION", "1")
     started = []
     popen = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
@@ -111,10 +118,8 @@ def test_a_child_is_kept_until_it_dies(
     assert len(started) == 3
 
 
-def test_many_rows_that_time_out_get_less_and_less_time(
-    tmp_path: Path, decoder: IsolatedDecoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TUNINGFORK_FAULT_INJECTION", "1")
+@pytest.mark.usefixtures("bugs")
+def test_many_rows_that_time_out_get_less_and_less_time(tmp_path: Path, decoder: IsolatedDecoder) -> None:
     shard = poisoned_shard(tmp_path / "s.parquet", 4, dict.fromkeys((0, 3), "spin"))
     messages = [row.get("message", "") for row in decoder.decode(WorkUnit(0, shard, 0, 4))]
     assert "more than 1 s" in messages[0]
@@ -122,20 +127,16 @@ def test_many_rows_that_time_out_get_less_and_less_time(
     assert "more than 0.5 s" in messages[3]
 
 
-def test_first_rows_that_kill_their_decoder_are_no_fault_of_the_survey_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TUNINGFORK_FAULT_INJECTION", "1")
+@pytest.mark.usefixtures("bugs")
+def test_first_rows_that_kill_their_decoder_are_no_fault_of_the_survey_file(tmp_path: Path) -> None:
     poisoned_shard(tmp_path / "s.parquet", 3, {0: "segv", 1: "spin", 2: "oom"})
     source = open_source(survey(format="parquet"))
     check_survey(source, source.list_shards(str(tmp_path)), LIMITS)
 
 
+@pytest.mark.usefixtures("bugs")
 @pytest.mark.parametrize("plain", [True, False])
-def test_pictures_for_a_page_are_decoded_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: bool
-) -> None:
-    monkeypatch.setenv("TUNINGFORK_FAULT_INJECTION", "1")
+def test_pictures_for_a_page_are_decoded_apart(tmp_path: Path, plain: bool) -> None:
     shard = poisoned_shard(tmp_path / "s.parquet", 12, {2: "segv", 9: "exit"})
     source = open_source(None if plain else survey(format="parquet"))
     with Viewer(LIMITS) as viewer:
