@@ -118,6 +118,21 @@ def test_ray_is_imported_only_where_it_is_at_home() -> None:
             assert not {module for module in imported(path) if module.split(".")[0] == "ray"}, name
 
 
+def is_private_to_ray(module: str) -> bool:
+    return module.startswith("ray.") and (
+        "._" in module or module.startswith(("ray.core.", "ray.experimental.", "ray.autoscaler."))
+    )
+
+
+def test_what_ray_does_not_promise_to_keep_is_in_one_file() -> None:
+    using = {
+        path.relative_to(ROOT).as_posix()
+        for path in sources("pipeline", "jobs")
+        if any(map(is_private_to_ray, imported(path)))
+    }
+    assert using == {"pipeline/streaming/ray_internals.py"}
+
+
 def modules_after_importing(*names: str) -> set[str]:
     """Top-level modules in a fresh interpreter that has imported these."""
     code = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint(*sys.modules)"

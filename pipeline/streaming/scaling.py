@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
 import ray
-from ray.autoscaler._private.util import format_readonly_node_type
-from ray.autoscaler.v2.utils import is_autoscaler_v2
-from ray.core.generated import autoscaler_pb2
-from ray.experimental.internal_kv import _internal_kv_get, internal_kv_get_gcs_client
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from pipeline.errors import RunError
+from pipeline.streaming.ray_internals import autoscaler, is_refused
 
 Device = Literal["auto", "cpu", "gpu"]
 """What a run's networks compute on: GPUs where the cluster has or can get any, never, or nothing else."""
-
-_STATUS_V1 = b"__autoscaling_status"
-
 
 Outcome = Literal["there", "impossible"]
 
@@ -60,7 +53,7 @@ def secure_nodes(
     """
     actors = model_actors or 1
     has_gpus, has_cpus = ray.cluster_resources().get("GPU", 0) >= 1, _has_workers()
-    if device != "cpu" and not has_gpus and (device == "gpu" or _autoscaler() == "v2"):
+    if device != "cpu" and not has_gpus and (device == "gpu" or autoscaler() == "v2"):
         demand = Demand(
             "a GPU" if actors == 1 else f"{actors} GPUs", {"CPU": 1, "GPU": 1}, actors, apart=False
         )
@@ -78,15 +71,15 @@ def secure_nodes(
 
 def _wait(demand: Demand, seconds: float, tell: Callable[[str], None]) -> Outcome:
     """Demand places from the autoscaler until they are there."""
-    if _autoscaler() is None:
+    if autoscaler() is None:
         return "impossible"
     tell(f"Asking the cluster's autoscaler for {demand.what}, for {seconds:g} s at most …")
     until = time.monotonic() + seconds
     with _demanded(demand) as places:
         while not places.wait(1):
             # Asked anew: a cluster that has just started doesn't tell yet that it only watches its nodes.
-            kind = _autoscaler()
-            if kind is None or (kind == "v2" and _is_refused(places)):
+            kind = autoscaler()
+            if kind is None or (kind == "v2" and is_refused(places)):
                 return "impossible"
             if time.monotonic() > until:
                 raise RunError(
@@ -105,27 +98,6 @@ def _demanded(demand: Demand) -> Iterator[PlacementGroup]:
         yield places
     finally:
         remove_placement_group(places)
-
-
-def _is_refused(places: PlacementGroup) -> bool:
-    """Whether the newest report of the autoscaler names this demand as one that it can't serve."""
-    reply = autoscaler_pb2.GetClusterStatusReply()  # type: ignore[attr-defined]
-    reply.ParseFromString(internal_kv_get_gcs_client().get_cluster_status(timeout_s=10))
-    refused = reply.autoscaling_state.infeasible_gang_resource_requests
-    return any(places.id.hex() in gang.details for gang in refused)
-
-
-def _autoscaler() -> Literal["v1", "v2"] | None:
-    """Which autoscaler the cluster has."""
-    if is_autoscaler_v2():
-        return "v2"
-    status = _internal_kv_get(_STATUS_V1)
-    if not status:
-        return None
-    # A cluster whose nodes were started by hand has one too, which watches and adds none.
-    kinds = (json.loads(status).get("autoscaler_report") or {}).get("active_nodes") or {}
-    watched = {format_readonly_node_type(node["NodeID"]) for node in ray.nodes()}
-    return None if kinds and kinds.keys() <= watched else "v1"
 
 
 def _has_workers() -> bool:

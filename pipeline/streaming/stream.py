@@ -18,6 +18,7 @@ from pipeline.streaming.cluster import StreamResources
 from pipeline.streaming.decode import DecodeActor
 from pipeline.streaming.limits import DecodeLimits
 from pipeline.streaming.model import ModelActor
+from pipeline.streaming.ray_internals import map_blocks_on_gpus
 from pipeline.streaming.sink import SinkActor
 from pipeline.survey.settings import SurveySettings
 
@@ -150,38 +151,37 @@ def galaxy_stream(
     DataContext.get_current().execution_options.resource_limits = ExecutionResources(
         object_store_memory=resources.in_flight_bytes
     )
-    return (
-        ray.data.from_items([asdict(unit) for unit in units], override_num_blocks=len(units))
-        .map_batches(
-            DecodeActor,
-            compute=ActorPoolStrategy(size=min(resources.decode_actors, len(units))),
-            fn_constructor_kwargs={
-                "limits": limits,
-                "recentrings": settings.recentrings,
-                "survey": settings.survey,
-                "index": settings.index,
-            },
-            num_cpus=resources.decode_cpus,
-            max_restarts=_DECODE_RESTARTS,
-            **_WHOLE_UNITS,
-        )
-        # With GPUs `map_batches` wants a batch size, and makes batches of several units by it.
-        .map_batches_internal(
-            stage,
-            compute=ActorPoolStrategy(size=min(resources.model_actors, len(units))),
-            fn_constructor_kwargs={
-                "weights": settings.weights,
-                "tree": settings.tree,
-                "precision": settings.precision,
-                "threads": resources.model_threads,
-                "device": "cuda" if resources.model_gpus else "cpu",
-                **stage_settings,
-            },
-            num_cpus=resources.model_cpus,
-            num_gpus=resources.model_gpus or None,
-            max_restarts=_MODEL_RESTARTS,
-            **_WHOLE_UNITS,
-        )
+    decoded = ray.data.from_items(
+        [asdict(unit) for unit in units], override_num_blocks=len(units)
+    ).map_batches(
+        DecodeActor,
+        compute=ActorPoolStrategy(size=min(resources.decode_actors, len(units))),
+        fn_constructor_kwargs={
+            "limits": limits,
+            "recentrings": settings.recentrings,
+            "survey": settings.survey,
+            "index": settings.index,
+        },
+        num_cpus=resources.decode_cpus,
+        max_restarts=_DECODE_RESTARTS,
+        **_WHOLE_UNITS,
+    )
+    return map_blocks_on_gpus(
+        decoded,
+        stage,
+        compute=ActorPoolStrategy(size=min(resources.model_actors, len(units))),
+        fn_constructor_kwargs={
+            "weights": settings.weights,
+            "tree": settings.tree,
+            "precision": settings.precision,
+            "threads": resources.model_threads,
+            "device": "cuda" if resources.model_gpus else "cpu",
+            **stage_settings,
+        },
+        num_cpus=resources.model_cpus,
+        num_gpus=resources.model_gpus or None,
+        max_restarts=_MODEL_RESTARTS,
+        **_WHOLE_UNITS,
     )
 
 

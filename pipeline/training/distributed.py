@@ -16,9 +16,8 @@ import ray
 import ray.train
 import torch
 from ray.data import DataContext, Dataset
-from ray.train import ScalingConfig
+from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
 from torch import Tensor
 
 from pipeline import storage
@@ -182,8 +181,8 @@ def _cached(job: TrainingJob) -> list[Any]:
     if not (size * len(job.labels) <= room if job.cached is None else job.cached):
         return []
     blocks = torch.arange(len(job.labels)).split(_ROWS_A_BLOCK)
-    decoded = _decoded(ray.put(job.labels), job.cut, [block.tolist() for block in blocks]).materialize()
-    return [reference for bundle in decoded.iter_internal_ref_bundles() for reference in bundle.block_refs]
+    decoded = _decoded(ray.put(job.labels), job.cut, [block.tolist() for block in blocks])
+    return list(decoded.materialize().to_arrow_refs())
 
 
 class _Stream:
