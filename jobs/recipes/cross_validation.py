@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from deltalake import write_deltalake
+from deltalake.transaction import create_table_with_add_actions
 
 from jobs.classify import ClassifyConfig
 from jobs.classify import run as run_classify
@@ -36,7 +36,8 @@ from jobs.recipes.weights import (
     write_labels,
 )
 from pipeline import storage
-from pipeline.catalogue import catalogue_dataset
+from pipeline.catalogue import catalogue_dataset, catalogue_schema
+from pipeline.catalogue.files import write_data_files
 from pipeline.config import CONFIGS
 from pipeline.console import say
 from pipeline.protocol import catalogue_uri
@@ -138,11 +139,25 @@ def _gather(each: LabelledSet, folder: str, tree: DecisionTree) -> None:
     """All fifths of a set in one catalogue a view, and its votes."""
     for view in VIEWS:
         parts = [catalogue_uri(f"{folder}/{view}-{fold}") for fold in range(FOLDS)]
-        rows = [catalogue_dataset(part, tree).to_table() for part in parts]
-        write_deltalake(f"{folder}/{view}", pa.concat_tables(rows), mode="overwrite")
+        _write_catalogue(
+            f"{folder}/{view}", [catalogue_dataset(part, tree).to_table() for part in parts], tree
+        )
     votes = each.galaxies[["object_id", *tree.columns]].to_csv(index=False)
     storage.write_bytes(f"{folder}/labels.csv", votes.encode())
     say(f"Catalogue and votes: {folder}")
+
+
+def _write_catalogue(uri: str, tables: list[pa.Table], tree: DecisionTree) -> None:
+    """One catalogue of the rows of several.
+
+    Not committed as a run's: each row is of one of five runs, which keep their plans in their own outputs.
+    """
+    schema = catalogue_schema(tree)
+    rows = pa.concat_tables(table.select(schema.names).cast(schema) for table in tables).combine_chunks()
+    files = write_data_files(uri, schema, rows.to_batches())
+    create_table_with_add_actions(
+        uri, schema, files, mode="overwrite", storage_options=storage.delta_options(uri)
+    )
 
 
 if __name__ == "__main__":
