@@ -12,6 +12,7 @@ from types import FrameType
 import typer
 
 from pipeline.errors import HeldError, InputError, RunError, redacted
+from pipeline.logs import json_log
 from pipeline.streaming.process import end_all
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -36,7 +37,7 @@ def exit_status(verb: Callable[[], int | None]) -> int:
 
     128 and the signal's number if one ended it, as shells have it; SIGPIPE if nobody reads what it prints.
     """
-    with _signals_taken():
+    with _signals_taken(), json_log():
         try:
             status = verb() or 0
             sys.stdout.flush()

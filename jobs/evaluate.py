@@ -9,10 +9,11 @@ from rich.table import Table
 
 from pipeline.catalogue.export import open_snapshot
 from pipeline.config import StrictModel
-from pipeline.console import log_event, logs_json, progress, say
+from pipeline.console import progress, say
 from pipeline.errors import InputError
 from pipeline.evaluation import Results, Score, measure, read_votes, rmse_scores
 from pipeline.evaluation.labelled import Labelled, read_labelled
+from pipeline.logs import log_event, logs_json
 from pipeline.places import Output, TablePlace, TreeFile
 from pipeline.report.document import write_document
 from pipeline.report.evaluation import evaluation_sections

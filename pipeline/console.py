@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -22,8 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-LOG = "TUNINGFORK_LOG"
-"""Set to ``json``, this variable makes all messages lines of JSON, for machines that gather logs."""
+from pipeline.logs import log_event, logs_json
 
 _LOG_EVERY_SECONDS = 15.0
 
@@ -34,18 +29,6 @@ def say(message: str) -> None:
         log_event("message", message=message)
     else:
         print(message, flush=True)
-
-
-def log_event(event: str, **facts: Any) -> None:
-    """Where logs are JSON, print one line of it: what happened, when, and the facts of it."""
-    if logs_json():
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        print(json.dumps({"time": now, "event": event, **facts}), flush=True)
-
-
-def logs_json() -> bool:
-    """Whether messages are lines of JSON."""
-    return os.environ.get(LOG) == "json"
 
 
 class _Rate(ProgressColumn):

@@ -13,7 +13,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-OPEN_TO_ALL = {"storage", "config", "errors", "faults", "numerics", "digest", "console", "places", "amounts"}
+OPEN_TO_ALL = {
+    "storage",
+    "config",
+    "errors",
+    "faults",
+    "numerics",
+    "digest",
+    "console",
+    "places",
+    "amounts",
+    "logs",
+}
 FLOOR_1 = {"tree", "geometry"}
 FLOOR_2 = {"network", "images"}
 FLOOR_3 = {"averaging", "survey", "cutouts", "protocol", "catalogue", "upkeep", "evaluation"}
@@ -24,7 +35,8 @@ MAY_IMPORT = {
     "faults": set(),
     "numerics": set(),
     "digest": set(),
-    "console": set(),
+    "logs": set(),
+    "console": {"logs"},
     "places": {"storage", "config", "errors"},
     "storage": {"errors"},
     "config": {"errors"},

@@ -10,8 +10,9 @@ from pipeline import storage
 from pipeline.catalogue import commit_handlers, is_finished
 from pipeline.catalogue.seal import seal
 from pipeline.config import dump_config
-from pipeline.console import log_event, progress, say
+from pipeline.console import progress, say
 from pipeline.faults import crash_point
+from pipeline.logs import log_event, log_of_run
 from pipeline.protocol import Plan, RunLayout
 from pipeline.protocol.ledger import ReadLedger
 from pipeline.protocol.records import (
@@ -79,6 +80,7 @@ class SurveyCall:
     def _begin(self, instruction: BeginRun) -> None:
         self._started = time.monotonic()
         plan, layout = instruction.plan, self._layout(instruction.plan)
+        log_of_run(plan.run)
         storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(self.run.config).encode())
         if self.run.source.survey is not None:
             storage.write_bytes(layout.survey, dump_config(self.run.source.survey).encode())
@@ -102,7 +104,7 @@ class SurveyCall:
             for entry in stream_units(pending, layout, settings, resources):
                 lease.check()
                 metrics.add(entry, lease.age)
-                log_event("unit", run=plan.run, **entry.model_dump(exclude={"part", "rejects"}))
+                log_event("unit", **entry.model_dump(exclude={"part", "rejects"}))
                 advance(entry.rows)
         crash_point("after_ledger")
 

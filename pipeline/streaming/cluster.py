@@ -19,6 +19,7 @@ from ray.util.annotations import RayDeprecationWarning
 
 from pipeline.errors import InputError, RunError
 from pipeline.faults import DRIVER_PID
+from pipeline.logs import take_over
 from pipeline.streaming.scaling import Device
 
 _UNBOUNDED = 1 << 50
@@ -92,6 +93,7 @@ def connect() -> None:
             )
     except (ConnectionError, ValueError) as error:
         raise InputError(f"cannot reach the Ray cluster at RAY_ADDRESS={address}: {error}") from error
+    take_over("ray")
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
