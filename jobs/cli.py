@@ -10,6 +10,7 @@ import typer
 from pydantic import BaseModel
 
 from jobs.ending import exit_status
+from jobs.verb import takes
 from pipeline.config import dump_config, load_config, shipped
 from pipeline.console import say
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     Galaxy Zoo 2 decision tree.
 
     Every verb takes `key=value` words and a YAML file with the same keys (`--config FILE`); the words win.
-    `--print-config` shows all keys with their values. Start with:
+    `tuningfork VERB --help` tells all keys, `--print-config` shows their values. Start with:
 
     `tuningfork ingest images my_galaxies/ output=out/mine/cutouts`
 
@@ -69,7 +70,7 @@ def _configure(
     return config
 
 
-@app.command()
+@app.command(cls=takes("jobs.classify.ClassifyConfig"))
 def classify(
     words: Words = None, config: ConfigFile = None, dry_run: DryRun = False, print_config: PrintConfig = False
 ) -> None:
@@ -88,7 +89,7 @@ def classify(
     job.run(_configure(job.ClassifyConfig, config, words, print_config), dry_run)
 
 
-@app.command()
+@app.command(cls=takes("pipeline.run.settings.StreamConfig"))
 def refresh(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Bring a catalogue up to date with its source.
 
@@ -105,7 +106,7 @@ def refresh(words: Words = None, config: ConfigFile = None, print_config: PrintC
     job.run(_configure(StreamConfig, config, words, print_config))
 
 
-@app.command()
+@app.command(cls=takes("pipeline.run.looking.ExplainConfig"))
 def explain(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Show what a network looks at, in one pass over a survey.
 
@@ -146,7 +147,7 @@ def submit(
     return job.run(verb, words or (), config, address, wait)
 
 
-@ingest.command("hubble")
+@ingest.command("hubble", cls=takes("pipeline.cutouts.ingest.IngestHubbleConfig"))
 def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Cut the galaxies out of the Hubble deep field that comes with scikit-image.
 
@@ -157,7 +158,7 @@ def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: 
     _tell(job.ingest_hubble(_configure(job.IngestHubbleConfig, config, words, print_config)))
 
 
-@ingest.command("images")
+@ingest.command("images", cls=takes("pipeline.cutouts.ingest.IngestImagesConfig", "input"))
 def ingest_images(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Folder of JPEG and PNG images, one galaxy each.")
@@ -183,7 +184,7 @@ def _tell(result: IngestResult) -> None:
         typer.echo(f"tuningfork: note: {warning}", err=True)
 
 
-@app.command()
+@app.command(cls=takes("pipeline.training.weights.TrainConfig"))
 def train(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Train a network, or an ensemble, on labelled galaxies; run again, it continues.
 
@@ -202,7 +203,7 @@ def train(words: Words = None, config: ConfigFile = None, print_config: PrintCon
     job.run(_configure(TrainConfig, config, words, print_config))
 
 
-@app.command()
+@app.command(cls=takes("jobs.export.ExportConfig", "catalogue", "out", "format", "as_of"))
 def export(
     catalogue: Catalogue,
     out: Annotated[str, typer.Argument(metavar="OUT", help="File to write; for `hats`, the folder.")],
@@ -228,7 +229,7 @@ def export(
     job.run(load_config(job.ExportConfig, None, words or (), given))
 
 
-@app.command()
+@app.command(cls=takes("jobs.compare.CompareConfig", "catalogue", "other", "as_of"))
 def compare(
     catalogue: Annotated[
         str, typer.Argument(metavar="CATALOGUE", help="Folder `catalogue` of an output: the one before.")
@@ -253,7 +254,7 @@ def compare(
     job.run(load_config(job.CompareConfig, None, words or (), given))
 
 
-@app.command()
+@app.command(cls=takes("jobs.triage.TriageConfig", "catalogue"))
 def triage(
     catalogue: Catalogue,
     words: Words = None,
@@ -273,7 +274,7 @@ def triage(
     job.run(_configure(job.TriageConfig, config, words, print_config, catalogue=catalogue))
 
 
-@app.command()
+@app.command(cls=takes("jobs.evaluate.EvaluateConfig", "catalogue"))
 def evaluate(
     catalogue: Catalogue,
     words: Words = None,
@@ -296,7 +297,7 @@ def evaluate(
 Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` wrote to (any fsspec URI).")]
 
 
-@app.command()
+@app.command(cls=takes("jobs.verify.VerifyConfig", "output"))
 def verify(output: Output, words: Words = None) -> None:
     """Recount an output from its files: every galaxy once in the catalogue, or once in the quarantine.
 
@@ -319,7 +320,7 @@ def status(
     job.run(_configure(job.StatusConfig, None, None, output=output), as_json)
 
 
-@app.command()
+@app.command(cls=takes("jobs.vacuum.VacuumConfig", "output"))
 def vacuum(output: Output, words: Words = None, dry_run: DryRun = False) -> None:
     """Remove what no run needs: orphaned parts, leftovers of killed writes, superseded catalogue files.
 
@@ -334,7 +335,7 @@ def vacuum(output: Output, words: Words = None, dry_run: DryRun = False) -> None
     job.run(_configure(job.VacuumConfig, None, words, output=output), dry_run)
 
 
-@bench.command("averaging")
+@bench.command("averaging", cls=takes("jobs.bench.averaging.AveragingBenchConfig"))
 def bench_averaging(
     words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False
 ) -> None:
@@ -344,7 +345,7 @@ def bench_averaging(
     job.run_averaging(_configure(job.AveragingBenchConfig, config, words, print_config))
 
 
-@bench.command("decode")
+@bench.command("decode", cls=takes("jobs.bench.decode.DecodeBenchConfig"))
 def bench_decode(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """A unit of JPEG cutouts to regions, on one core."""
     from jobs.bench import decode as job
@@ -352,7 +353,7 @@ def bench_decode(words: Words = None, config: ConfigFile = None, print_config: P
     job.run(_configure(job.DecodeBenchConfig, config, words, print_config))
 
 
-@bench.command("stream")
+@bench.command("stream", cls=takes("jobs.bench.stream.StreamBenchConfig"))
 def bench_stream(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """The whole stream on this machine against the model alone; `model=identity` leaves the model out."""
     from jobs.bench import stream as job
@@ -360,7 +361,7 @@ def bench_stream(words: Words = None, config: ConfigFile = None, print_config: P
     job.run(_configure(job.StreamBenchConfig, config, words, print_config))
 
 
-@bench.command("training")
+@bench.command("training", cls=takes("jobs.bench.training.TrainingBenchConfig"))
 def bench_training(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Training steps on this device, augmentation included; needs no Ray."""
     from jobs.bench import training as job
@@ -368,7 +369,7 @@ def bench_training(words: Words = None, config: ConfigFile = None, print_config:
     job.run(_configure(job.TrainingBenchConfig, config, words, print_config))
 
 
-@bench.command("ensemble")
+@bench.command("ensemble", cls=takes("jobs.bench.averaging.EnsembleBenchConfig"))
 def bench_ensemble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Several networks on the same viewpoints against one after another."""
     from jobs.bench import averaging as job

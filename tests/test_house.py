@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "places": {"storage", "config", "errors"},
     "storage": {"errors"},
     "config": {"errors"},
+    "settings_help": set(),
     "tree": set(),
     "geometry": set(),
     "network": {"tree", "geometry"},

@@ -10,11 +10,13 @@ import typer
 from docutils import nodes
 from docutils.parsers.rst import directives
 from rebuilding import note_files
-from settings import entries, model_of, owners, shared_fields
+from settings import entries, shared_fields
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from jobs import cli
+from jobs.verb import Verb as CommandLineVerb
+from pipeline.settings_help import owners, settings_of
 
 SETTINGS_WORDS = "words"
 """The parameter of a verb that takes its ``key=value`` words."""
@@ -56,17 +58,11 @@ def parameters(command: Any) -> Iterator[str]:
 
 
 class Verb(SphinxDirective):
-    """What a section about a verb says; ``:settings:`` names the model that its words fill.
-
-    With ``:like:``, a verb and its model, only what differs from that one's settings is told.
-    """
+    """What a section about a verb says, with its settings; with ``:like:`` only those that another hasn't."""
 
     required_arguments = 1
     final_argument_whitespace = True
-    option_spec: ClassVar[dict[str, Any]] = {
-        "settings": directives.unchanged_required,
-        "like": directives.unchanged_required,
-    }
+    option_spec: ClassVar[dict[str, Any]] = {"like": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
         """Write and parse it."""
@@ -76,18 +72,18 @@ class Verb(SphinxDirective):
         lines = [text_of(command.help or ""), ""]
         if defined := list(parameters(command)):
             lines += ["```{rubric} Words and options\n```\n", *defined]
-        lines += self._settings(name)
+        lines += self._settings(name, command)
         return self.parse_text_to_nodes("\n".join(lines))
 
-    def _settings(self, name: str) -> list[str]:
-        if "settings" not in self.options:
+    def _settings(self, name: str, command: Any) -> list[str]:
+        model = command.model() if isinstance(command, CommandLineVerb) else None
+        if model is None:
             return []
-        model = model_of(self.options["settings"])
-        note_files(self, *owners(model))
-        lines, without = ["```{rubric} Settings\n```\n"], frozenset[str]()
+        note_files(self, *owners(model), settings_of)
+        lines, without = ["```{rubric} Settings\n```\n"], frozenset(command.given)
         if "like" in self.options:
-            other, path = self.options["like"].split()
-            without = shared_fields(model, model_of(path))
+            other = self.options["like"]
+            without |= shared_fields(model, commands()[other].model())
             links = ", ".join(f"[`{key}`](#{other}-{key})" for key in model.model_fields if key in without)
             lines += [f"As of [{other}](#{other}): {links}.\n"]
         return [*lines, *entries(model, name.replace(" ", "-"), without=without)]

@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from deltalake import Schema
 from deltalake.transaction import create_table_with_add_actions
 
 from jobs.classify import ClassifyConfig
@@ -156,7 +157,7 @@ def _write_catalogue(uri: str, tables: list[pa.Table], tree: DecisionTree) -> No
     rows = pa.concat_tables(table.select(schema.names).cast(schema) for table in tables).combine_chunks()
     files = write_data_files(uri, schema, rows.to_batches())
     create_table_with_add_actions(
-        uri, schema, files, mode="overwrite", storage_options=storage.delta_options(uri)
+        uri, Schema.from_arrow(schema), files, mode="overwrite", storage_options=storage.delta_options(uri)
     )
 
 

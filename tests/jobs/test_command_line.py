@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from jobs.cli import main
+from jobs.cli import app, main
+from jobs.verb import Verb
+from pipeline.settings_help import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -123,3 +128,32 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     code = "import sys, jobs.cli; print([m for m in ('torch', 'ray', 'pyarrow') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def verbs(group: Any) -> Iterator[Any]:
+    """Every verb, those of groups too."""
+    for command in group.commands.values():
+        yield from verbs(command) if hasattr(command, "commands") else [command]
+
+
+def test_help_tells_each_setting(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    status, out, _ = run(capsys, "classify", "--help")
+    assert status == 0
+    (line,) = (line for line in out.splitlines() if "unit_rows" in line)
+    assert "whole number; more than 0 and at most 4,096; default 256" in line
+    assert "Most galaxies in a work unit" in line
+
+
+def test_each_setting_of_each_verb_has_a_meaning() -> None:
+    commands = [verb for verb in verbs(typer.main.get_command(app)) if isinstance(verb, Verb)]
+    assert len(commands) > 15
+    silent = [
+        (command.name, setting.name)
+        for command in commands
+        for setting in settings_of(command.model())
+        if not setting.meaning and not setting.parts
+    ]
+    assert silent == []
+    for command in commands:
+        assert set(command.given) <= command.model().model_fields.keys()
