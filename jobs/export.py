@@ -57,7 +57,7 @@ class ExportConfig(StrictModel):
     cone: str | None = None
     box: str | None = None
     pixels: str | None = None
-    partition_rows: int | None = Field(None, ge=1)
+    partition_rows: int | None = Field(default=None, ge=1)
 
     @field_validator("cone", "box", "pixels")
     @classmethod

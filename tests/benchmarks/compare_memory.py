@@ -26,8 +26,8 @@ MOST = 48
 def _compare(before: str, after: str, result: Connection) -> None:
     tree = load_tree()
     resident, started = resident_mb("VmRSS"), time.monotonic()
-    sides = (open_snapshot(uri, tree) for uri in (before, after))
-    changes = gather_changes(tree, side_by_side(*sides, tree.columns), MOST)
+    pairs = side_by_side(open_snapshot(before, tree), open_snapshot(after, tree), tree.columns)
+    changes = gather_changes(tree, pairs, MOST)
     result.send((resident_mb("VmHWM") - resident, time.monotonic() - started, changes.drift.galaxies))
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -58,7 +59,7 @@ def test_a_commit_whose_answer_is_lost_counts_and_one_that_fails_is_tried_again(
     finish_all(layout, tree, plan)
     write, calls = DeltaTable.create_write_transaction, []
 
-    def fail_before_then_after(*args: object, **options: object) -> None:
+    def fail_before_then_after(*args: Any, **options: Any) -> None:
         calls.append(args)
         if len(calls) == 2:
             write(*args, **options)
@@ -123,7 +124,8 @@ def test_other_programs_read_it(layout: RunLayout, tree: DecisionTree, plan: Pla
     commit_run(layout, tree, plan, read_ledger(layout), epoch=1)
     table = snapshot(catalogue_uri(layout.output))
     files = f"{catalogue_uri(layout.output)}/*.parquet"
-    found = duckdb.sql(f"select sum(spiral_winding_loose), count(*) from read_parquet('{files}')").fetchall()
+    query = f"select sum(spiral_winding_loose), count(*) from read_parquet('{files}')"
+    found = duckdb.connect().execute(query).fetchall()
     assert found[0][1] == 21
     assert found[0][0] == pytest.approx(sum(table["spiral_winding_loose"].to_pylist()), rel=1e-5)
     assert {field.type for field in table.schema} <= {pa.string(), pa.float32(), pa.float64()}

@@ -87,14 +87,18 @@ def test_cutouts_are_the_fields_own_pixels(ingested):
 
 
 def test_the_field_is_kept(ingested):
-    stored = np.asarray(Image.open(io.BytesIO(read_field(ingested[0].output))))
+    field = read_field(ingested[0].output)
+    assert field is not None
+    stored = np.asarray(Image.open(io.BytesIO(field)))
     np.testing.assert_array_equal(stored, hubble_field())
 
 
 def test_the_second_run_does_nothing(ingested):
     result, rows = ingested
     before = list_shards(result.output)
-    again = ingest_hubble(IngestHubbleConfig(output=result.output), progress=pytest.fail)
+    again = ingest_hubble(
+        IngestHubbleConfig(output=result.output), progress=lambda count: pytest.fail(str(count))
+    )
     assert not again.created
     assert again.summary == f"{result.output}: already there, {len(rows)} cutouts, nothing to do"
     assert list_shards(result.output) == before
@@ -120,6 +124,7 @@ def test_criteria_that_nothing_meets(tmp_path):
 def test_the_manifest_says_how_it_was_made(ingested):
     result, rows = ingested
     survey = read_survey(result.output)
+    assert survey is not None
     assert survey.cutouts == len(rows)
     assert survey.criteria == DetectionCriteria().model_dump()
     assert survey.counts["dropped_spikes"] >= 3

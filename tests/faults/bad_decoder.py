@@ -34,7 +34,8 @@ def fault_image(kind: str) -> bytes:
 
 def put_bugs_in() -> None:
     """Have this process decode, and all child processes that it starts, with the bugs."""
-    rows.develop, rows.picture_row = _with_bugs(rows.develop), _with_bugs(rows.picture_row)
+    decoder: Any = rows
+    decoder.develop, decoder.picture_row = map(_with_bugs, (decoder.develop, decoder.picture_row))
     isolation.CHILD = NAME
 
 

@@ -190,7 +190,7 @@ class Performance:
             every = [verb, f"input={self.source.uri}", f"output={self.output}", *SETTINGS, *others]
         names = [name for name in os.environ if name.startswith(("AWS_", "RAY_"))]
         inherited = {name: os.environ[name] for name in names}
-        player = Player(every, stage, self.folder, inherited | environment)
+        player = Player(every, stage, self.folder, {**inherited, **environment})
         self.players.append(player)
         self.note(f"{player.log.name} begins: {' '.join(words)} {stage} {environment}")
         return player

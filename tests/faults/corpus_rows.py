@@ -61,12 +61,13 @@ def metadata_kinds() -> Iterator[Kind]:
         ("huge ra", 1e308, 0.0),
     ):
         yield Kind(name, ("bad_position",), {"ra": ra, "dec": dec})
-    for name, ra, dec in (
+    fine: tuple[tuple[str, float | None, float | None], ...] = (
         ("NaN position", NAN, NAN),
         ("NaN dec", 5.0, NAN),
         ("null position", None, None),
         ("ra 360, south pole", 360.0, -90.0),
         ("negative ra", -179.0, 0.0),
-    ):
-        yield Kind(name, (FINE,), {"ra": ra, "dec": dec})
+    )
+    for name, longitude, latitude in fine:
+        yield Kind(name, (FINE,), {"ra": longitude, "dec": latitude})
     yield Kind("odd field", (FINE,), {"x": NAN, "y": INF, "radius": -1.0})

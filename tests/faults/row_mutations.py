@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -160,7 +160,7 @@ def _writers(rows: pa.Table, properties: CommitProperties | None) -> dict[str, C
     changed = rows.set_column(1, "ra", pa.array([1.0] * len(rows)))
     first = f"object_id = '{rows['object_id'][0].as_py()}'"
 
-    def write(table: pa.Table, mode: str) -> Callable[[str], object]:
+    def write(table: pa.Table, mode: Literal["append", "overwrite"]) -> Callable[[str], object]:
         return lambda uri: write_deltalake(uri, table.cast(SCHEMA), mode=mode, commit_properties=properties)
 
     return {

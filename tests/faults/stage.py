@@ -60,7 +60,7 @@ class Stage:
         if self.host is not None:
             from pipeline.protocol.records import lease
 
-            lease.socket = SimpleNamespace(gethostname=lambda: self.host)
+            _names_of(lease).socket = SimpleNamespace(gethostname=lambda: self.host)
         if self.lifetime is not None:
             _shorten_lease(self.lifetime)
         if self.in_use is not None:
@@ -88,6 +88,11 @@ class Stage:
         threading.Thread(target=watch, args=(self.stop_when,), daemon=True).start()
 
 
+def _names_of(module: Any) -> Any:
+    """A module whose names are to be replaced, whatever their types."""
+    return module
+
+
 def _stop() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -103,13 +108,14 @@ def _at_crash_point(name: str, act: Callable[[], None]) -> None:
             environment.clear()
             act()
 
-    faults.os = SimpleNamespace(environ=environment, getpid=os.getpid, kill=kill)
+    _names_of(faults).os = SimpleNamespace(environ=environment, getpid=os.getpid, kill=kill)
 
 
 def _shorten_lease(lifetime: float) -> None:
     from pipeline.protocol.records import lease
 
-    lease.TIME_TO_LIVE, lease._BEAT = lifetime, lifetime / 5
+    names = _names_of(lease)
+    names.TIME_TO_LIVE, names._BEAT = lifetime, lifetime / 5
 
 
 def _set_clock(ahead: float) -> None:
@@ -122,17 +128,18 @@ def _set_clock(ahead: float) -> None:
 
     right = time.time
     time.time = lambda: right() + ahead
-    vacuum.datetime = Ahead
+    _names_of(vacuum).datetime = Ahead
 
 
 def _stream_without_ray() -> None:
     from pipeline import streaming
 
-    streaming.connect = lambda: None
-    streaming.secure_nodes = lambda *_: None
-    streaming.plan_resources = lambda *_: None
-    streaming.RunMetrics = lambda *_: SimpleNamespace(add=lambda *_: None)
-    streaming.stream_units = _stream_units
+    names = _names_of(streaming)
+    names.connect = lambda: None
+    names.secure_nodes = lambda *_: None
+    names.plan_resources = lambda *_: None
+    names.RunMetrics = lambda *_: SimpleNamespace(add=lambda *_: None)
+    names.stream_units = _stream_units
 
 
 def _stream_units(units: Sequence[Any], layout: Any, settings: Any, *_: Any) -> Iterator[Any]:

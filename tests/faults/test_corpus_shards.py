@@ -131,9 +131,9 @@ def test_a_footer_that_is_damaged_is_one_line(shard: Path) -> None:
         sound[:-8] + bytes(4) + sound[-4:],
     ]
     for _ in range(60):
-        data = bytearray(sound)
-        data[len(data) - chance.randrange(9, footer)] ^= 1 << chance.randrange(8)
-        spoiled.append(bytes(data))
+        flipped = bytearray(sound)
+        flipped[len(sound) - chance.randrange(9, footer)] ^= 1 << chance.randrange(8)
+        spoiled.append(bytes(flipped))
     refused = sound_still = 0
     for data in spoiled:
         shard.write_bytes(data)

@@ -179,7 +179,7 @@ def test_a_vacuum_keeps_out_a_commit_whose_files_it_removes(classified: Survey) 
 
 
 def test_a_vacuum_whose_clock_is_ahead_removes_nothing_young(survey: Survey) -> None:
-    crashed = survey.start("classify", **{CRASH_AT: "after_part"})
+    crashed = survey.start("classify", **{CRASH_AT: "after_part"})  # type: ignore[arg-type]
     assert crashed.wait() == -signal.SIGKILL, crashed.text()
 
     def files() -> set[Path]:

@@ -187,7 +187,7 @@ def test_a_child_that_dies_as_it_reads(
     receive = isolation._Child._receive
 
     def killing(child: isolation._Child, seconds: float) -> dict[str, Any] | None:
-        if seconds == isolation.READ_SECONDS:
+        if seconds == process.READ_SECONDS:
             os.kill(child._process.pid, number)
         return receive(child, seconds)
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def put(proxy: FaultProxy, body: bytes = b"sent content", timeout: float = 5) ->
         client.close()
 
 
-def through(server: Upstream, *faults: Fault | None, **lengths: float) -> FaultProxy:
+def through(server: Upstream, *faults: Fault | None, **lengths: Any) -> FaultProxy:
     return FaultProxy(f"http://127.0.0.1:{server.server_port}", faults, **lengths)
 
 

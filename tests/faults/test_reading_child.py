@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,10 +86,10 @@ def test_a_child_that_somebody_ends_is_no_fault_of_the_file(tmp_path: Path, numb
 def test_a_child_that_is_killed_as_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     popen = subprocess.Popen
 
-    def killed(*words: object, **settings: object) -> subprocess.Popen[bytes]:
-        started = popen(*words, **settings)  # type: ignore[call-overload]
+    def killed(*words: Any, **settings: Any) -> subprocess.Popen[bytes]:
+        started: subprocess.Popen[bytes] = popen(*words, **settings)
         started.kill()
-        return started  # type: ignore[no-any-return]
+        return started
 
     monkeypatch.setattr(subprocess, "Popen", killed)
     with pytest.raises(RunError, match=r"cannot start a process .*SIGKILL"):

@@ -78,7 +78,7 @@ def scene():
     shape = (380, 400)
     light = np.zeros(shape)
     for disk in DISKS:
-        light += exponential_disk(*disk, shape)
+        light += exponential_disk(*disk, shape=shape)
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
     light = blur(light)
     for x, y, flux in STARS:
@@ -102,7 +102,7 @@ def test_disks_are_recovered(scene, disk):
     galaxies, _ = select_galaxies(scene, CRITERIA)
     found = nearest(galaxies, x, y)
     assert np.hypot(found.x - x, found.y - y) < 0.5
-    truth = petrosian_90(exponential_disk(*disk, (380, 400)), x, y)
+    truth = petrosian_90(exponential_disk(*disk, shape=(380, 400)), x, y)
     assert found.radius == pytest.approx(truth, rel=0.15)
     assert found.ellipticity == pytest.approx(1 - disk[3], abs=0.12)
     assert found.half_light_radius < found.radius < 2 * found.petrosian_radius
@@ -183,6 +183,7 @@ def test_petrosian_of_an_exponential_disk():
     ratio = (growth(1.25 * fine) - growth(0.8 * fine)) / (1.25**2 - 0.8**2) / growth(fine)
     radius = fine[np.argmax(ratio < 0.2)]
     flux = growth(2 * radius)
+    assert result is not None
     assert result.radius == pytest.approx(radius, rel=0.01)
     assert result.flux == pytest.approx(flux, rel=0.005)
     assert result.radius_90 == pytest.approx(fine[np.searchsorted(growth(fine), 0.9 * flux)], rel=0.01)

@@ -19,7 +19,7 @@ def script(path: Path, text: str) -> Path:
 
 def up(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run with nothing but `folder` on the path."""
-    command, variables = ["/bin/bash", UP], {"PATH": str(folder), **environment}
+    command, variables = ["/bin/bash", str(UP)], {"PATH": str(folder), **environment}
     return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
 
 

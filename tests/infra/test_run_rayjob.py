@@ -17,7 +17,7 @@ from ray.dashboard.modules.job import job_supervisor
 from tests.infra.manifests import KUBERAY
 
 PATH = "/apis/ray.io/v1/namespaces/sky/rayjobs"
-MOULD = {
+MOULD: dict[str, Any] = {
     "apiVersion": "ray.io/v1",
     "kind": "RayJob",
     "metadata": {"name": "refresh", "uid": "1", "resourceVersion": "7", "labels": {"a": "b"}},

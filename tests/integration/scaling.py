@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ray
-from ray._raylet import GcsClient
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.autoscaler.v2.sdk import get_cluster_status
 
 from tests.integration.marked import MARK, command_line, free_port, kill_marked, marked

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ray.cluster_utils import Cluster
@@ -57,9 +58,10 @@ def test_metrics_and_log_tell_of_each_unit(cluster: Cluster, tmp_path: Path) -> 
         "TUNINGFORK_LOG": "json",
     }
     seen: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+    head: Any = cluster.head_node
     with running(words, tmp_path, environment) as run:
         while run.process.poll() is None:
-            seen |= samples(cluster.head_node.metrics_export_port)
+            seen |= samples(head.metrics_export_port)
             time.sleep(0.5)
         assert run.wait() == 0, run.text()
 

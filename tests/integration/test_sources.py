@@ -171,7 +171,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     async def counting(fs: s3fs.S3FileSystem, method: str, *args: Any, **query: Any) -> Any:
         if method == "get_object":
-            first, last = re.fullmatch(r"bytes=(\d+)-(\d+)", query["Range"]).groups()
+            first, last = re.findall(r"\d+", query["Range"])
             sizes.append(int(last) - int(first) + 1)
         return await call(fs, method, *args, **query)
 

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,7 +40,8 @@ class RunningCluster:
     @property
     def session(self) -> Path:
         """Logs of all nodes, and what jobs brought with them."""
-        return Path(self.cluster.head_node.get_session_dir_path())
+        head: Any = self.cluster.head_node
+        return Path(head.get_session_dir_path())
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.explain import ExplainConfig, run
+from jobs.explain import run
 from pipeline.cutouts import list_shards, read_ids
 from pipeline.cutouts.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.errors import InputError
+from pipeline.run.looking import ExplainConfig
 from pipeline.tree import DecisionTree
 from tests.support.command import tuningfork
 from tests.support.outputs import obedient

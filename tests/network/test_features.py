@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from pipeline.network import NetworkSpec, ViewpointNetwork, contrast_normalised,
 from pipeline.tree import load_tree
 
 CONVOLUTIONS = [{"filters": 4, "kernel": 6, "pool": 4}, {"filters": 6, "kernel": 3, "pool": 4}]
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "one dense layer": {"dense": [{"units": 8}]},
     "extra dense": {"dense": [{"units": 8}, {"units": 5, "activation": "relu"}]},
     "shared dense": {"dense": [{"units": 8}], "viewpoint_dense": {"units": 3}},
@@ -56,7 +58,7 @@ def test_activations_are_what_the_layers_give_one_by_one(variant: str) -> None:
 
 def test_each_filter_is_stretched_by_itself() -> None:
     made = network("one dense layer")
-    weight = made.convolutions[0].weight
+    weight = made.convolutions[0].get_parameter("weight")
     weight[1] *= 100
     weight[2] = 3.0
     found = contrast_normalised(made)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -145,11 +147,12 @@ def test_dropout_comes_before_each_dense_layer_and_only_in_training(tree: Decisi
     assert torch.equal(network.raw(features), network.raw(features))
     network.train()
     assert not torch.equal(network.raw(features), network.raw(features))
-    for layer, linear, width in [
+    layers: list[tuple[Any, Any, int]] = [
         (network.dense_layers[0], network.dense_layers[0].linear, network.spec.features),
         (network.dense_layers[1], network.dense_layers[1].linear, 12),
         (lambda x: network.raw_after(x, []), network.last, 10),
-    ]:
+    ]
+    for layer, linear, width in layers:
         seen: list[Tensor] = []
         linear.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))
         layer(torch.ones(2000, width))

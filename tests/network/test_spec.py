@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -69,7 +70,7 @@ def test_the_best_network_starts_like_the_compact_one() -> None:
     assert {layer.dropout for layer in best.dense} | {best.output.dropout} == {0.5}
 
 
-MISTAKES = {
+MISTAKES: dict[str, dict[str, Any]] = {
     "convolutions.0.kernel=0": {"convolutions": [{"filters": 8, "kernel": 0}]},
     "'convolutions.0.kernel' is missing": {"convolutions": [{"filters": 8}]},
     "unknown key 'convolutions.0.kernal'; did you mean 'kernel'?": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -69,7 +70,7 @@ def written(
     folder: str, read: int, mode: str, files: list[str], transactions: dict[str, int], rebase: bool
 ) -> bool:
     """Whether the library writes a version for a writer who has read an earlier one."""
-    adds = []
+    adds: list[Any] = []
     for name in files:
         (Path(folder) / name).write_bytes(b"a file's content is none of the log's business")
         adds.append(AddAction(name, 1, {}, 0, True, json.dumps({"numRecords": 1})))

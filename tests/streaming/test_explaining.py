@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +21,12 @@ from pipeline.tree import GALAXY_ZOO_2, load_tree
 from tests.support.galaxies import galaxy, png
 
 TREE = load_tree()
-GIVEN = {"weights": DEFAULT_WEIGHTS, "tree": str(GALAXY_ZOO_2), "precision": "float32", "threads": 1}
+GIVEN: dict[str, Any] = {
+    "weights": DEFAULT_WEIGHTS,
+    "tree": str(GALAXY_ZOO_2),
+    "precision": "float32",
+    "threads": 1,
+}
 BAD = 4
 
 

@@ -68,7 +68,7 @@ def saying(**answers: str) -> NDArray[np.float64]:
     return consistent(TREE, choices)[0]
 
 
-def catalogue(p: NDArray[np.float64], ids: Sequence[str] | None = None, **columns: Any) -> pa.Table:
+def catalogue(p: NDArray[Any], ids: Sequence[str] | None = None, **columns: Any) -> pa.Table:
     p = np.asarray(p, dtype=np.float32).reshape(-1, TREE.answer_count)
     n = len(p)
     values: dict[str, Any] = {

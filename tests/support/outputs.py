@@ -19,7 +19,7 @@ from pipeline.tree import DecisionTree
 from tests.support.steps import adopt_plan, commit_run
 
 WEIGHTS = "w" * 64
-IDS = (
+IDS: tuple[list[str | None], list[str | None]] = (
     [f"g{row:02d}" for row in range(12)],
     [None, *(f"h{row:02d}" for row in range(1, 12)), "g03"],
 )

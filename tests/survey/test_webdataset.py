@@ -168,9 +168,9 @@ def test_requests_hold_all_parts_once_and_little_else(parts):
     assert sorted(map(repr, (part for block in blocks for part in block))) == sorted(map(repr, set(parts)))
     for block in blocks:
         assert len({part.file for part in block}) == 1
-        start = min(part.offset for part in block)
-        stop = max(part.offset + part.size for part in block)
-        assert len(block) == 1 or stop - start <= max(32 << 20, max(part.size for part in block))
+        spans = [(part.offset or 0, part.size or 0) for part in block]
+        start, stop = min(offset for offset, _ in spans), max(offset + size for offset, size in spans)
+        assert len(block) == 1 or stop - start <= max(32 << 20, max(size for _, size in spans))
 
 
 def test_neighbours_are_fetched_in_one_request():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ def test_a_survey_of_its_own_names_columns_images_frames_and_volunteers(
     own = own.rename(columns={"GalaxyID": "object_id"}).assign(
         object_id=["NGC 1", "NGC 2", "M 31"],
         image=["a/1.png", "s3://bucket/2.png", "/data/3.png"],
-        frame_pixels=[100.0, None, 50.5],
+        frame_pixels=[100.0, float("nan"), 50.5],
         volunteers=[10, 20, 60],
     )
     found = read(tmp_path, own, tree)
@@ -93,7 +94,7 @@ def test_a_missing_column_is_named(
 
 @pytest.mark.parametrize("value", [1.5, -0.1, "many", float("inf")])
 def test_a_value_that_is_no_fraction_is_named(
-    value: object, labels: pd.DataFrame, tree: DecisionTree, tmp_path: Path
+    value: Any, labels: pd.DataFrame, tree: DecisionTree, tmp_path: Path
 ) -> None:
     labels = labels.astype({"Class3.2": object})
     labels.loc[1, "Class3.2"] = value
@@ -104,7 +105,7 @@ def test_a_value_that_is_no_fraction_is_named(
 def test_sums_that_contradict_the_tree_are_named(
     labels: pd.DataFrame, tree: DecisionTree, tmp_path: Path
 ) -> None:
-    labels.loc[1, "Class7.1"] += 0.2
+    labels["Class7.1"] += 0.2 * (labels.index == 1)
     found = message(tmp_path, labels, tree)
     assert "the answers to 'how_rounded' of galaxy 100023 sum to" in found
     assert "expected cumulative vote fractions" in found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -119,7 +120,7 @@ def test_momentum_carries_the_rate_of_each_step_with_it(
     torch.testing.assert_close(weights(one.network), w, rtol=1e-4, atol=1e-7)
 
 
-def _no_perturbation(n: int) -> object:
+def _no_perturbation(n: int) -> Any:
     from pipeline.training.augmentation import draw
     from tests.training.small import STILL
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.tree import DecisionTree
 
-LEADS_TO = {
+LEADS_TO: dict[int, list[int | None]] = {
     1: [7, 2, None],
     2: [9, 3],
     3: [4, 4],

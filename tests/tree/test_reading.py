@@ -17,7 +17,14 @@ def vector(tree: DecisionTree, **probabilities: float) -> np.ndarray:
 
 
 def test_agreement_of_a_certain_a_split_and_an_unasked_question() -> None:
-    rows = [[1, 0, 0, 0], [0, 0, 0.3, 0], [0.25] * 4, [0.01] * 4, [0.5, 0.5, 0, 0], [0, 0, 0, 0]]
+    rows: list[list[float]] = [
+        [1, 0, 0, 0],
+        [0, 0, 0.3, 0],
+        [0.25] * 4,
+        [0.01] * 4,
+        [0.5, 0.5, 0, 0],
+        [0, 0, 0, 0],
+    ]
     with np.errstate(all="raise"):
         found = agreement(rows)
     np.testing.assert_allclose(found, [1, 1, 0, 0, 0.5, np.nan], atol=1e-12)

@@ -300,9 +300,9 @@ def test_vacuum_makes_no_output_unclean(
         for path in folder.glob("out/runs/**/*"):
             os.utime(path, (time.time() - 100 * HOUR,) * 2)
     ages = {}
-    for salt, (name, unit, age) in enumerate(leftovers):
+    for salt, (name, number, age) in enumerate(leftovers):
         for run in (layout, pending_layout):
-            path = Path(run.folder) / name.format(unit=unit, salt=salt)
+            path = Path(run.folder) / name.format(unit=number, salt=salt)
             path.parent.mkdir(parents=True, exist_ok=True)
             leave(path, age)
             ages[path.name] = age + 60
