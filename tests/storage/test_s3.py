@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.errors import InputError, StorageTrouble
-from pipeline.storage import conditional, connection, s3
+from pipeline.storage import conditional, connection, requests, s3
 from pipeline.storage.requests import S3Object
 from tests.conftest import ObjectStore
 
@@ -64,8 +64,9 @@ def test_more_files_than_one_page_are_all_listed(bucket: str, monkeypatch: pytes
     uris = [f"{bucket}/{i}" for i in range(7)]
     for uri in uris:
         storage.write_bytes(uri, b"")
-    call = s3.call
-    monkeypatch.setattr(s3, "call", lambda fs, name, **query: call(fs, name, **{"MaxKeys": 3, **query}))
+    monkeypatch.setattr(
+        s3, "call", lambda fs, name, **query: requests.call(fs, name, **{"MaxKeys": 3, **query})
+    )
     assert [info.uri for info in storage.list_files(bucket)] == uris
 
 
