@@ -56,7 +56,7 @@ test: $(READY)
 # What the tests pass through, by room; twice as slow as `make test`.
 coverage: $(READY)
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(BIN)/coverage run -m pytest -n0
+	$(BIN)/coverage run -m pytest --numprocesses 2
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python -m tests.support.coverage
 

@@ -19,6 +19,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.config import Config
+from hypothesis import settings
 from playwright.sync_api import Browser
 from xdist.scheduler import LoadScopeScheduling
 
@@ -92,6 +93,9 @@ class ObjectStore:
 pytest_plugins = ["tests.support.runs"]
 
 os.environ.update(RAY_SETTINGS)
+
+settings.register_profile("tuningfork", deadline=None)  # a busy machine is no counterexample
+settings.load_profile("tuningfork")
 
 
 class ByFile(LoadScopeScheduling):

@@ -20,6 +20,7 @@ from pipeline.catalogue import answer_matrix
 from pipeline.cutouts import read_ids
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.protocol.records.quarantine import QUARANTINE_REASONS
+from pipeline.storage.local import LocalStore
 from pipeline.tree import DecisionTree
 from pipeline.upkeep import Recount, verify_output
 from pipeline.upkeep.verify.rows import value_problems
@@ -256,16 +257,19 @@ def test_what_the_store_does_not_give_is_not_called_damaged(
     made: Made, place: Callable[[Made], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = place(made)
-    opened = LocalFileSystem.open
 
-    def failing(self: LocalFileSystem, name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == str(path):
-            raise TimeoutError("the disk gave no answer")
-        return opened(self, name, *args, **kwargs)
+    def failing(read: Callable[..., Any]) -> Callable[..., Any]:
+        def reading(self: object, name: str, *args: Any, **kwargs: Any) -> Any:
+            if name == str(path):
+                raise TimeoutError("the disk gave no answer")
+            return read(self, name, *args, **kwargs)
+
+        return reading
 
     if path == made.log_file:
         truncate(path)  # read by the Delta library itself, which fails on this as on a store that is away
-    monkeypatch.setattr(LocalFileSystem, "open", failing)
+    monkeypatch.setattr(LocalFileSystem, "open", failing(LocalFileSystem.open))
+    monkeypatch.setattr(LocalStore, "read_bytes", failing(LocalStore.read_bytes))
     with pytest.raises(StorageTrouble, match=f"cannot read {re.escape(str(path))}: the disk gave no answer"):
         print(made.verify())
 
