@@ -1,4 +1,8 @@
-"""Two snapshots of the same sky side by side: what became of each galaxy, in bounded memory."""
+"""Two snapshots of the same sky side by side: what became of each galaxy, in bounded memory.
+
+DuckDB could join them too, twice as fast, but it takes 68 MB of disk, and more memory the more galaxies there
+are, up to a limit that somebody has to choose; files would be read and checked here in any case.
+"""
 
 from __future__ import annotations
 
