@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import StrictModel
-from pipeline.console import say
+from pipeline.logs import log_event, logs_json
 from pipeline.places import TablePlace
 from pipeline.upkeep import RunStatus, output_status
 
@@ -37,7 +37,11 @@ def run(config: StatusConfig, as_json: bool = False) -> None:
     """
     runs = output_status(config.output)
     if as_json:
-        say(json.dumps([status.model_dump() for status in runs], indent=1))
+        print(json.dumps([status.model_dump() for status in runs], indent=1))  # a document, no message
+        return
+    if logs_json():
+        for status in runs:
+            log_event("status", **status.model_dump())
         return
     console = Console(highlight=False, soft_wrap=True)
     for status in runs:

@@ -36,6 +36,11 @@ PASSED_ON = (
 """Variables that say where a store is. Credentials aren't passed on: everyone who sees the dashboard sees a
 job's environment; the cluster has its own."""
 
+PLACES = frozenset(
+    {"input", "output", "survey", "weights", "tree", "data", "network", "recipe", "ensemble", "init"}
+)
+"""Settings that name files or folders, of all verbs that can be submitted."""
+
 SETTINGS = "submitted.yaml"
 
 
@@ -123,16 +128,16 @@ def settings_for_cluster(config: BaseModel) -> dict[str, Any]:
     right where the cluster shares this machine's file system, and an error of the job elsewhere.
     """
 
-    def moved(value: Any) -> Any:
+    def moved(value: str | list[str]) -> str | list[str]:
         if isinstance(value, list):
-            return [moved(item) for item in value]
-        if not isinstance(value, str) or "://" in value or not ("/" in value or Path(value).exists()):
+            return [str(moved(item)) for item in value]
+        if "://" in value or not ("/" in value or Path(value).exists()):
             return value
         path = Path(storage.absolute(value))
         return str(path.relative_to(PROJECT)) if path.is_relative_to(CONFIGS) else str(path)
 
     given = config.model_dump(mode="json", exclude_unset=True)
-    return {key: moved(value) for key, value in given.items()}
+    return {key: moved(value) if key in PLACES and value else value for key, value in given.items()}
 
 
 @contextlib.contextmanager

@@ -195,8 +195,10 @@ def validate(model: type[Model], values: Mapping[str, Any], source: str) -> Mode
                 f"{source}: {key!r} is missing; give it as {key}=VALUE or in the config file"
             ) from error
         if not key:
-            raise InputError(f"{source}: {first['msg']}") from error
-        raise InputError(f"{source}: {key}={first['input']!r}: {first['msg']}") from error
+            raise InputError(f"{source}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise InputError(
+            f"{source}: {key}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        ) from error
 
 
 def _refuse_keys(value: Any, source: str, path: str = "") -> None:

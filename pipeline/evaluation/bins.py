@@ -95,7 +95,8 @@ def bin_numbers(values: ArrayLike, count: int = 10) -> NDArray[np.float64]:
     """The number of each value's bin among bins of equal counts, shape (n,); equal values get the mean."""
     value = np.asarray(values, np.float64)
     numbers = np.empty(len(value))
-    for number, part in enumerate(np.array_split(np.argsort(value, kind="stable"), min(count, len(value)))):
+    bins = max(1, min(count, len(value)))
+    for number, part in enumerate(np.array_split(np.argsort(value, kind="stable"), bins)):
         numbers[part] = number
     _, group = np.unique(value, return_inverse=True)
     return np.asarray((np.bincount(group, numbers) / np.bincount(group))[group])

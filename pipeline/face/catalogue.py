@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -40,8 +41,8 @@ class Catalogue:
 
     uri: str
     version: int
-    tree: DecisionTree
-    _rows: pa_dataset.Dataset
+    tree: DecisionTree = field(repr=False)
+    _rows: pa_dataset.Dataset = field(repr=False)
 
     @property
     def columns(self) -> list[str]:
@@ -68,12 +69,14 @@ class Catalogue:
         InputError
             If there is no such column, `where` can't be understood, or a file can't be read.
         """
-        unknown = [name for name in columns or () if name not in self.columns]
+        if isinstance(columns, str):
+            raise InputError(f"columns is {columns!r}; expected a list of names, such as [{columns!r}]")
+        names = None if columns is None else list(columns)
+        unknown = [name for name in names or () if name not in self.columns]
         if unknown:
             raise InputError(
                 f"{self.uri} has no column {unknown[0]!r}; `columns` lists all {len(self.columns)}"
             )
-        names = None if columns is None else list(columns)
         try:
             chosen = self._rows.scanner(names, filter=_current(where))
         except (pa.ArrowException, LookupError, TypeError, ValueError) as error:
@@ -109,7 +112,9 @@ class Catalogue:
 
 
 def open_catalogue(
-    uri: str, as_of: str | int | datetime | None = None, tree: str = "galaxy_zoo_2"
+    uri: str | os.PathLike[str],
+    as_of: str | int | datetime | None = None,
+    tree: str | os.PathLike[str] = "galaxy_zoo_2",
 ) -> Catalogue:
     """Open a catalogue.
 
@@ -127,9 +132,19 @@ def open_catalogue(
     InputError
         If there is no such catalogue or snapshot, or it has not the columns of `tree`.
     """
-    decision_tree = load_tree(shipped("trees", tree))
+    decision_tree = load_tree(shipped("trees", os.fspath(tree)))
+    uri = os.fspath(uri)
     table = open_table(uri, decision_tree, None if as_of is None else str(as_of))
-    return Catalogue(uri, table.version(), decision_tree, snapshot_dataset(uri, table))
+    try:
+        with storage.explained("read", uri):
+            return Catalogue(uri, table.version(), decision_tree, snapshot_dataset(uri, table))
+    except InputError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        raise InputError(
+            f"a file of version {table.version()} of {uri} is gone ({error.__cause__}); a vacuum removes "
+            "what only older versions need: open a newer one, or `tuningfork verify` if this is the newest"
+        ) from error
 
 
 def _current(where: Where) -> pa_dataset.Expression:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
@@ -72,20 +73,20 @@ class Classifier:
 
     def __init__(
         self,
-        weights: str = "compact",
-        tree: str = "galaxy_zoo_2",
+        weights: str | os.PathLike[str] = "compact",
+        tree: str | os.PathLike[str] = "galaxy_zoo_2",
         transforms: Literal[60, 1] = 60,
         precision: Literal["auto"] | Precision = "auto",
         device: Literal["auto", "cpu", "gpu"] = "auto",
-        survey: str | SurveySettings | None = None,
+        survey: str | os.PathLike[str] | SurveySettings | None = None,
     ) -> None:
         _check("transforms", transforms, (60, 1))
         _check("precision", precision, ("auto", "float32", "bfloat16"))
         _check("device", device, tuple(_DEVICES))
-        weights, tree = shipped("weights", weights), shipped("trees", tree)
+        weights, tree = shipped("weights", os.fspath(weights)), shipped("trees", os.fspath(tree))
         self.tree = load_tree(tree)
         self.model = check_model(weights, self.tree)
-        self.survey = load_survey(shipped("surveys", survey)) if isinstance(survey, str) else survey
+        self.survey = _survey(survey)
         self._stage = ModelActor(
             weights,
             tree,
@@ -230,3 +231,11 @@ def _pieces(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 def _check(name: str, value: object, options: tuple[object, ...]) -> None:
     if value not in options:
         raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(repr, options))}")
+
+
+def _survey(survey: str | os.PathLike[str] | SurveySettings | None) -> SurveySettings | None:
+    if survey is None or isinstance(survey, SurveySettings):
+        return survey
+    if not isinstance(survey, str | os.PathLike):
+        raise InputError(f"survey is {survey!r}; expected a survey file, its name, or its settings")
+    return load_survey(shipped("surveys", os.fspath(survey)))

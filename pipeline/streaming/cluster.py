@@ -125,12 +125,14 @@ def _own_sigterm() -> Iterator[None]:
     own = signal.getsignal(signal.SIGTERM)
     try:
         yield
-    except SystemExit:  # by a handler that Ray sets as it starts
-        signal.signal(signal.SIGTERM, own)
-        signal.raise_signal(signal.SIGTERM)
+    except SystemExit:  # by a handler that Ray sets as it starts, or our own, which then ignores signals
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+            signal.signal(signal.SIGTERM, own)
+            signal.raise_signal(signal.SIGTERM)
         raise
     finally:
-        signal.signal(signal.SIGTERM, own)
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+            signal.signal(signal.SIGTERM, own)
 
 
 @contextlib.contextmanager

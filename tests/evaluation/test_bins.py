@@ -62,3 +62,8 @@ def test_the_trend_of_a_published_example() -> None:
 @pytest.mark.parametrize(("scores", "correct"), [([], []), ([1, 1], [0, 1]), ([1, 2], [1, 1])])
 def test_without_any_difference_there_is_no_trend(scores: list[int], correct: list[int]) -> None:
     assert np.isnan(rising_trend(scores, correct).z)
+
+
+def test_nobody_was_asked() -> None:
+    assert len(bin_numbers([])) == 0
+    assert np.isnan(rising_trend(bin_numbers([]), []).z)

@@ -92,3 +92,24 @@ def test_no_catalogue_and_another_tree(uri: str, tmp_path: Path) -> None:
         open_catalogue(str(tmp_path))
     with pytest.raises(InputError, match="columns of tree 'efigi'"):
         open_catalogue(uri, tree="efigi")
+
+
+def test_names_may_come_from_anywhere_that_can_be_iterated(uri: str) -> None:
+    catalogue = open_catalogue(Path(uri))
+    assert catalogue.to_arrow(iter(["bar_yes", "bar_no"])).column_names == ["bar_yes", "bar_no"]
+    with pytest.raises(InputError, match=r"expected a list of names, such as \['bar_yes'\]"):
+        catalogue.to_arrow("bar_yes")
+
+
+def test_a_version_whose_file_is_gone_is_told(tmp_path: Path, tree: DecisionTree) -> None:
+    layout, _ = make_output(tmp_path, tree)
+    uri = catalogue_uri(layout.output)
+    (file,) = Path(uri).glob("*.parquet")
+    file.unlink()
+    with pytest.raises(InputError, match=r"a file of version 1 of .* is gone .*vacuum") as error:
+        open_catalogue(uri)
+    assert "\n" not in str(error.value)
+
+
+def test_a_notebook_shows_little_of_it(uri: str) -> None:
+    assert len(repr(open_catalogue(uri))) < len(uri) + 50

@@ -49,11 +49,14 @@ def test_a_run_that_is_stopped_says_so_and_leaves_nothing_behind(cutouts: Path, 
     assert "continues" in completed.stdout
 
 
-def test_a_run_that_is_stopped_while_ray_starts_says_so(cutouts: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_that_is_stopped_while_ray_starts_says_so(
+    cutouts: Path, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
     with running(classify(cutouts), tmp_path) as run:
         wait_for(lambda: any(run.processes("gcs_server")), seconds=60)
-        run.process.send_signal(signal.SIGTERM)
-        assert run.wait(60) == 143
+        run.process.send_signal(number)
+        assert run.wait(60) == status
         wait_for(lambda: not list(run.processes()), seconds=30)
         assert run.text().splitlines()[1:] == [LINE]
     assert json.loads((tmp_path / "out" / "lease.json").read_text())["holder"] is None
