@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -54,7 +54,7 @@ class Catalogue:
         with storage.explained("read", self.uri):
             return int(self._rows.count_rows(filter=_current(None)))
 
-    def to_arrow(self, columns: Sequence[str] | None = None, where: Where = None) -> pa.Table:
+    def to_arrow(self, columns: Iterable[str] | None = None, where: Where = None) -> pa.Table:
         """Read rows as an Arrow table.
 
         Parameters
@@ -88,7 +88,7 @@ class Catalogue:
         with storage.explained("read", self.uri):
             return chosen.to_table()
 
-    def to_pandas(self, columns: Sequence[str] | None = None, where: Where = None) -> pd.DataFrame:
+    def to_pandas(self, columns: Iterable[str] | None = None, where: Where = None) -> pd.DataFrame:
         """Read rows as a pandas table; see `to_arrow` for what it takes and raises."""
         table: pd.DataFrame = self.to_arrow(columns, where).to_pandas()
         return table
