@@ -29,6 +29,7 @@ def test_a_notebook_holds_no_output(path: Path) -> None:
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code_cells(path))
 
 
+@pytest.mark.long
 def test_three_lines(wheel: Path, tree: DecisionTree, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     layout, _ = make_output(tmp_path / "made", tree)

@@ -104,10 +104,8 @@ def test_a_killed_driver_is_continued(undisturbed: Undisturbed, units: int) -> N
     assert_same_as(undisturbed, output)
 
 
-@pytest.mark.parametrize(
-    "point",
-    [p if p == "after_commit" else pytest.param(p, marks=pytest.mark.long) for p in POINTS],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("point", POINTS)
 def test_a_crash_at_the_worst_moment_is_continued(undisturbed: Undisturbed, point: str) -> None:
     """The driver dies at the point, and all that it had started right after it, as when the power fails."""
     output = f"crash_{point}"

@@ -57,6 +57,7 @@ def test_the_stream_without_a_model(tmp_path: Any) -> None:
     assert "model_alone_galaxies_per_second" not in found["runs"][0]
 
 
+@pytest.mark.long
 def test_the_stream_is_held_against_the_model_alone(tmp_path: Any) -> None:
     words = ("galaxies=[24]", "unit_rows=8", "side=128", "transforms=1", "precision=float32", "repeats=2")
     done = tuningfork("bench", "stream", *words, cwd=tmp_path)
