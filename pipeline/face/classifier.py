@@ -205,7 +205,10 @@ def _cutouts(
 
 def _each(name: str, values: Any, count: int, width: int = 1) -> list[Any]:
     """A number, or a pair of numbers, for each picture."""
-    array = np.asarray(values, np.float64)
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is {values!r}; expected numbers, for {count} pictures") from error
     shape = (count,) if width == 1 else (count, width)
     if array.shape != shape and not (width == 1 and array.ndim == 0):
         raise InputError(f"{name} has the shape {array.shape}; expected {shape}, for {count} pictures")

@@ -33,11 +33,14 @@ def several(images: Iterable[Picture]) -> list[Picture]:
     Raises
     ------
     InputError
-        If it's one picture.
+        If it's one picture, or none.
     """
-    one = isinstance(images, str | bytes | PathLike | Mapping)
+    one = isinstance(images, str | bytes | PathLike | Mapping) or not isinstance(images, Iterable)
     if one or (isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype != object):
-        raise InputError("images is one picture; expected several: give a list, as in predict([image])")
+        raise InputError(
+            f"images is one picture, a {type(images).__name__}; expected several: give a list, as in "
+            "predict([image])"
+        )
     return list(images)
 
 
@@ -47,7 +50,7 @@ def load(image: Picture) -> Any:
     Raises
     ------
     ImageError
-        With reason ``not_an_image`` if a file can't be read.
+        With reason ``not_an_image`` if a file can't be read, or it can't become an array.
     """
     if isinstance(image, str | PathLike):
         try:
@@ -62,7 +65,10 @@ def load(image: Picture) -> Any:
 def _array(image: Any) -> NDArray[Any]:
     """What numpy makes of it, and of astropy's ``Cutout2D`` and ``NDData`` what they hold."""
     is_array = hasattr(image, "__array__") or hasattr(image, "__array_interface__")
-    return np.asarray(image if is_array else getattr(image, "data", image))
+    try:
+        return np.asarray(image if is_array else getattr(image, "data", image))
+    except ValueError as error:
+        raise ImageError("not_an_image", f"it can't become an array ({error}); {_COLOUR}") from error
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,10 @@ _PASSING_BY_CLASS = {
         "no connection to {endpoint}; check AWS_ENDPOINT_URL and that the store is up",
     ),
     **dict.fromkeys(
+        ("ClientConnectorError", "ClientConnectorDNSError", "ServerDisconnectedError"),
+        "the server can't be reached; check its address and that it is up",
+    ),
+    **dict.fromkeys(
         ("ReadTimeoutError", "AioReadTimeoutError"),
         f"{{endpoint}} gave no answer for {READ_TIMEOUT_S} s, {ATTEMPTS} times in a row; check the store",
     ),

@@ -126,6 +126,7 @@ BAD = [
     ("nowhere.png", "nowhere.png"),
     (b"text", "neither JPEG nor PNG"),
     (None, "shape"),
+    ([[[1, 2], [3]]], "can't become an array"),
 ]
 
 
@@ -183,7 +184,7 @@ def test_what_does_not_fit_is_told(
 
 def test_one_picture_is_no_list(classifier: Classifier, pictures: list[np.ndarray]) -> None:
     for one in (pictures[0], "galaxy.png", b"", {"g": pictures[0]}):
-        with pytest.raises(InputError, match="one picture; expected several"):
+        with pytest.raises(InputError, match=r"one picture, a .*; expected several"):
             classifier.predict(one)
 
 
@@ -212,3 +213,9 @@ pipeline.open_catalogue
 assert "torch" in sys.modules and "ray" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("images", [Image.new("RGB", (64, 64)), None, 3])
+def test_one_picture_alone_is_refused(classifier: Classifier, images: Any) -> None:
+    with pytest.raises(InputError, match="expected several: give a list"):
+        classifier.predict(images)
