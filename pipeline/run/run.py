@@ -7,17 +7,16 @@ from typing import Generic, TypeVar
 
 from pipeline import storage
 from pipeline.network import Model, check_model
-from pipeline.run.settings import SurveyConfig, settled
+from pipeline.run.settings import Config, SurveyConfig, settled
 from pipeline.streaming.reading import Reader, open_inventory
 from pipeline.survey import Inventory, load_survey, recognise
 from pipeline.tree import DecisionTree, load_tree
 
-Config = TypeVar("Config", bound=SurveyConfig, covariant=True)
-Settled = TypeVar("Settled", bound=SurveyConfig)
+Config_co = TypeVar("Config_co", bound=SurveyConfig, covariant=True)
 
 
 @dataclass(frozen=True)
-class Run(Generic[Config]):
+class Run(Generic[Config_co]):
     """What a run is made from, each part opened and checked.
 
     Attributes
@@ -30,13 +29,13 @@ class Run(Generic[Config]):
         Where the cutouts come from.
     """
 
-    config: Config
+    config: Config_co
     tree: DecisionTree
     model: Model
     source: Inventory
 
 
-def prepare(config: Settled) -> Run[Settled]:
+def prepare(config: Config) -> Run[Config]:
     """Open and check what the settings name.
 
     Raises
