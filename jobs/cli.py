@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -44,14 +43,7 @@ Words = Annotated[
 ]
 
 
-def _job(file: Path | None) -> Path | None:
-    return None if file is None else Path(shipped("jobs", str(file)))
-
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="YAML file of settings.", callback=_job),
-]
+ConfigFile = Annotated[str | None, typer.Option("--config", metavar="FILE", help="YAML file of settings.")]
 PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings and stop.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and stop.")]
 
@@ -61,9 +53,9 @@ Config = TypeVar("Config", bound=BaseModel)
 
 
 def _configure(
-    model: type[Config], file: Path | None, words: list[str] | None, print_config: bool = False, **given: str
+    model: type[Config], file: str | None, words: list[str] | None, print_config: bool = False, **given: str
 ) -> Config:
-    config = load_config(model, file, words or (), given)
+    config = load_config(model, file and shipped("jobs", file), words or (), given)
     if print_config:
         typer.echo(dump_config(config), nl=False)
         raise typer.Exit
@@ -193,14 +185,12 @@ def train(words: Words = None, config: ConfigFile = None, print_config: PrintCon
     DIR holds a label table and images: by default those of the Galaxy Challenge,
     `training_solutions_rev1.csv` and `images_training_rev1/<GalaxyID>.jpg`. Writes the weights with a card
     that tells the recipe and the score on the galaxies held out, and checkpoints and logs beside them. The
-    file of `--config` may be a recipe, too.
+    file of `--config` may be a recipe, too, such as `--config quick`.
     """
     from jobs import train as job
     from pipeline.training.weights import TrainConfig
 
-    if config is not None and job.is_recipe(config):
-        words, config = [f"recipe={config}", *(words or ())], None
-    job.run(_configure(TrainConfig, config, words, print_config))
+    job.run(_configure(TrainConfig, *job.recipe_as_setting(config, words or ()), print_config))
 
 
 @app.command(cls=takes("jobs.export.ExportConfig", "catalogue", "out", "format", "as_of"))

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
 
 from jobs.ending import Interrupted
-from pipeline import storage
-from pipeline.config import CONFIGS, PROJECT, load_config
+from jobs.job_settings import load_settings, settings_for_cluster
+from pipeline.config import CONFIGS, PROJECT
 from pipeline.console import say
 from pipeline.digest import digest
-from pipeline.errors import InputError, redacted
+from pipeline.errors import redacted
 from pipeline.numerics import code_digest
 from pipeline.streaming.ray_jobs import exit_status, follow, free_name, job_client, running_job, submit
 
@@ -36,43 +35,16 @@ PASSED_ON = (
 """Variables that say where a store is. Credentials aren't passed on: everyone who sees the dashboard sees a
 job's environment; the cluster has its own."""
 
-PLACES = frozenset(
-    {"input", "output", "survey", "weights", "tree", "data", "network", "recipe", "ensemble", "init"}
-)
-"""Settings that name files or folders, of all verbs that can be submitted."""
-
 SETTINGS = "submitted.yaml"
 
 
-def config_model(verb: str) -> type[BaseModel]:
-    """The settings that a verb takes.
-
-    Raises
-    ------
-    InputError
-        If it is no verb that can be submitted.
-    """
-    from jobs.classify import ClassifyConfig
-    from pipeline.run.settings import StreamConfig
-    from pipeline.training.weights import TrainConfig
-
-    models: dict[str, type[BaseModel]] = {
-        "classify": ClassifyConfig,
-        "refresh": StreamConfig,
-        "train": TrainConfig,
-    }
-    if verb not in models:
-        raise InputError(f"submit takes one of {', '.join(models)}; it was given {verb!r}")
-    return models[verb]
-
-
-def run(verb: str, words: Sequence[str], file: Path | None, address: str, wait: bool = True) -> int:
+def run(verb: str, words: Sequence[str], file: str | None, address: str, wait: bool = True) -> int:
     """Submit a job and follow its log to its end; one that already runs is followed instead.
 
     Parameters
     ----------
     verb, words, file
-        As the verb itself takes them; the file travels with the job.
+        As the verb itself takes them; the settings of the file travel with the job.
     address
         Of the cluster's dashboard, ``http://HOST:8265``.
     wait
@@ -90,7 +62,7 @@ def run(verb: str, words: Sequence[str], file: Path | None, address: str, wait: 
     RunError
         If the job was stopped, or never started.
     """
-    values = settings_for_cluster(load_config(config_model(verb), file, words))
+    values = settings_for_cluster(load_settings(verb, words, file))
     client = job_client(address)
     address = redacted(address)
     base = f"tuningfork-{verb}-{digest(verb, values, code_digest())[:12]}"
@@ -119,25 +91,6 @@ def run(verb: str, words: Sequence[str], file: Path | None, address: str, wait: 
         say(f"Job {job} goes on; stop it with: ray job stop --address {address} {job}")
         raise
     return exit_status(client, job)
-
-
-def settings_for_cluster(config: BaseModel) -> dict[str, Any]:
-    """The settings that were given, with paths that hold on another machine.
-
-    Files that come with the project travel with the job. Any other local path is made absolute:
-    right where the cluster shares this machine's file system, and an error of the job elsewhere.
-    """
-
-    def moved(value: str | list[str]) -> str | list[str]:
-        if isinstance(value, list):
-            return [str(moved(item)) for item in value]
-        if "://" in value or not ("/" in value or Path(value).exists()):
-            return value
-        path = Path(storage.absolute(value))
-        return str(path.relative_to(PROJECT)) if path.is_relative_to(CONFIGS) else str(path)
-
-    given = config.model_dump(mode="json", exclude_unset=True)
-    return {key: moved(value) if key in PLACES and value else value for key, value in given.items()}
 
 
 @contextlib.contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 from pydantic import Field
 
 from pipeline import storage
-from pipeline.config import CONFIGS, StrictModel, load_config, load_yaml
+from pipeline.config import CONFIGS, StrictModel, load_config, load_yaml, shipped
 from pipeline.console import say
 from pipeline.network import (
     ENSEMBLE_SUFFIX,
@@ -76,7 +76,27 @@ def run(config: TrainConfig) -> None:
     say(f"Ensemble: {uri}")
 
 
-def is_recipe(path: str | Path) -> bool:
-    """Whether a YAML file is a recipe and not a configuration of this verb."""
+def recipe_as_setting(file: str | None, words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Make a recipe, where that is what ``--config`` names, the setting ``recipe``.
+
+    Returns
+    -------
+    file
+        What still is a file of settings.
+    words
+        The settings besides.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    """
+    if file is None:
+        return None, list(words)
+    path = shipped(("jobs", "recipes"), file)
+    return (None, [f"recipe={path}", *words]) if _is_recipe(path) else (path, list(words))
+
+
+def _is_recipe(path: str) -> bool:
     keys = load_yaml(path).keys()
     return not keys <= TrainConfig.model_fields.keys() and keys <= Recipe.model_fields.keys()

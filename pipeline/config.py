@@ -36,13 +36,13 @@ class StrictModel(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def shipped(kind: str, name: str) -> str:
+def shipped(kind: str | tuple[str, ...], name: str) -> str:
     """The file that a setting names: a path or URI as it is, or the short name of a file that comes along.
 
     Parameters
     ----------
     kind
-        A folder below `CONFIGS`.
+        A folder below `CONFIGS`, or several, of which the first that has the file counts.
     name
         ``galaxy_zoo_2`` is ``trees/galaxy_zoo_2.yaml``, unless there is a file of just that name.
 
@@ -53,13 +53,16 @@ def shipped(kind: str, name: str) -> str:
     """
     if not _WORD.fullmatch(name) or Path(name).is_file():
         return name
-    files = {
-        file.stem: file for file in sorted((CONFIGS / kind).iterdir()) if file.suffix in _SHIPPED_SUFFIXES
-    }
+    kinds = (kind,) if isinstance(kind, str) else kind
+    files: dict[str, Path] = {}
+    for folder in kinds:
+        for file in sorted((CONFIGS / folder).iterdir()):
+            if file.suffix in _SHIPPED_SUFFIXES:
+                files.setdefault(file.stem, file)
     if name not in files:
         raise InputError(
-            f"there is no file {name}, and none of the {kind} that come along has this name; expected "
-            f"a file's path, or one of {', '.join(files)}"
+            f"there is no file {name}, and none of the {' and '.join(kinds)} that come along has this name; "
+            f"expected a file's path, or one of {', '.join(files)}"
         )
     return str(files[name])
 

@@ -57,7 +57,8 @@ Classifier(transforms=1)
 def test_what_an_installed_wheel_submits_needs_nothing_installed(wheel: Path, tmp_path: Path) -> None:
     submit = """
 import shutil
-from jobs.submit import _working_dir, config_model, settings_for_cluster
+from jobs.job_settings import config_model, settings_for_cluster
+from jobs.submit import _working_dir
 from pipeline.config import load_config
 config = load_config(config_model("classify"), None, ["input=s3://a", "output=s3://b", "tree=efigi"])
 with _working_dir(settings_for_cluster(config)) as folder:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.submit import PLACES, config_model, settings_for_cluster
+from jobs.job_settings import PLACES, config_model, load_settings, settings_for_cluster
 from pipeline.config import load_config
 
 
@@ -28,6 +28,20 @@ def test_labels_lie_below_the_data() -> None:
     words = ["data=s3://a/b", "output=s3://a/c", "labels=labels/votes.csv"]
     settings = settings_for_cluster(load_config(config_model("train"), None, words))
     assert settings["labels"] == "labels/votes.csv"
+
+
+def test_the_configuration_of_a_training_may_be_a_recipe(tmp_path: Path) -> None:
+    words = ["data=s3://a/b", "output=s3://a/c"]
+    settings = settings_for_cluster(load_settings("train", words, "quick"))
+    assert settings["recipe"] == "configs/recipes/quick.yaml"
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("name: mine\nexamples: 100\nbatch_size: 10\n")
+    settings = settings_for_cluster(load_settings("train", words, str(recipe)))
+    assert settings == {"data": "s3://a/b", "output": "s3://a/c", "recipe": str(recipe)}
+
+
+def test_a_configuration_that_comes_along_has_a_short_name() -> None:
+    assert load_settings("classify", [], "hubble").model_dump()["title"] == "The Hubble deep field"
 
 
 def test_every_place_is_a_setting() -> None:

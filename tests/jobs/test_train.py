@@ -11,6 +11,7 @@ import yaml
 
 from jobs import train
 from jobs.cli import main
+from pipeline.config import CONFIGS
 from pipeline.errors import InputError
 from pipeline.network import check_model, load_network, read_card
 from pipeline.training import Cut, evaluate, load_galaxies, read_labels
@@ -103,12 +104,13 @@ def test_an_ensemble_trains_what_is_missing(
 def test_the_configuration_file_may_be_a_recipe(
     config: TrainConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.is_recipe(config.recipe)
     words = [f"data={config.data}", f"output={config.output}", f"network={config.network}", "--print-config"]
-    with pytest.raises(SystemExit) as stop:
-        main(["train", "--config", config.recipe, *words])
-    assert stop.value.code == 0
-    assert yaml.safe_load(capsys.readouterr().out)["recipe"] == config.recipe
+    files = {config.recipe: config.recipe, "quick": str(CONFIGS / "recipes" / "quick.yaml")}
+    for file, recipe in files.items():
+        with pytest.raises(SystemExit) as stop:
+            main(["train", "--config", file, *words])
+        assert stop.value.code == 0
+        assert yaml.safe_load(capsys.readouterr().out)["recipe"] == recipe
 
 
 def refused(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> str:
