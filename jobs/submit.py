@@ -7,7 +7,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.config import CONFIGS, PROJECT
 from pipeline.console import say
 from pipeline.digest import digest
 from pipeline.errors import redacted
+from pipeline.logs import LOG
 from pipeline.numerics import code_digest
 from pipeline.streaming.ray_jobs import exit_status, follow, free_name, job_client, running_job, submit
 
@@ -31,9 +32,10 @@ PASSED_ON = (
     "AWS_DEFAULT_REGION",
     "AWS_REQUEST_CHECKSUM_CALCULATION",
     "AWS_RESPONSE_CHECKSUM_VALIDATION",
+    LOG,
 )
-"""Variables that say where a store is. Credentials aren't passed on: everyone who sees the dashboard sees a
-job's environment; the cluster has its own."""
+"""Variables that say where a store is and how to log. Credentials aren't passed on: everyone who sees the
+dashboard sees a job's environment; the cluster has its own."""
 
 SETTINGS = "submitted.yaml"
 
@@ -76,7 +78,7 @@ def run(verb: str, words: Sequence[str], file: str | None, address: str, wait: b
                 submission_id=job,
                 runtime_env={
                     "working_dir": str(folder),
-                    "env_vars": {name: os.environ[name] for name in PASSED_ON if name in os.environ},
+                    "env_vars": passed_on(os.environ),
                 },
             )
         say(f"Job {job} submitted to {address}")
@@ -91,6 +93,11 @@ def run(verb: str, words: Sequence[str], file: str | None, address: str, wait: b
         say(f"Job {job} goes on; stop it with: ray job stop --address {address} {job}")
         raise
     return exit_status(client, job)
+
+
+def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of the environment a job gets."""
+    return {name: environment[name] for name in PASSED_ON if name in environment}
 
 
 @contextlib.contextmanager

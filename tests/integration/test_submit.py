@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -80,10 +81,12 @@ def survey_words(bucket: str) -> list[str]:
     return [f"input={bucket}/cutouts", f"output={bucket}/out", "unit_rows=6", "model_threads=1"]
 
 
-def submit(verb: str, words: list[str], address: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def submit(
+    verb: str, words: list[str], address: str, cwd: Path, **more: str
+) -> subprocess.CompletedProcess[str]:
     """Submit from a machine without credentials of its own."""
     place = {name: os.environ[name] for name in ("AWS_ENDPOINT_URL",)}
-    return tuningfork("submit", verb, *words, "--address", address, cwd=cwd, environment=PLAIN | place)
+    return tuningfork("submit", verb, *words, "--address", address, cwd=cwd, environment=PLAIN | place | more)
 
 
 def check_complete(bucket: str, folder: Path, in_store: ObjectStore) -> None:
@@ -109,9 +112,9 @@ def test_a_job_may_refresh_and_its_status_is_the_verbs(
 ) -> None:
     done = submit("classify", words, running_cluster.address, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    again = submit("refresh", words, running_cluster.address, tmp_path)
+    again = submit("refresh", words, running_cluster.address, tmp_path, TUNINGFORK_LOG="json")
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "Nothing changed" in again.stdout
+    assert re.search(r'^{.*"event": "message", "message": "Nothing changed', again.stdout, re.MULTILINE)
     bad = submit("classify", [*words, "transforms=1"], running_cluster.address, tmp_path)
     assert bad.returncode == 2
     assert "made from something else: transforms" in bad.stdout

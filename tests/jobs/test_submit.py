@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobs.job_settings import PLACES, config_model, load_settings, settings_for_cluster
+from jobs.submit import passed_on
 from pipeline.config import load_config
 
 
@@ -22,6 +23,12 @@ def test_places_become_absolute_and_words_stay(tmp_path: Path, monkeypatch: pyte
         "title": "Stripe 82 g/r",
         "device": "cpu",
     }
+
+
+def test_a_job_knows_the_store_and_how_to_log_and_gets_no_keys() -> None:
+    environment = {"AWS_ENDPOINT_URL": "http://store:9000", "TUNINGFORK_LOG": "json"}
+    keys = {"AWS_SECRET_ACCESS_KEY": "secret", "HOME": "/home/me"}
+    assert passed_on(environment | keys) == environment
 
 
 def test_labels_lie_below_the_data() -> None:
