@@ -17,8 +17,11 @@ LOG = "TUNINGFORK_LOG"
 _EVENTS = logging.getLogger("tuningfork")
 
 
-def log_event(event: str, **facts: Any) -> None:
-    """Where logs are JSON, print one line of it: what happened, when, and the facts of it."""
+def log_event(event: str, /, **facts: Any) -> None:
+    """Where logs are JSON, print one line of it: what happened, when, and the facts of it.
+
+    A fact that is named as a field of every line, such as ``time``, is written as ``time_``.
+    """
     if logs_json():
         _EVENTS.info(event, extra={"facts": facts})
 
@@ -50,18 +53,28 @@ class _JsonLines(logging.StreamHandler[Any]):
         line: dict[str, Any] = {"time": now, "level": record.levelname.lower(), "event": "log"}
         if self.run is not None:
             line["run"] = self.run
-        if record.name == _EVENTS.name:
-            line |= {"event": record.msg, **getattr(record, "facts", {})}
-        else:
-            line |= {"logger": record.name, "message": record.getMessage()}
         if record.exc_info:
             line["exception"] = logging.Formatter().formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        facts = getattr(record, "facts", None)
+        if facts is None:
+            line |= {"logger": record.name, "message": record.getMessage()}
+        else:
+            line["event"] = record.msg
+            line |= {f"{name}_" if name in line else name: value for name, value in facts.items()}
+        return _valid_json(line)
 
     def handleError(self, record: logging.LogRecord) -> None:
         if isinstance(sys.exc_info()[1], BrokenPipeError):  # nobody reads on: that ends the verb
             raise
         super().handleError(record)
+
+
+def _valid_json(line: dict[str, Any]) -> str:
+    """A line of JSON; what is no number there, such as NaN, is null."""
+    try:
+        return json.dumps(line, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(json.loads(json.dumps(line, default=str), parse_constant=lambda _: None))
 
 
 _HANDLER = _JsonLines()

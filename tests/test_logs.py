@@ -32,9 +32,21 @@ raise SystemExit(exit_status(verb))
 """
 
 
-def run(**environment: str) -> subprocess.CompletedProcess[str]:
+FACTS = """
+import logging
+from pipeline.logs import log_event, log_of_run
+
+log_of_run("2031-05-09")
+log_event("unit", rmse=float("nan"), rates=[1.5, float("inf")], note="NaN")
+log_event("unit", time=3, level="deep", event="merger")
+log_event("status", run="2031-05-08")
+logging.getLogger("tuningfork").warning("%d of %s left", 2, "3")
+"""
+
+
+def run(code: str = VERB, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", VERB],
+        [sys.executable, "-c", code],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
@@ -60,6 +72,26 @@ def test_warnings_and_what_libraries_log_are_lines_of_json_too() -> None:
     assert "RuntimeWarning: the store is weak" in weak
     assert lines[2]["logger"] == "library"
     assert "KeyError: 'key'" in lines[3]["exception"]
+
+
+def test_facts_leave_the_fields_of_every_line_alone_and_each_line_is_valid_json() -> None:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    lines = run(FACTS, **{LOG: "json"}).stdout.splitlines()
+    unit, merger, status, left = (json.loads(line, parse_constant=refuse) for line in lines)
+    for line, level, event in (
+        (unit, "info", "unit"),
+        (merger, "info", "unit"),
+        (status, "info", "status"),
+        (left, "warning", "log"),
+    ):
+        assert (line["level"], line["event"], line["run"]) == (level, event, "2031-05-09")
+        assert line["time"].startswith("20")
+    assert (unit["rmse"], unit["rates"], unit["note"]) == (None, [1.5, None], "NaN")
+    assert (merger["time_"], merger["level_"], merger["event_"]) == (3, "deep", "merger")
+    assert status["run_"] == "2031-05-08"
+    assert (left["logger"], left["message"]) == ("tuningfork", "2 of 3 left")
 
 
 def test_people_see_messages_and_the_rest_on_standard_error() -> None:
