@@ -216,7 +216,7 @@ def answered(galaxies: pd.DataFrame, ensemble: str, tree: DecisionTree, out: str
     """Galaxies with an ensemble's answers, averaged over 60 transforms, in the place of votes."""
     write_labels(f"{out}/unlabelled.csv", [(galaxies, 1.0)], tree)
     labels = read_labels(out, tree, "unlabelled.csv")
-    average = SharedAverage(*load_networks(ensemble, tree), dtype=getattr(torch, fastest_precision()))
+    average = SharedAverage(*load_networks(ensemble, tree), dtype=getattr(torch, fastest_precision("cpu")))
     answers = np.empty((len(labels), tree.answer_count), np.float32)
     with progress("Answers of the teachers", len(labels)) as advance:
         regions = load_galaxies(labels, Cut(reach(zoom=min(t.zoom for t in averaging_transforms())))).regions

@@ -91,7 +91,7 @@ class Classifier:
             weights,
             tree,
             transforms,
-            fastest_precision() if precision == "auto" else precision,
+            fastest_precision(device) if precision == "auto" else precision,
             torch.get_num_threads(),
             _DEVICES[device],
         )

@@ -87,5 +87,5 @@ def settled(config: Config) -> Config:
     """The configuration with what depends on where it was given: absolute paths, and the precision."""
     # Workers have working directories of their own.
     places = {key: storage.absolute(getattr(config, key)) for key in ("input", "output", "weights", "tree")}
-    precision = fastest_precision() if config.precision == "auto" else config.precision
+    precision = fastest_precision(config.device) if config.precision == "auto" else config.precision
     return config.model_copy(update=places | {"precision": precision})
