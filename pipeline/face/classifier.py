@@ -83,6 +83,11 @@ class Classifier:
         _check("transforms", transforms, (60, 1))
         _check("precision", precision, ("auto", "float32", "bfloat16"))
         _check("device", device, tuple(_DEVICES))
+        if device == "gpu" and not torch.cuda.is_available():
+            raise InputError(
+                "device is 'gpu', and torch sees no GPU on this machine; say 'cpu', or 'auto' for a GPU if "
+                "there is one"
+            )
         weights, tree = shipped("weights", os.fspath(weights)), shipped("trees", os.fspath(tree))
         self.tree = load_tree(tree)
         self.model = check_model(weights, self.tree)
@@ -206,6 +211,9 @@ def _cutouts(
 def _each(name: str, values: Any, count: int, width: int = 1) -> list[Any]:
     """A number, or a pair of numbers, for each picture."""
     try:
+        # numpy makes float64 of these, too: the real part, or the time since 1970.
+        if np.asarray(values).dtype.kind in "bcmM":
+            raise TypeError(name)
         array = np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} is {values!r}; expected numbers, for {count} pictures") from error

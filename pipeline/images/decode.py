@@ -85,11 +85,24 @@ def check_size(width: int, height: int) -> None:
         )
 
 
-def _check_bands(mode: str) -> None:
+def check_bands(image: Image.Image) -> None:
+    """Check that a Pillow image is in colours from which RGB is made without loss.
+
+    Raises
+    ------
+    ImageError
+        With reason ``grey``, ``cmyk`` or ``alpha``.
+    """
+    _check_mode("RGBA" if "transparency" in image.info else image.mode)
+
+
+def _check_mode(mode: str) -> None:
     if mode in {"RGBA", "LA", "PA", "La", "RGBa"}:
         raise ImageError(
             "alpha", f"the image has an alpha channel (mode {mode}); expected RGB: flatten it first"
         )
+    if mode == "CMYK":
+        raise ImageError("cmyk", "the image is in printing colours (CMYK); expected RGB: convert it first")
     if mode not in {"RGB", "P"}:
         raise ImageError("grey", f"the image has one band (mode {mode}); expected three: red, green, blue")
 
@@ -101,9 +114,9 @@ def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
         raise ImageError("damaged", f"the JPEG header can't be read: {error}") from error
     check_size(width, height)
     if colors.lower() == "gray":
-        _check_bands("L")
+        _check_mode("L")
     if colors.lower() in {"cmyk", "ycck"}:
-        raise ImageError("cmyk", "the JPEG is in printing colours (CMYK); expected RGB: convert it first")
+        _check_mode("CMYK")
     try:
         pixels = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
     except ValueError as error:
@@ -140,7 +153,7 @@ def _decode_png(data: bytes) -> NDArray[np.uint8]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=["PNG"])
         check_size(image.width, image.height)
-        _check_bands("RGBA" if "transparency" in image.info else image.mode)
+        check_bands(image)
         _check_png(data)
         return np.asarray(image.convert("RGB"), dtype=np.uint8)
     except UnidentifiedImageError as error:  # its own message names an address in memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,57 @@ BAD = [
 ]
 
 
+def pil(picture: np.ndarray, mode: str) -> Image.Image:
+    return Image.fromarray(picture).convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "I;16", "LA", "RGBA", "P"])
+def test_a_picture_has_the_same_fate_as_a_file_as_a_pil_image_and_as_an_array(
+    classifier: Classifier, pictures: list[np.ndarray], mode: str, tmp_path: Path
+) -> None:
+    image, path = pil(pictures[0], mode), tmp_path / "galaxy.png"
+    image.save(path)
+    array = np.asarray(image.convert("RGB") if mode == "P" else image).astype(np.uint8)
+    table = classifier.predict([path, image, array], errors="quarantine")
+    expected = {"P": None, "LA": "alpha", "RGBA": "alpha"}.get(mode, "grey")
+    assert table["reason"].replace({np.nan: None}).tolist() == [expected] * 3
+    assert_array_equal(answers(table, classifier)[[0, 0]], answers(table, classifier)[1:])
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"), [("CMYK", "cmyk"), ("HSV", "not_an_image"), ("F", "grey"), ("I", "grey")]
+)
+def test_pil_images_in_other_colours_are_refused(
+    classifier: Classifier, pictures: list[np.ndarray], mode: str, reason: str
+) -> None:
+    table = classifier.predict([pil(pictures[0], mode)], errors="quarantine")
+    assert table["reason"].tolist() == [reason]
+
+
+def test_a_pil_image_whose_file_ends_too_early_is_refused(
+    classifier: Classifier, pictures: list[np.ndarray]
+) -> None:
+    image = Image.open(io.BytesIO(png(pictures[0])[:-2000]))
+    assert classifier.predict([image], errors="quarantine")["reason"].tolist() == ["truncated"]
+
+
+@pytest.mark.parametrize("dtype", [complex, "datetime64[s]", "timedelta64[s]", bool, object])
+def test_only_real_numbers_are_fluxes_radii_and_centres(pictures: list[np.ndarray], dtype: Any) -> None:
+    color = ColorMapping(bands=("i", "r", "g"), stretch=50.0, Q=4.0)
+    classifier = Classifier(transforms=1, survey=SurveySettings(name="Mine", color=color))
+    flux = pictures[0].astype(np.int64)
+    bands = {"i": flux[:, :, 0], "r": flux[:, :, 1].astype(dtype), "g": flux[:, :, 2]}
+    with pytest.raises(InputError, match=r"band 'r' is an array of type .*; expected real numbers"):
+        classifier.predict([bands])
+    if dtype is object:
+        return
+    radius, center = (np.array(value).astype(dtype) for value in ([20], [[40, 40]]))
+    misuses: list[dict[str, Any]] = [{"radius": radius}, {"center": center}]
+    for arguments in misuses:
+        with pytest.raises(InputError, match="expected numbers, for 1 pictures"):
+            classifier.predict(pictures[:1], **arguments)
+
+
 @pytest.mark.parametrize(("bad", "expected"), BAD)
 def test_a_bad_picture_is_named(
     classifier: Classifier, pictures: list[np.ndarray], bad: Any, expected: str
@@ -200,6 +252,12 @@ def test_one_picture_is_no_list(classifier: Classifier, pictures: list[np.ndarra
 def test_settings_that_cannot_be(settings: dict[str, Any], expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         Classifier(**settings)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there() -> None:
+    with pytest.raises(InputError, match=r"^device is 'gpu', and torch sees no GPU .*; say 'cpu'"):
+        Classifier(device="gpu")
 
 
 def test_neither_the_package_nor_a_prediction_loads_ray() -> None:
