@@ -8,7 +8,7 @@ from pipeline.catalogue.commit import (
     is_finished,
     row_hashes,
 )
-from pipeline.catalogue.delta import open_catalogue
+from pipeline.catalogue.delta import load_table
 from pipeline.catalogue.export import Exported, catalogue_dataset, export_catalogue
 from pipeline.catalogue.refresh import RowHashes, changed_settings, same_source, select_rows
 from pipeline.catalogue.rows import answer_matrix, catalogue_rows
@@ -29,7 +29,7 @@ __all__ = [
     "holds_columns",
     "is_committed",
     "is_finished",
-    "open_catalogue",
+    "load_table",
     "read_state",
     "row_hashes",
     "same_source",

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.catalogue.delta import open_catalogue
+from pipeline.catalogue.delta import load_table
 from pipeline.catalogue.hashes import hash_rows
 from pipeline.catalogue.snapshot import Progress, Snapshot, silent
 from pipeline.errors import InputError
@@ -138,7 +138,7 @@ def side_by_side(
 
 def version_of(output: str, plan: Plan) -> int | None:
     """The catalogue's version that a run made; None if the log tells of none."""
-    table = open_catalogue(catalogue_uri(output))
+    table = load_table(catalogue_uri(output))
     if table is None:
         return None
     with storage.explained("read the log of", catalogue_uri(output)):

@@ -25,7 +25,7 @@ class DamagedCatalogue(InputError):
     """A Delta table whose log can't be understood."""
 
 
-def open_catalogue(uri: str) -> DeltaTable | None:
+def load_table(uri: str) -> DeltaTable | None:
     """The Delta table at a URI; None if there is none yet.
 
     Raises
@@ -49,7 +49,7 @@ def reading_log(uri: str) -> Iterator[None]:
     Raises
     ------
     DamagedCatalogue, InputError
-        See `open_catalogue`.
+        See `load_table`.
     """
     try:
         with storage.explained("open", uri):
@@ -73,7 +73,16 @@ def open_version(uri: str, as_of: str | None = None) -> DeltaTable:
     InputError
         If there is no catalogue, it had no such snapshot, or no run was committed yet.
     """
-    table = open_catalogue(uri)
+    try:
+        table = load_table(uri)
+    except DamagedCatalogue as error:
+        fs, path = storage.filesystem(uri)
+        if fs.isfile(path):
+            raise InputError(
+                f"{uri} is a file, and a catalogue is a folder: the Delta table `catalogue` in the output of "
+                "classify; name that"
+            ) from error
+        raise
     if table is None:
         raise InputError(f"{uri} is not a catalogue; expected the folder `catalogue` that classify made")
     if as_of is not None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from deltalake import DeltaTable
 
 from pipeline import storage
-from pipeline.catalogue.delta import open_catalogue, snapshot_files
+from pipeline.catalogue.delta import load_table, snapshot_files
 from pipeline.catalogue.files import recorded_digest
 from pipeline.digest import digest
 from pipeline.errors import InputError
@@ -97,7 +97,7 @@ def _log_files(layout: RunLayout) -> Iterator[tuple[str, str]]:
 
 
 def _table(uri: str) -> DeltaTable:
-    table = open_catalogue(uri)
+    table = load_table(uri)
     if table is None:
         raise InputError(f"{uri} is gone; expected the catalogue that this run committed to")
     return table

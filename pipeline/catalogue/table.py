@@ -8,7 +8,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipeline import storage
-from pipeline.catalogue.delta import find_table, open_catalogue, reading_log
+from pipeline.catalogue.delta import find_table, load_table, reading_log
 from pipeline.catalogue.log import actions, content_of, files_transaction, version_of_entry
 from pipeline.catalogue.schema import catalogue_schema
 from pipeline.errors import InputError, RunError, StorageTrouble
@@ -55,7 +55,7 @@ def read_state(output: str, run: str | None = None) -> TableState | None:
 
 
 def _state_now(output: str, run: str | None) -> TableState | None:
-    table = open_catalogue(catalogue_uri(output))
+    table = load_table(catalogue_uri(output))
     if table is None:
         return None
     with storage.explained("read the log of", catalogue_uri(output)):
@@ -167,7 +167,7 @@ def read_log(output: str) -> TableLog:
         If there is no table, or its log can't be read.
     """
     uri = catalogue_uri(output)
-    table = open_catalogue(uri)
+    table = load_table(uri)
     if table is None:
         raise InputError(f"{uri} is not a catalogue; expected the folder that classify made")
     live = frozenset(storage.name(unquote(file)) for file in table.file_uris())

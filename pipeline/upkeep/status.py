@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from pipeline.catalogue.delta import open_catalogue
+from pipeline.catalogue.delta import load_table
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
 from pipeline.protocol.layout import RunLayout, catalogue_uri, runs_folder
@@ -67,7 +67,7 @@ def output_status(output: str) -> list[RunStatus]:
     plans = read_plans(output)
     if not plans:
         raise InputError(f"{output} is no output of classify: expected {runs_folder(output)}/<run>/plan.json")
-    table = open_catalogue(catalogue_uri(output))
+    table = load_table(catalogue_uri(output))
     statuses = []
     for plan in plans:
         committed = table is not None and table.transaction_version(plan.run) is not None

@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from pipeline import Catalogue, open_catalogue
+from pipeline.catalogue.delta import DamagedCatalogue
 from pipeline.errors import InputError
 from pipeline.protocol import catalogue_uri
 from pipeline.tree import DecisionTree
@@ -90,6 +91,10 @@ def test_what_is_not_there_is_told(uri: str, call: str, expected: str) -> None:
 def test_no_catalogue_and_another_tree(uri: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a catalogue"):
         open_catalogue(str(tmp_path))
+    (tmp_path / "galaxies.fits").write_bytes(b"SIMPLE")
+    with pytest.raises(InputError, match=r"galaxies.fits is a file, and a catalogue is a folder:") as error:
+        open_catalogue(tmp_path / "galaxies.fits")
+    assert not isinstance(error.value, DamagedCatalogue)
     with pytest.raises(InputError, match="columns of tree 'efigi'"):
         open_catalogue(uri, tree="efigi")
 

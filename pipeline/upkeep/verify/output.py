@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.catalogue.delta import DamagedCatalogue, open_catalogue, reading_log, snapshot_files
+from pipeline.catalogue.delta import DamagedCatalogue, load_table, reading_log, snapshot_files
 from pipeline.catalogue.hashes import hash_rows
 from pipeline.catalogue.table import state_of
 from pipeline.digest import digest
@@ -112,7 +112,7 @@ def verify_output(
         return
     table, state, committed = None, None, list[Plan]()
     try:
-        table = open_catalogue(catalogue_uri(output))
+        table = load_table(catalogue_uri(output))
         if table is not None:
             state, committed = state_of(output, table), _committed(catalogue_uri(output), table, plans)
     except DamagedCatalogue as error:
