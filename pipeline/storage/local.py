@@ -1,8 +1,13 @@
-"""Files on this machine's disks: found, written whole or not at all, and swapped under a lock."""
+"""Files on this machine's disks: found, written whole or not at all, and swapped under a lock.
+
+A path that is a symbolic link stays one: what is written goes to the file that it leads to, as with any
+program that opens it for writing.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -84,21 +89,22 @@ class LocalStore:
 
     def create(self, path: str, data: bytes) -> bool:
         """Write a file if there is none of that name; False if there is."""
-        with _temporary_beside(Path(path)) as temporary:
+        target = _target(path)
+        with _temporary_beside(target) as temporary:
             temporary.write(data)
             _seal(temporary)
             try:
-                os.link(temporary.name, path)
+                os.link(temporary.name, target)
             except FileExistsError:
                 # On NFS the link may be there though the answer was lost: then the file has two names.
                 if os.stat(temporary.name).st_nlink != 2:
                     return False
-        _seal_folder(path)
+        _seal_folder(target)
         return True
 
     def write_if_match(self, path: str, data: bytes, etag: str) -> bool:
         """Replace a file if its content has this digest; False if not, or if it's gone."""
-        target = Path(path)
+        target = _target(path)
         lock = target.with_name(f".{target.name}.lock")
         try:
             # Never removed: another process may hold the lock of the file that went.
@@ -122,16 +128,17 @@ class LocalStore:
     @contextlib.contextmanager
     def open_new(self, path: str) -> Iterator[IO[bytes]]:
         """A stream whose content takes the place of a file when the block ends well."""
-        with _temporary_beside(Path(path)) as temporary:
+        target = _target(path)
+        with _temporary_beside(target) as temporary:
             yield temporary
             _seal(temporary)
-            os.replace(temporary.name, path)
-        _seal_folder(path)
+            os.replace(temporary.name, target)
+        _seal_folder(target)
 
     @contextlib.contextmanager
     def new_folder(self, path: str, last: Collection[str]) -> Iterator[Path]:
         """A folder that gets its name when the block ends well, so that no file of it comes last."""
-        target = Path(path)
+        target = _target(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             dir=target.parent, prefix=f".{target.name}.", ignore_cleanup_errors=True
@@ -143,7 +150,15 @@ class LocalStore:
                         os.fsync(file.fileno())
             os.chmod(temporary, 0o755)  # noqa: S103
             os.rename(temporary, target)
-        _seal_folder(path)
+        _seal_folder(target)
+
+
+def _target(path: str) -> Path:
+    """The file or folder that a path leads to through symbolic links, which needn't be there yet."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+    return target
 
 
 def _file_info(path: str, status: os.stat_result) -> FileInfo:
@@ -186,9 +201,9 @@ def _seal(stream: IO[bytes]) -> None:
     os.fchmod(stream.fileno(), 0o644)
 
 
-def _seal_folder(path: str) -> None:
+def _seal_folder(path: Path) -> None:
     """Make a file's name as durable as its content."""
-    folder = os.open(Path(path).parent, os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:

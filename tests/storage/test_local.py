@@ -138,6 +138,47 @@ def test_a_stream_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [file.uri.rsplit("/", 1)[1] for file in storage.list_files(uri.rsplit("/", 1)[0])] == ["file"]
 
 
+def swap(uri: str, data: bytes) -> None:
+    assert storage.write_if_match(uri, data, storage.read_with_etag(uri)[1])
+
+
+@pytest.mark.parametrize("write", [storage.write_bytes, stream, swap])
+def test_a_link_stays_and_the_file_that_it_leads_to_is_written(
+    write: Callable[[str, bytes], object], tmp_path: Path
+) -> None:
+    for name in ("disk", "out"):
+        (tmp_path / name).mkdir()
+    target, link = tmp_path / "disk" / "report.html", tmp_path / "out" / "report.html"
+    target.write_bytes(b"old")
+    link.symlink_to(Path("..", "disk", "report.html"))
+    write(str(link), b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert os.listdir(tmp_path / "out") == ["report.html"]
+
+
+@pytest.mark.parametrize("write", [storage.write_bytes, storage.create, stream, fill_folder])
+def test_through_a_link_to_nothing_yet_it_is_made(
+    write: Callable[[str, bytes], object], tmp_path: Path
+) -> None:
+    link = tmp_path / "galaxies"
+    link.symlink_to(tmp_path / "disk" / "galaxies")
+    write(str(link), b"new")
+    assert link.is_symlink()
+    file = tmp_path / "disk" / "galaxies"
+    assert (file / "file" if write is fill_folder else file).read_bytes() == b"new"
+    assert write is not storage.create or storage.create(str(link), b"newer") is False
+
+
+def test_links_in_a_circle_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    for write in (storage.write_bytes, storage.create, stream):
+        with pytest.raises(InputError, match=r"^cannot .*symbolic links"):
+            write(str(tmp_path / "a"), b"x")
+    assert (tmp_path / "a").is_symlink()
+
+
 def test_a_swap_needs_the_etag_of_what_is_there(tmp_path: Path) -> None:
     uri = str(tmp_path / "lease")
     assert storage.write_if_match(uri, b"x", "none") is False
