@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pipeline import storage
 from pipeline.amounts import megabytes
 from pipeline.averaging import Precision
 from pipeline.console import say
 from pipeline.protocol import Plan, catalogue_uri, report_uri
 from pipeline.protocol.records import read_summary
 from pipeline.protocol.run import classify
-from pipeline.run.call import SurveyCall, counts_of
+from pipeline.run.call import SurveyCall, counts_of, restore_report
 from pipeline.run.planning import plan_everything
 from pipeline.run.run import Run, prepare
 from pipeline.run.settings import StreamConfig
@@ -50,10 +49,7 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     if outcome.how == "complete":
         summary = read_summary(output, outcome.plan)
         say(f"Run {outcome.plan.run} is complete: {counts_of(summary)}. Nothing to do.")
-        if not storage.exists(report_uri(output)):
-            from pipeline.run.report import write_report
-
-            write_report(prepared, summary)
+        restore_report(prepared, summary)
     say(f"Catalogue: {catalogue_uri(output)}")
     say(f"Report:    {report_uri(output)}")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pipeline.console import say
 from pipeline.protocol import Plan, catalogue_uri, report_uri
+from pipeline.protocol.records import read_summary
 from pipeline.protocol.run import refresh
-from pipeline.run.call import SurveyCall
+from pipeline.run.call import SurveyCall, restore_report
 from pipeline.run.planning import plan_refresh
 from pipeline.run.run import prepare
 from pipeline.run.settings import StreamConfig
@@ -34,7 +35,9 @@ def run(config: StreamConfig) -> None:
         lambda instruction: plan_refresh(prepared, instruction.base),
         report_changes,
     )
-    outcome = call.perform(refresh(prepared.config.output))
-    if outcome.how == "done":
-        say(f"Catalogue: {catalogue_uri(prepared.config.output)}")
-        say(f"Report:    {report_uri(prepared.config.output)}")
+    output = prepared.config.output
+    outcome = call.perform(refresh(output))
+    if outcome.how == "unchanged":
+        restore_report(prepared, read_summary(output, outcome.plan))
+    say(f"Catalogue: {catalogue_uri(output)}")
+    say(f"Report:    {report_uri(output)}")

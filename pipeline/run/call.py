@@ -13,7 +13,7 @@ from pipeline.config import dump_config
 from pipeline.console import progress, say
 from pipeline.faults import crash_point
 from pipeline.logs import log_event, log_of_run
-from pipeline.protocol import Plan, RunLayout
+from pipeline.protocol import Plan, RunLayout, report_uri
 from pipeline.protocol.ledger import ReadLedger
 from pipeline.protocol.records import (
     LeaseKeeper,
@@ -131,6 +131,14 @@ class SurveyCall:
         self.report_changes(plan)
         storage.write_bytes(layout.summary, seal(layout, summary).model_dump_json(indent=1).encode())
         say(f"Run {plan.run}: {counts_of(summary)} in {summary.seconds:,.0f} s")
+
+
+def restore_report(run: Run[StreamConfig], summary: RunSummary) -> None:
+    """Write the report of a finished run again, if it is there no more."""
+    if not storage.exists(report_uri(run.config.output)):
+        from pipeline.run.report import write_report
+
+        write_report(run, summary)
 
 
 def counts_of(summary: RunSummary) -> str:

@@ -210,6 +210,17 @@ def test_nothing_changed_commits_nothing(refreshed: Output) -> None:
     assert {path: time for path, time in files().items() if path.is_file()} == before
 
 
+def test_a_report_that_was_removed_is_written_again(refreshed: Output) -> None:
+    output = refreshed.copy("bare")
+    page = output.folder / output.name / "report.html"
+    page.unlink()
+    text = output.refresh()
+    assert "Nothing changed" in text
+    assert f"Report:    {page}" in text
+    assert "40 galaxies have a predicted morphology" in page.read_text()
+    output.verified()
+
+
 @pytest.mark.long
 def test_other_settings_classify_everything(refreshed: Output) -> None:
     output = refreshed.copy("other")
