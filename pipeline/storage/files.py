@@ -54,7 +54,7 @@ def file_info(uri: str) -> FileInfo:
         return store.file_info(path)
 
 
-def clock(uri: str) -> float:
+def clock(uri: str, may_write: bool = True) -> float:
     """The time by the clock of a store, which also dates its files; seconds since 1970.
 
     On a local disk, which may be another machine's, it is that of a temporary file made for the purpose.
@@ -64,6 +64,8 @@ def clock(uri: str) -> float:
     ----------
     uri
         A folder that is there.
+    may_write
+        Whether the temporary file may be made; if not, a local disk's time is this machine's too.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def clock(uri: str) -> float:
     """
     store, path = store_at(uri)
     with explained("ask the time of", uri):
-        return store.clock(path)
+        return store.clock(path, may_write)
 
 
 def read_bytes(uri: str) -> bytes:

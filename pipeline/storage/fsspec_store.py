@@ -42,7 +42,7 @@ class FsspecStore:
         self.fs.invalidate_cache()
         return self._file_info(self.fs.info(path))
 
-    def clock(self, path: str) -> float:
+    def clock(self, path: str, may_write: bool) -> float:
         """The time of this machine."""
         return time.time()
 

@@ -13,6 +13,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +63,10 @@ class LocalStore:
         """Size and time of one file; the time is its etag, too."""
         return _file_info(path, os.stat(path))
 
-    def clock(self, path: str) -> float:
-        """The time at which a file made now in a folder is dated."""
+    def clock(self, path: str, may_write: bool) -> float:
+        """The time at which a file made now in a folder is dated; this machine's if none may be made."""
+        if not may_write:
+            return time.time()
         with tempfile.NamedTemporaryFile(dir=path, prefix=".clock.") as probe:
             return os.fstat(probe.fileno()).st_mtime
 

@@ -52,7 +52,7 @@ class S3Store:
         """Size, etag and time of one object."""
         return self._object(path).info()
 
-    def clock(self, path: str) -> float:
+    def clock(self, path: str, may_write: bool) -> float:
         """The store's time as it dates its answers (RFC 9110, section 6.6.1), in whole seconds."""
         answer = self._list(self._object(path).bucket, MaxKeys=1)
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()

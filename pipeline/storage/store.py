@@ -50,7 +50,7 @@ class Store(Protocol):
     def file_info(self, path: str) -> FileInfo:
         """Size, etag and time of one file."""
 
-    def clock(self, path: str) -> float:
+    def clock(self, path: str, may_write: bool) -> float:
         """The time by which the store dates its files; seconds since 1970."""
 
     def read_bytes(self, path: str) -> bytes:

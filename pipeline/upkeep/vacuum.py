@@ -76,7 +76,7 @@ def vacuum_output(
     handlers = {
         **LeaseKeeper(output, "vacuum").handlers,
         **table_handlers(output),
-        StoreClock: lambda _: storage.clock(output),
+        StoreClock: lambda _: storage.clock(output, may_write=not options.dry_run),
         ReadPlans: lambda _: read_plans(output),
         ReadLedger: lambda instruction: read_ledger(RunLayout(output, instruction.plan.run)),
         ListOutput: lambda _: _files_in(output),

@@ -96,6 +96,16 @@ def test_orphans_and_leftovers_go_once_they_are_old(made: Made) -> None:
     assert made.verify() == []
 
 
+def test_a_dry_run_writes_nothing_at_all(made: Made) -> None:
+    """So it tells what could go of an output that may only be read, too."""
+    old = leave(Path(made.layout.parts) / "00000001-0123abcd.parquet")
+    folders = [made.folder, *(path for path in made.folder.rglob("*") if path.is_dir())]
+    before = {folder: folder.stat().st_mtime_ns for folder in folders}
+    (removal,) = vacuum_output(made.layout.output, Options(DAY.total_seconds(), dry_run=True))
+    assert [Path(file.uri) for file in removal.files] == [old]
+    assert {folder: folder.stat().st_mtime_ns for folder in folders} == before
+
+
 def test_strangers_stay(made: Made) -> None:
     """What the pipeline didn't make is none of vacuum's business."""
     for name in ("notes.txt", "runs/mine/parts/00000001-0123abcd.parquet", "cutouts/.a.parquet.0123abcd"):
@@ -129,12 +139,12 @@ def test_a_vacuum_that_slept_through_a_takeover_removes_nothing(
     written = list[Path]()
     clock = storage.clock
 
-    def sleep(output: str) -> float:
+    def sleep(output: str, may_write: bool) -> float:
         mine = json.loads(storage.read_bytes(lease_uri(output)))
         theirs = mine | {"holder": "theirs", "epoch": mine["epoch"] + 1, "run": "theirs"}
         storage.write_bytes(lease_uri(output), json.dumps(theirs).encode())
         written.append(leave(Path(catalogue_uri(output)) / f"part-00000-01234567-{'0' * 64}.parquet"))
-        return clock(output)
+        return clock(output, may_write)
 
     monkeypatch.setattr(storage, "clock", sleep)
     with pytest.raises(HeldError, match="was taken over by run theirs"):
