@@ -22,6 +22,7 @@ from pipeline.tree import DecisionTree
 _LEASE = "lease"
 """The application whose transactions in the log are epochs of the lease."""
 
+_APPEND_ONLY = "delta.appendOnly"
 _RETENTION = "delta.deletedFileRetentionDuration"
 _SECONDS = {
     "nanosecond": 1e-9,
@@ -74,9 +75,9 @@ def state_of(output: str, table: DeltaTable, run: str | None = None) -> TableSta
         content = content_of(catalogue_uri(output), table, lambda: [plan.run for plan in read_plans(output)])
         made = None if run is None else table.transaction_version(run)
         epoch = table.transaction_version(_LEASE) or 0
-    if content is None:
-        return TableState(table.version(), None, None, made, epoch)
-    return TableState(table.version(), content.version, content.run, made, epoch)
+        append_only = (table.metadata().configuration.get(_APPEND_ONLY) or "").lower() == "true"
+    version, run_of_it = (None, None) if content is None else (content.version, content.run)
+    return TableState(table.version(), version, run_of_it, made, epoch, append_only)
 
 
 def table_handlers(output: str, tree: DecisionTree | None = None) -> Handlers:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import HeldError, RunError
+from pipeline.errors import HeldError, InputError, RunError
 from pipeline.protocol.lease import ConfirmLease, Sleep
 from pipeline.protocol.ledger import Ledger, check_accounts
 from pipeline.protocol.plan import Plan
@@ -52,6 +52,8 @@ class TableState:
         The version under which it took a certain run (see `OpenTable`); None if it never did.
     epoch
         The latest epoch of the lease under which it was written; 0 if none is recorded.
+    append_only
+        Whether its properties say that no row may ever be taken from it.
     """
 
     version: int
@@ -59,6 +61,7 @@ class TableState:
     run: str | None
     made: int | None
     epoch: int
+    append_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,21 @@ def standing_table(run: str | None = None) -> Steps[TableState]:
         yield from CreateTable()
         table = yield from OpenTable(run)
     return table
+
+
+def check_replaceable(table: TableState) -> None:
+    """Check that a run may put its rows in the place of those that a table holds.
+
+    Raises
+    ------
+    InputError
+        If the table's properties forbid it.
+    """
+    if table.append_only and table.content is not None:
+        raise InputError(
+            "the catalogue's property delta.appendOnly is true, and a run replaces the catalogue's rows; "
+            "set it to false, or name another output"
+        )
 
 
 def may_commit(plan: Plan, table: TableState, epoch: int) -> bool:

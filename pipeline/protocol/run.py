@@ -8,7 +8,7 @@ from typing import Literal
 
 from pipeline.errors import InputError
 from pipeline.protocol.adoption import IsFinished, ReadPlans, adopt, same_work
-from pipeline.protocol.commit import OpenTable, TableState, commit, standing_table
+from pipeline.protocol.commit import OpenTable, TableState, check_replaceable, commit, standing_table
 from pipeline.protocol.lease import ConfirmLease, HoldLease, ReleaseLease
 from pipeline.protocol.ledger import Ledger, ReadLedger
 from pipeline.protocol.plan import Plan, WorkUnit
@@ -96,7 +96,8 @@ def classify(output: str, new_run: bool = False) -> Steps[Outcome]:
     Raises
     ------
     InputError
-        If the output holds another run, or its catalogue was changed since by something else.
+        If the output holds another run, its catalogue was changed since by something else, or the rows of
+        the catalogue may not be replaced.
     HeldError
         If another run works on the output.
     """
@@ -108,7 +109,7 @@ def classify(output: str, new_run: bool = False) -> Steps[Outcome]:
             return Outcome("complete", complete)
     epoch = yield from HoldLease((yield from _last_epoch()))
     try:
-        yield from standing_table()
+        check_replaceable((yield from standing_table()))
         plan = yield from adopt(draft, output, epoch, new_run)
         yield from carry_out(plan, epoch)
         return Outcome("done", plan)
@@ -121,6 +122,8 @@ def refresh(output: str) -> Steps[Outcome]:
 
     Raises
     ------
+    InputError
+        If there is something to do, and the rows of the catalogue may not be replaced.
     HeldError
         If another run works on the output.
     """
@@ -135,9 +138,11 @@ def refresh(output: str) -> Steps[Outcome]:
             assert base.plan is not None
             return Outcome("unchanged", base.plan)
         own = base is not None and base.plan is not None and draft.run == base.plan.run
-        plan = draft if own else (yield from adopt(draft, output, epoch, new_run=True))
-        yield from carry_out(plan, epoch)
-        return Outcome("done", plan)
+        if not own:
+            check_replaceable(table)
+            draft = yield from adopt(draft, output, epoch, new_run=True)
+        yield from carry_out(draft, epoch)
+        return Outcome("done", draft)
     finally:
         yield from ReleaseLease()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -11,12 +12,15 @@ import pytest
 from deltalake import DeltaTable, TableFeatures, write_deltalake
 
 from pipeline.catalogue import read_state
-from pipeline.catalogue.commit import holds_columns
+from pipeline.catalogue.commit import commit_handlers, holds_columns, is_finished
 from pipeline.catalogue.delta import open_version
 from pipeline.catalogue.table import create_table, retention_seconds
 from pipeline.errors import InputError
-from pipeline.protocol import RunLayout, catalogue_uri
+from pipeline.protocol import Plan, RunLayout, catalogue_uri, make_plan
 from pipeline.protocol.commit import TableState
+from pipeline.protocol.records import LeaseKeeper, plan_handlers, read_plans
+from pipeline.protocol.run import DrawPlan, Outcome, classify, refresh
+from pipeline.protocol.steps import Steps, perform
 from pipeline.tree import DecisionTree, load_tree
 from tests.support.damage import Made, clean_up_log
 from tests.support.outputs import commit, record, rerun
@@ -126,6 +130,35 @@ def test_rows_deleted_by_a_vector_are_another_writers(made: Made) -> None:
     assert state(made).run is None
     clean_up_log(made)
     assert state(made).run is None
+
+
+def call(made: Made, steps: Steps[Outcome], draft: Plan | None) -> Outcome:
+    """A call that draws a certain plan, and does no unit."""
+    output = made.layout.output
+    handlers = {
+        **LeaseKeeper(output, "test").handlers,
+        **plan_handlers(output, lambda plan: is_finished(output, plan)),
+        **commit_handlers(output, made.tree),
+        DrawPlan: lambda _: draft,
+    }
+    return perform(steps, handlers)
+
+
+@pytest.mark.parametrize(
+    "verb", [refresh, functools.partial(classify, new_run=True)], ids=["refresh", "classify"]
+)
+def test_that_rows_may_not_be_replaced_is_told_before_any_work(
+    made: Made, verb: Callable[[str], Steps[Outcome]]
+) -> None:
+    DeltaTable(str(made.catalogue)).alter.set_table_properties({"delta.appendOnly": "true"})
+    draft = make_plan(made.plan.shards, made.plan.unit_rows, {"weights": "v" * 64})
+    with pytest.raises(
+        InputError, match=r"delta.appendOnly is true, .*; set it to false, or name another output"
+    ):
+        call(made, verb(made.layout.output), draft)
+    assert [plan.run for plan in read_plans(made.layout.output)] == [made.plan.run]
+    assert call(made, refresh(made.layout.output), None).how == "unchanged"
+    assert made.verify() == []
 
 
 def test_files_of_other_forms_beside_the_log_are_passed_over(made: Made) -> None:
