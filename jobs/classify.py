@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from pipeline.amounts import megabytes
-from pipeline.averaging import Precision
+from pipeline.averaging import fastest_precision
 from pipeline.console import say
 from pipeline.protocol import Plan, catalogue_uri, report_uri
 from pipeline.protocol.records import read_summary
@@ -64,7 +64,7 @@ def _estimate(prepared: Run[ClassifyConfig], plan: Plan) -> None:
     say(f"{what}, {plan.unit_count:,} units")
     rate, source, unit = config.rate, "as given", "actor-hours"
     if rate is None:
-        precision: Precision = "bfloat16" if config.precision == "bfloat16" else "float32"
+        precision = prepared.precision if device() == "cuda" else fastest_precision("cpu")
         rate = model_rate(config.weights, prepared.tree, config.transforms, precision, config.model_threads)
         source = f"measured on this machine, {device_name()}, {precision}"
         unit = "GPU-hours" if device() == "cuda" else "machine-hours"

@@ -20,7 +20,14 @@ from jobs.bench.timing import (
     network_of,
     random_network,
 )
-from pipeline.averaging import Precision, SharedAverage, multiply_adds, naive_average
+from pipeline.averaging import (
+    Precision,
+    SharedAverage,
+    fastest_precision,
+    multiply_adds,
+    naive_average,
+    use_precision,
+)
 from pipeline.config import CONFIGS, StrictModel
 from pipeline.console import say
 from pipeline.network import DEFAULT_WEIGHTS, ViewpointSampler
@@ -34,7 +41,8 @@ class AveragingBenchConfig(StrictModel):
     network
         A weight file, or the specification of a network that then gets random weights.
     precision
-        Of the shared form. The naive loop is the float32 network's, always.
+        Of the shared form; what this machine is fastest in if not given. The naive loop is the float32
+        network's, always.
     galaxies
         Timed at a time.
     repeats
@@ -48,7 +56,7 @@ class AveragingBenchConfig(StrictModel):
     """
 
     network: str = DEFAULT_WEIGHTS
-    precision: Precision = "bfloat16"
+    precision: Precision | None = None
     galaxies: int = Field(default=16, gt=0)
     repeats: int = Field(default=5, gt=0)
     naive_batches: tuple[int, ...] = (1, 2, 4, 16)
@@ -64,7 +72,7 @@ class EnsembleBenchConfig(StrictModel):
     networks
         Specifications of the networks, which get random weights.
     precision
-        Data type of convolutions and products.
+        Of convolutions and products; what this machine is fastest in if not given.
     galaxies
         Timed at a time.
     repeats
@@ -72,7 +80,7 @@ class EnsembleBenchConfig(StrictModel):
     """
 
     networks: tuple[str, ...] = (str(CONFIGS / "networks" / "compact.yaml"),) * 3
-    precision: Precision = "bfloat16"
+    precision: Precision | None = None
     galaxies: int = Field(default=16, gt=0)
     repeats: int = Field(default=5, gt=0)
 
@@ -91,7 +99,8 @@ def measure_averaging(config: AveragingBenchConfig) -> dict[str, Any]:
     network = network_of(config.network).to(device())
     regions = galaxies(config.galaxies)
     sampler = ViewpointSampler().to(device())
-    dtype = getattr(torch, config.precision)
+    precision = config.precision or fastest_precision(device(), [network])
+    dtype = use_precision(precision)
     count = config.galaxies
 
     def naive(batch: int) -> torch.Tensor:
@@ -112,7 +121,7 @@ def measure_averaging(config: AveragingBenchConfig) -> dict[str, Any]:
     best_rate = gemm_rate(times)
     return {
         "network": network.spec.name,
-        "precision": config.precision,
+        "precision": precision,
         "device": device_name(),
         "threads": torch.get_num_threads(),
         "galaxies": count,
@@ -139,8 +148,9 @@ def _shares(until: dict[str, float]) -> dict[str, float]:
 def run_ensemble(config: EnsembleBenchConfig) -> None:
     """Time several networks on the same viewpoints against as many runs of one each."""
     torch.manual_seed(0)
-    dtype = getattr(torch, config.precision)
     networks = [random_network(path).to(device()) for path in config.networks]
+    precision = config.precision or fastest_precision(device(), networks)
+    dtype = use_precision(precision)
     regions = galaxies(config.galaxies)
     together = SharedAverage(*networks, dtype=dtype)
     alone = [SharedAverage(network, dtype=dtype) for network in networks]
@@ -153,7 +163,7 @@ def run_ensemble(config: EnsembleBenchConfig) -> None:
     )
     result = {
         "networks": [network.spec.name for network in networks],
-        "precision": config.precision,
+        "precision": precision,
         "device": device_name(),
         "galaxies": config.galaxies,
         "repeats": config.repeats,

@@ -18,7 +18,7 @@ from ray.data import Dataset
 
 from jobs.bench.survey import FRAME, write_galaxies
 from jobs.bench.timing import device, model_rate
-from pipeline.averaging import Precision
+from pipeline.averaging import Precision, fastest_precision
 from pipeline.config import StrictModel
 from pipeline.console import say
 from pipeline.cutouts import list_shards
@@ -60,7 +60,7 @@ class StreamBenchConfig(StrictModel):
     model: Literal["network", "identity"] = "network"
     weights: str = DEFAULT_WEIGHTS
     transforms: Literal[60, 1] = 60
-    precision: Precision = "bfloat16"
+    precision: Precision = Field(default_factory=lambda: fastest_precision(device()))
     unit_rows: int = Field(default=256, gt=0, le=4096)
     decode_actors: int | None = Field(default=None, gt=0)
     model_actors: int | None = Field(default=None, gt=0)

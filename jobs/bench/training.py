@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import statistics
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 
 from jobs.bench.timing import device, device_name, galaxies, gemm_rate, gemms, network_of, seconds
-from pipeline.averaging import Precision
 from pipeline.config import CONFIGS, StrictModel
 from pipeline.console import say
 from pipeline.geometry import VIEWPOINTS
@@ -38,7 +37,7 @@ class TrainingBenchConfig(StrictModel):
     """
 
     network: str = str(CONFIGS / "networks" / "compact.yaml")
-    precision: Precision = "bfloat16"
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
     galaxies: int = Field(default=64, gt=0)
     batch_size: int = Field(default=50, gt=0)
     micro_batch: int | None = Field(default=None, gt=0)

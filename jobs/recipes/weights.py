@@ -25,10 +25,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from pipeline import storage
-from pipeline.averaging import SharedAverage, fastest_precision
+from pipeline.averaging import SharedAverage, fastest_precision, use_precision
 from pipeline.config import CONFIGS
 from pipeline.console import progress, say
 from pipeline.geometry import averaging_transforms, reach
@@ -216,7 +215,8 @@ def answered(galaxies: pd.DataFrame, ensemble: str, tree: DecisionTree, out: str
     """Galaxies with an ensemble's answers, averaged over 60 transforms, in the place of votes."""
     write_labels(f"{out}/unlabelled.csv", [(galaxies, 1.0)], tree)
     labels = read_labels(out, tree, "unlabelled.csv")
-    average = SharedAverage(*load_networks(ensemble, tree), dtype=getattr(torch, fastest_precision("cpu")))
+    networks = load_networks(ensemble, tree)
+    average = SharedAverage(*networks, dtype=use_precision(fastest_precision("cpu")))
     answers = np.empty((len(labels), tree.answer_count), np.float32)
     with progress("Answers of the teachers", len(labels)) as advance:
         regions = load_galaxies(labels, Cut(reach(zoom=min(t.zoom for t in averaging_transforms())))).regions

@@ -2,7 +2,23 @@
 
 from pipeline.averaging.cores import map_chunks
 from pipeline.averaging.naive import naive_average
-from pipeline.averaging.precision import Precision, fastest_precision
+from pipeline.averaging.precision import (
+    Precision,
+    check_precision,
+    fastest_precision,
+    fits_float16,
+    use_precision,
+)
 from pipeline.averaging.shared import SharedAverage, multiply_adds
 
-__all__ = ["Precision", "SharedAverage", "fastest_precision", "map_chunks", "multiply_adds", "naive_average"]
+__all__ = [
+    "Precision",
+    "SharedAverage",
+    "check_precision",
+    "fastest_precision",
+    "fits_float16",
+    "map_chunks",
+    "multiply_adds",
+    "naive_average",
+    "use_precision",
+]

@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from pipeline.face.pictures import Opener, Picture, load, several
 from pipeline.images import ImageError
 from pipeline.images.frame import FrameWidth
 from pipeline.images.region import FRAME_RADII
-from pipeline.network import check_model
+from pipeline.network import check_model, load_networks
 from pipeline.protocol import WorkUnit
 from pipeline.streaming.decode import decoded_table
 from pipeline.streaming.model import ModelActor
@@ -51,7 +51,8 @@ class Classifier:
     transforms
         60 for the mean over sixty turned, flipped and scaled views; 1 for the view as it is.
     precision
-        ``float32``, ``bfloat16``, or ``auto`` for what this machine computes faster in.
+        ``float32``, ``bfloat16``, ``float16``, ``tf32``, or ``auto`` for what this machine computes fastest
+        in.
     device
         ``cpu``, ``gpu``, or ``auto`` for a GPU if there is one.
     survey
@@ -81,7 +82,7 @@ class Classifier:
         survey: str | os.PathLike[str] | SurveySettings | None = None,
     ) -> None:
         _check("transforms", transforms, (60, 1))
-        _check("precision", precision, ("auto", "float32", "bfloat16"))
+        _check("precision", precision, ("auto", *get_args(Precision)))
         _check("device", device, tuple(_DEVICES))
         if device == "gpu" and not torch.cuda.is_available():
             raise InputError(
@@ -91,12 +92,16 @@ class Classifier:
         weights, tree = shipped("weights", os.fspath(weights)), shipped("trees", os.fspath(tree))
         self.tree = load_tree(tree)
         self.model = check_model(weights, self.tree)
+        if precision == "auto":
+            on_gpu = device != "cpu" and torch.cuda.is_available()
+            networks = load_networks(weights, self.tree)
+            precision = fastest_precision("cuda" if on_gpu else "cpu", networks)
         self.survey = _survey(survey)
         self._stage = ModelActor(
             weights,
             tree,
             transforms,
-            fastest_precision(device) if precision == "auto" else precision,
+            precision,
             torch.get_num_threads(),
             _DEVICES[device],
         )

@@ -22,7 +22,7 @@ from pipeline.evaluation.ranking import RankedGalaxy
 from pipeline.network import ViewpointNetwork, contrast_normalised
 from pipeline.protocol import PlannedShard, WorkUnit, make_plan
 from pipeline.report.explanation import Explanation, Portrait, UnitGalaxies
-from pipeline.run.resources import start_ray, stream_settings
+from pipeline.run.resources import start_ray
 from pipeline.run.run import Run
 from pipeline.run.settings import SurveyConfig
 from pipeline.survey import Inventory
@@ -147,7 +147,7 @@ def look(
     plan = make_plan(shards, config.unit_rows, {})
     say(f"Starting Ray for {plan.rows:,} galaxies in {plan.unit_count:,} units …")
     resources = start_ray(config)
-    passes = _Passes(run, network, votes, stream_settings(run, index, transforms=1), resources)
+    passes = _Passes(run, network, votes, run.stream_settings(index, transforms=1), resources)
     chosen = passes.first(list(plan.units()))
     galaxy = named[config.galaxy] if config.galaxy else chosen.units[0].most[0]
     if config.occlude is None:

@@ -53,7 +53,7 @@ def deciding_settings(run: Run[StreamConfig]) -> dict[str, str]:
         "weights": run.model.sha256,
         "tree": tree_digest(run.tree),
         "transforms": str(run.config.transforms),
-        "precision": run.config.precision,
+        "precision": run.precision,
         "survey": fingerprint_of(run.source),
     }
 

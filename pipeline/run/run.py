@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pipeline import storage
+from pipeline.averaging import Precision
 from pipeline.network import Model, check_model
+from pipeline.run.precision import automatic_precision
 from pipeline.run.settings import Config, SurveyConfig, settled
 from pipeline.streaming.reading import Reader, open_inventory
 from pipeline.survey import Inventory, load_survey, recognise
 from pipeline.tree import DecisionTree, load_tree
+
+if TYPE_CHECKING:
+    from pipeline.streaming import StreamSettings
 
 Config_co = TypeVar("Config_co", bound=SurveyConfig, covariant=True)
 
@@ -34,6 +39,32 @@ class Run(Generic[Config_co]):
     model: Model
     source: Inventory
 
+    @property
+    def precision(self) -> Precision:
+        """What the network is computed in."""
+        return cast(Precision, self.config.precision)
+
+    def stream_settings(self, index: str, transforms: int) -> StreamSettings:
+        """What the stages of the stream are to do.
+
+        Parameters
+        ----------
+        index
+            The folder that the source's index was saved in.
+        """
+        from pipeline.streaming import StreamSettings
+
+        return StreamSettings(
+            self.config.weights,
+            self.model.sha256,
+            self.config.tree,
+            transforms,
+            self.precision,
+            self.model.recentrings,
+            self.source.survey,
+            index,
+        )
+
 
 def prepare(config: Config) -> Run[Config]:
     """Open and check what the settings name.
@@ -45,7 +76,10 @@ def prepare(config: Config) -> Run[Config]:
     """
     config = settled(config)
     tree = load_tree(config.tree)
-    return Run(config, tree, check_model(config.weights, tree), source_of(config))
+    model = check_model(config.weights, tree)
+    if config.precision == "auto":
+        config = config.model_copy(update={"precision": automatic_precision(config, tree)})
+    return Run(config, tree, model, source_of(config))
 
 
 def source_of(config: SurveyConfig) -> Inventory:

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from pydantic import Field
 
 from pipeline import storage
-from pipeline.averaging import Precision, fastest_precision
+from pipeline.averaging import Precision
 from pipeline.config import StrictModel
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.places import Output, SurveyFile, TablePlace, TreeFile, WeightsFile
@@ -30,8 +30,9 @@ class SurveyConfig(StrictModel):
     weights, tree
         A network's weight file or an ensemble (``NAME.ensemble.json``), and the decision tree it answers.
     precision
-        Data type that the network computes in. ``auto`` is bfloat16 where this machine computes faster in it,
-        which moves an answer by less than 0.002; float32 elsewhere.
+        Data type that the network computes in. ``auto`` is float16 on GPUs, bfloat16 on CPUs that compute
+        faster in it, and float32 elsewhere; see "Precision" in the documentation for how far answers move.
+        ``tf32`` is float32 with shorter products, on GPUs.
     unit_rows
         Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies.
     decode_actors
@@ -84,8 +85,6 @@ Config = TypeVar("Config", bound=SurveyConfig)
 
 
 def settled(config: Config) -> Config:
-    """The configuration with what depends on where it was given: absolute paths, and the precision."""
-    # Workers have working directories of their own.
+    """The configuration with absolute paths: workers have working directories of their own."""
     places = {key: storage.absolute(getattr(config, key)) for key in ("input", "output", "weights", "tree")}
-    precision = fastest_precision(config.device) if config.precision == "auto" else config.precision
-    return config.model_copy(update=places | {"precision": precision})
+    return config.model_copy(update=places)

@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.averaging import map_chunks
+from pipeline.averaging import Precision, map_chunks
 from pipeline.evaluation import galaxy_rmse
 from pipeline.evaluation.ranking import Moments, Ranking, moments, no_ranking, rank
 from pipeline.geometry import IDENTITY
-from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, load_networks
-from pipeline.streaming.model import good_rows, regions_of, set_up_torch
-from pipeline.tree import load_tree
+from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler
+from pipeline.streaming.model import good_rows, ready_networks, regions_of
 
 _GALAXIES_AT_ONCE = 16
 
@@ -31,12 +30,12 @@ class LoadedNetwork:
     """One network on the device that this process has, as it classifies with a single transform."""
 
     def __init__(
-        self, weights: str, tree: str, precision: str, threads: int, device: str | None = None
+        self, weights: str, tree: str, precision: Precision, threads: int, device: str | None = None
     ) -> None:
-        self.device = torch.device(set_up_torch(threads, device))
-        (network,) = load_networks(weights, load_tree(tree))
+        (network,), dtype = ready_networks(weights, tree, precision, threads, device)
+        self.device = network.device
         self.recentring = None if network.spec.recentring is None else 0
-        self.network: ViewpointNetwork = network.to(self.device).lowered(getattr(torch, precision))
+        self.network: ViewpointNetwork = network.lowered(dtype)
         self.sampler = ViewpointSampler().to(self.device)
 
     def look(self, regions: RegionBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -71,7 +70,7 @@ class ExcitationActor:
         self,
         weights: str,
         tree: str,
-        precision: str,
+        precision: Precision,
         threads: int,
         size: int,
         votes: Votes | None = None,

@@ -12,7 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.averaging import SharedAverage, map_chunks, naive_average
+from pipeline.averaging import (
+    Precision,
+    SharedAverage,
+    check_precision,
+    map_chunks,
+    naive_average,
+    use_precision,
+)
 from pipeline.errors import InputError
 from pipeline.geometry import IDENTITY
 from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, by_recentring, load_networks
@@ -37,11 +44,15 @@ ANSWERED_COLUMNS = (
 """Columns that pass through the model stage."""
 
 
-def set_up_torch(threads: int, device: str | None) -> str:
-    """Prepare this process for a network; the device that it's to use.
+def ready_networks(
+    weights: str, tree: str, precision: Precision, threads: int, device: str | None
+) -> tuple[list[ViewpointNetwork], torch.dtype]:
+    """Prepare this process for networks, and load them: on their device, and the data type to compute in.
 
     Parameters
     ----------
+    weights, tree
+        URIs.
     threads
         That torch may use.
     device
@@ -50,7 +61,7 @@ def set_up_torch(threads: int, device: str | None) -> str:
     Raises
     ------
     InputError
-        If torch can't use the GPU that it is to.
+        If torch can't use the GPU that it is to, or the networks can't be computed in the precision.
     """
     torch.set_num_threads(threads)
     # Ray's shared memory is read-only, and nothing here writes to it.
@@ -61,7 +72,9 @@ def set_up_torch(threads: int, device: str | None) -> str:
             "this node has a GPU that torch can't use: install its driver and a build of torch for it, "
             "or say device=cpu"
         )
-    return device
+    networks = [network.to(device) for network in load_networks(weights, load_tree(tree))]
+    check_precision(precision, networks, device)
+    return networks, use_precision(precision)
 
 
 class ModelActor:
@@ -73,10 +86,8 @@ class ModelActor:
         URIs.
     transforms
         60, or 1 for the view as it is.
-    precision
-        ``float32`` or ``bfloat16``.
-    threads, device
-        See `set_up_torch`.
+    precision, threads, device
+        See `ready_networks`.
     """
 
     def __init__(
@@ -84,15 +95,14 @@ class ModelActor:
         weights: str,
         tree: str,
         transforms: int,
-        precision: str,
+        precision: Precision,
         threads: int,
         device: str | None = None,
     ) -> None:
-        self._device = set_up_torch(threads, device)
-        networks = [network.to(self._device) for network in load_networks(weights, load_tree(tree))]
+        networks, dtype = ready_networks(weights, tree, precision, threads, device)
         self._answers, self._count = networks[0].tree.answer_count, len(networks)
         self._groups = {
-            threshold: (len(alike), predictor(alike, transforms, getattr(torch, precision)))
+            threshold: (len(alike), predictor(alike, transforms, dtype))
             for threshold, alike in by_recentring(networks).items()
         }
 

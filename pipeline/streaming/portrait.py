@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.averaging import Precision
 from pipeline.geometry import IDENTITY, reach
 from pipeline.network import RegionBatch, layer_activations
 from pipeline.streaming.excitation import LoadedNetwork
@@ -50,7 +51,7 @@ class PortraitActor:
         self,
         weights: str,
         tree: str,
-        precision: str,
+        precision: Precision,
         threads: int,
         occlude: Collection[str],
         galaxy: str,

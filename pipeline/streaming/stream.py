@@ -12,6 +12,7 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset, ExecutionResources
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
+from pipeline.averaging import Precision
 from pipeline.errors import InputError, RunError
 from pipeline.protocol import LedgerEntry, RunLayout, WorkUnit
 from pipeline.streaming.cluster import StreamResources
@@ -61,7 +62,7 @@ class StreamSettings:
     transforms
         60 or 1.
     precision
-        ``float32`` or ``bfloat16``.
+        That the network is computed in.
     recentrings
         Thresholds by which galaxies are recentred (see `pipeline.network.Model`).
     survey, index
@@ -72,7 +73,7 @@ class StreamSettings:
     weights_sha256: str
     tree: str
     transforms: int
-    precision: str
+    precision: Precision
     recentrings: tuple[float, ...] = ()
     survey: SurveySettings | None = None
     index: str | None = None

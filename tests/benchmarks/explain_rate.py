@@ -14,8 +14,10 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 from jobs.bench.survey import write_galaxies
+from pipeline.averaging import Precision, fastest_precision
 from pipeline.cutouts import list_shards
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.protocol import PlannedShard, RunLayout, WorkUnit, make_plan
@@ -64,7 +66,7 @@ def explain_seconds(units: list[WorkUnit], settings: StreamSettings, resources: 
     return times[-1] - times[0]
 
 
-def rates(galaxies: int, repeats: int, unit_rows: int, precision: str) -> dict[str, float]:
+def rates(galaxies: int, repeats: int, unit_rows: int, precision: Precision) -> dict[str, float]:
     """Medians over turns, galaxies a second."""
     connect()
     resources = plan_resources()
@@ -92,7 +94,7 @@ def main() -> None:
     parser.add_argument("--galaxies", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--unit-rows", type=int, default=256)
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16")
+    parser.add_argument("--precision", choices=get_args(Precision), default=fastest_precision("cpu"))
     parser.add_argument("--memory", type=int, nargs=2, metavar="GALAXIES", help="such as 2500 10000")
     options = parser.parse_args()
     result: dict[str, object] = {}

@@ -1,0 +1,34 @@
+"""What ``precision=auto`` means for a run, which is part of what decides its answers."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from pipeline.averaging import Precision, fastest_precision
+from pipeline.console import say
+from pipeline.network import load_networks
+from pipeline.run.resources import start_ray
+from pipeline.run.settings import SurveyConfig
+from pipeline.tree import DecisionTree
+
+
+def automatic_precision(config: SurveyConfig, tree: DecisionTree) -> Precision:
+    """The precision that a run's networks are computed fastest in, where the run is going to compute."""
+    if not _computes_on_gpus(config):
+        return fastest_precision("cpu")
+    precision = fastest_precision("cuda", load_networks(config.weights, tree))
+    if precision != "float16":
+        say(f"Computing in {precision}: activations of these weights would leave the range of float16")
+    return precision
+
+
+def _computes_on_gpus(config: SurveyConfig) -> bool:
+    """Whether networks will be on GPUs: this machine's, or those that the cluster has or can get."""
+    if config.device != "auto":
+        return config.device == "gpu"
+    if not os.environ.get("RAY_ADDRESS"):
+        return torch.cuda.is_available()
+    # Ray takes seconds to load: only a run that joins a cluster asks it.
+    return start_ray(config).model_gpus > 0
