@@ -34,7 +34,7 @@ from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import decode_image
 from pipeline.images.detection import DetectionCriteria, detect_sources
 from pipeline.network import ENSEMBLE_SUFFIX, Ensemble, load_networks, read_card, save_ensemble, write_card
-from pipeline.training import Cut, equal_sides, load_galaxies, read_labels
+from pipeline.training import Cut, load_galaxies, read_labels
 from pipeline.training.score import score, score_in_words
 from pipeline.training.weights import TrainConfig, train_one
 from pipeline.tree import DecisionTree, joined, load_tree
@@ -220,7 +220,7 @@ def answered(galaxies: pd.DataFrame, ensemble: str, tree: DecisionTree, out: str
     answers = np.empty((len(labels), tree.answer_count), np.float32)
     with progress("Answers of the teachers", len(labels)) as advance:
         regions = load_galaxies(labels, Cut(reach(zoom=min(t.zoom for t in averaging_transforms())))).regions
-        for rows, batch in equal_sides(regions, _AT_ONCE):
+        for rows, batch in regions.by_side(_AT_ONCE):
             answers[rows.numpy()] = average(batch).numpy()
             advance(len(rows))
     return galaxies.assign(**dict(zip(tree.columns, answers.T, strict=True)))

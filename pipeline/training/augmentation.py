@@ -12,6 +12,7 @@ from torch import Tensor
 from pipeline.config import StrictModel
 from pipeline.geometry import reach
 from pipeline.network import RegionBatch, ViewpointSampler
+from pipeline.training.regions import sent
 
 _BRIGHTNESS_DIRECTION = (0.0148366, 0.01253134, 0.01040762)
 """Principal colour direction of the challenge's images, times its spread: added to R, G, B."""
@@ -67,6 +68,10 @@ class Draws:
     def __getitem__(self, rows: slice | Tensor) -> Draws:
         return Draws(self.linear[rows], self.shift[rows], self.color[rows])
 
+    def to(self, device: torch.device) -> Draws:
+        """The same perturbations on a device, which isn't waited for."""
+        return Draws(sent(self.linear, device), sent(self.shift, device), sent(self.color, device))
+
 
 def draw(augmentation: Augmentation, n: int, generator: torch.Generator) -> Draws:
     """Draw `n` perturbations."""
@@ -81,13 +86,16 @@ def draw(augmentation: Augmentation, n: int, generator: torch.Generator) -> Draw
     return Draws(linear[:, None], shift[:, None], alpha * torch.tensor(_BRIGHTNESS_DIRECTION))
 
 
-def perturbed_viewpoints(sampler: ViewpointSampler, regions: RegionBatch, draws: Draws) -> Tensor:
+def perturbed_viewpoints(
+    sampler: ViewpointSampler, regions: RegionBatch, draws: Draws, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """One perturbed set of viewpoints a galaxy.
 
     Returns
     -------
-    Tensor, shape (n, 16, 3, 45, 45), float32 in [0, 1]
+    Tensor, shape (n, 16, 3, 45, 45), of `dtype`, in [0, 1]
+        Sampled in float32, whatever the `dtype`.
     """
-    device = regions.pixels.device
-    crops = sampler.crops(regions, draws.linear.to(device), draws.shift.to(device))[:, 0]
-    return sampler.viewpoints((crops + draws.color.to(device)[:, :, None, None, None]).clamp_(0, 1))
+    there = draws.to(regions.pixels.device)
+    crops = sampler.crops(regions, there.linear, there.shift)[:, 0]
+    return sampler.viewpoints((crops + there.color[:, :, None, None, None]).clamp_(0, 1).to(dtype))

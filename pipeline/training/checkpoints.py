@@ -32,6 +32,8 @@ class Checkpoint:
         See `Trainer.state`.
     log
         The rows logged until then.
+    steps
+        What the log doesn't hold yet (see `Step.values`).
     passed_over
         Newer files that aren't whole.
     """
@@ -39,15 +41,21 @@ class Checkpoint:
     seen: int
     tensors: dict[str, Tensor]
     log: list[dict[str, Any]]
+    steps: list[dict[str, Any]]
     passed_over: tuple[str, ...] = ()
 
 
 def save_checkpoint(
-    folder: str, seen: int, tensors: Mapping[str, Tensor], log: Sequence[Mapping[str, Any]]
+    folder: str,
+    seen: int,
+    tensors: Mapping[str, Tensor],
+    log: Sequence[Mapping[str, Any]],
+    steps: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write a checkpoint and remove all but the last two."""
     stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    data = save_tensors(stored, metadata={"log": json.dumps(list(log))})
+    metadata = {"log": json.dumps(list(log)), "steps": json.dumps(list(steps))}
+    data = save_tensors(stored, metadata=metadata)
     digest = hashlib.sha256(data).hexdigest()[:16]
     storage.write_bytes(storage.join(folder, f"{seen:012d}-{digest}{_SUFFIX}"), data)
     for old in _newest_first(folder)[_KEPT:]:
@@ -75,17 +83,24 @@ def newest_checkpoint(folder: str) -> Checkpoint | None:
     return None
 
 
+def newest_name(folder: str) -> str | None:
+    """The name of the newest checkpoint, whole or not."""
+    return next((storage.name(uri) for uri in _newest_first(folder)), None)
+
+
 def _newest_first(folder: str) -> list[str]:
     return sorted((file.uri for file in storage.list_files(folder, _SUFFIX)), key=storage.name, reverse=True)
 
 
-def _read(uri: str) -> tuple[int, dict[str, Tensor], list[dict[str, Any]]] | None:
+def _read(uri: str) -> tuple[int, dict[str, Tensor], list[dict[str, Any]], list[dict[str, Any]]] | None:
     seen, _, digest = storage.name(uri).removesuffix(_SUFFIX).partition("-")
     data = storage.read_bytes(uri)
     if not seen.isdecimal() or hashlib.sha256(data).hexdigest()[:16] != digest:
         return None
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return int(seen), load_tensors(data), json.loads(header["__metadata__"]["log"])
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        # Those of before have no steps.
+        log, steps = json.loads(header["log"]), json.loads(header.get("steps", "[]"))
+        return int(seen), load_tensors(data), log, steps
     except (SafetensorError, ValueError, KeyError):
         return None

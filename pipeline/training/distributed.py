@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 import tempfile
 import threading
 import time
@@ -16,6 +18,7 @@ import ray
 import ray.train
 import torch
 from ray.data import DataContext, Dataset
+from ray.exceptions import RayError
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from torch import Tensor
@@ -23,15 +26,22 @@ from torch import Tensor
 from pipeline import storage
 from pipeline.errors import InputError, RunError
 from pipeline.images import Region
+from pipeline.training.checkpoints import newest_name
+from pipeline.training.feeding import Feed, feed_of, resident
 from pipeline.training.galaxies import Cut, LabelledGalaxies, labelled, load_galaxies, load_region
 from pipeline.training.job import TrainingJob
 from pipeline.training.labels import Labels
 from pipeline.training.order import Order
+from pipeline.training.precision import Precision, fastest_precision
+from pipeline.training.regions import copied, stacked
 from pipeline.training.run import train
 
 _ROWS_A_BLOCK = 64
 _BLOCKS_A_STRETCH = 1024
 _TOLD_EVERY_SECONDS = 2.0
+_WAITED_FOR_CHECKPOINT_SECONDS = 20.0
+"""How long a training that is to end waits for its last checkpoint: schedulers kill after 30."""
+
 _CACHED_SHARE = 0.5
 """The part of the object stores' memory that decoded galaxies may take for good."""
 
@@ -44,7 +54,8 @@ def train_distributed(
 ) -> None:
     """Train with so many workers on the Ray cluster that this process has joined.
 
-    A worker that dies is replaced, and all go on from the newest checkpoint.
+    A worker that dies is replaced, and all go on from the newest checkpoint. What ends this process in an
+    orderly way, such as SIGINT, makes the workers write a checkpoint before.
 
     Parameters
     ----------
@@ -76,11 +87,11 @@ def train_distributed(
         + ("decoded once, in the object store" if cached else "decoded anew in every pass")
     )
     threads = max(1, int(cpus) // workers)
-    seen = ray.remote(num_cpus=0)(_Seen).remote()
+    board = ray.remote(num_cpus=0)(_Board).remote()
     with tempfile.TemporaryDirectory() as folder:
         trainer = TorchTrainer(
             _worker,
-            train_loop_config={"job": job, "blocks": cached, "threads": threads, "seen": seen},
+            train_loop_config={"job": job, "blocks": cached, "threads": threads, "board": board},
             scaling_config=ScalingConfig(
                 num_workers=workers,
                 use_gpu=gpus > 0,
@@ -97,9 +108,12 @@ def train_distributed(
             ),
         )
         try:
-            _fit(trainer, seen, progress)
+            _fit(trainer, board, progress)
         except ray.train.TrainingFailedError as error:
             raise _in_one_line(error) from error
+        except (KeyboardInterrupt, SystemExit):
+            _wait_for_checkpoint(board, job.settings.checkpoints)
+            raise
 
 
 def _in_one_line(error: Exception) -> Exception:
@@ -115,49 +129,107 @@ def _in_one_line(error: Exception) -> Exception:
     )
 
 
+def _wait_for_checkpoint(board: Any, folder: str) -> None:
+    """Have a checkpoint written, and wait until it is there, if there is anything to keep."""
+    until = time.monotonic() + _WAITED_FOR_CHECKPOINT_SECONDS
+    with contextlib.suppress(RayError):
+        if not ray.get(board.seen.remote(), timeout=_TOLD_EVERY_SECONDS):
+            return
+        before = newest_name(folder)
+        ray.get(board.want.remote(), timeout=_TOLD_EVERY_SECONDS)
+        while newest_name(folder) == before and time.monotonic() < until:
+            time.sleep(_TOLD_EVERY_SECONDS / 10)
+
+
+def workers_precision() -> Precision:
+    """The fastest precision of a worker's machine on the Ray cluster that this process has joined."""
+    gpus = 1 if ray.cluster_resources().get("GPU", 0) else 0
+    precision: Precision = ray.get(ray.remote(num_gpus=gpus)(fastest_precision).remote())
+    return precision
+
+
 def _worker(config: dict[str, Any]) -> None:
     job: TrainingJob = config["job"]
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(config["threads"])
-    order = job.order(rank, world)
-    trainer = job.trainer(order, _source(job, config["blocks"], order), ray.train.torch.get_device())
+    order, device = job.order(rank, world), ray.train.torch.get_device()
+    trainer = job.trainer(_feed(job, config["blocks"], order, device), device, print)
     share = len(job.held_out) * rank // world, len(job.held_out) * (rank + 1) // world
     held_out = load_galaxies(job.held_out[slice(*share)], job.cut)
-
-    told_at = time.monotonic()
-
-    def tell(seen: int) -> None:
-        nonlocal told_at
-        if rank == 0 and time.monotonic() - told_at > _TOLD_EVERY_SECONDS:
-            config["seen"].set.remote(seen)
-            told_at = time.monotonic()
-
-    train(trainer, held_out, job.settings, rank, world, progress=tell, warn=print)
+    if resident(held_out.regions.nbytes, device):
+        held_out = held_out.to(device)
+    board = _AtTimes(config["board"], rank == 0)
+    # After a step all workers' states are the same: they needn't agree on when the first one keeps its own.
+    train(trainer, held_out, job.settings, rank, world, board.tell, print, board.wanted)
 
 
-def _source(job: TrainingJob, blocks: list[Any], order: Order) -> Callable[[Tensor, int], LabelledGalaxies]:
-    """Where a worker gets its galaxies from."""
+class _AtTimes:
+    """The first worker's way to the board, not taken after every step.
+
+    Parameters
+    ----------
+    first
+        Whether this is the first worker; the others never go.
+    """
+
+    def __init__(self, board: Any, first: bool) -> None:
+        self._board, self._first = board, first
+        self._answer: Any = None
+        self._asked_at = -math.inf
+
+    def tell(self, seen: int) -> None:
+        """Tell how far the workers are, and ask whether a checkpoint is wanted; no answer is waited for."""
+        if self._first and time.monotonic() - self._asked_at > _TOLD_EVERY_SECONDS / 4:
+            self._answer, self._asked_at = self._board.tell.remote(seen), time.monotonic()
+
+    def wanted(self) -> bool:
+        """Whether a checkpoint was wanted, as far as the board has answered."""
+        if self._answer is None or not ray.wait([self._answer], timeout=0)[0]:
+            return False
+        answer, self._answer = ray.get(self._answer), None
+        return bool(answer)
+
+
+def _feed(job: TrainingJob, blocks: list[Any], order: Order, device: torch.device) -> Feed:
+    """Where a worker gets its galaxies from: its GPU's memory, blocks that all workers share, or files."""
     if not blocks:
-        return _Stream(job, order)
+        return Feed(order, _Stream(job, order), device, job.micro_batch, ahead=device.type == "cuda")
     regions = [region for block in ray.get(blocks) for region in _regions(block)]
-    return lambda rows, _: labelled(job.labels, rows, tuple(regions[row] for row in rows.tolist()))
+    if resident(sum(region.pixels.nbytes for region in regions), device):
+        rows = torch.arange(len(job.labels))
+        galaxies = labelled(job.labels, rows, copied(regions, device)).to(device)
+        return feed_of(galaxies, order, device, job.micro_batch, stays=True)
+
+    def shared(rows: Tensor, _: int) -> LabelledGalaxies:
+        chosen = rows.tolist()
+        return labelled(job.labels, rows, stacked((regions[row] for row in chosen), len(chosen)))
+
+    return Feed(order, shared, device, job.micro_batch, ahead=device.type == "cuda")
 
 
-class _Seen:
-    """How far the workers are."""
+class _Board:
+    """What workers and driver let each other know."""
 
     def __init__(self) -> None:
-        self._seen = 0
+        self._seen, self._wanted = 0, False
 
-    def set(self, seen: int) -> None:
+    def tell(self, seen: int) -> bool:
+        """Examples shown so far; whether a checkpoint is wanted, which is said once."""
+        wanted, self._wanted = self._wanted, False
         self._seen = seen
+        return wanted
 
-    def get(self) -> int:
+    def want(self) -> None:
+        """Ask for a checkpoint."""
+        self._wanted = True
+
+    def seen(self) -> int:
+        """What was told last."""
         return self._seen
 
 
-def _fit(trainer: TorchTrainer, seen: Any, progress: Callable[[int], None]) -> None:
+def _fit(trainer: TorchTrainer, board: Any, progress: Callable[[int], None]) -> None:
     """Train, passing on how far the workers are."""
     done: Future[Any] = Future()
 
@@ -170,7 +242,7 @@ def _fit(trainer: TorchTrainer, seen: Any, progress: Callable[[int], None]) -> N
     # In the main thread Ray Train would take SIGINT over, and end the process as if all were done.
     threading.Thread(target=fit, name="training", daemon=True).start()
     while wait([done], _TOLD_EVERY_SECONDS).not_done:
-        progress(ray.get(seen.get.remote()))
+        progress(ray.get(board.seen.remote()))
     done.result()
 
 
@@ -196,7 +268,8 @@ class _Stream:
         """The galaxies of rows that this worker shows once so many examples have been shown."""
         if self._regions is None:
             self._regions = self._from(seen)
-        return labelled(self._job.labels, rows, tuple(itertools.islice(self._regions, len(rows))))
+        regions = stacked(itertools.islice(self._regions, len(rows)), len(rows))
+        return labelled(self._job.labels, rows, regions)
 
     def _from(self, seen: int) -> Iterator[Region]:
         """All that this worker shows from there on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,8 @@ from pipeline import storage
 from pipeline.errors import InputError
 from pipeline.images import ImageError, Region, decode_image
 from pipeline.images.recentre import cut_frames
-from pipeline.network import RegionBatch
 from pipeline.training.labels import Labels
+from pipeline.training.regions import Regions, sent, stacked
 
 
 @dataclass(frozen=True)
@@ -34,25 +33,37 @@ class LabelledGalaxies:
     """
 
     ids: tuple[str, ...]
-    regions: tuple[Region, ...]
+    regions: Regions
     votes: Tensor
     weights: Tensor
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, rows: slice) -> LabelledGalaxies:
-        """Neighbouring galaxies, which share their memory with these."""
-        return LabelledGalaxies(self.ids[rows], self.regions[rows], self.votes[rows], self.weights[rows])
+    def __getitem__(self, rows: slice | Tensor) -> LabelledGalaxies:
+        """Some of the galaxies; pixels are shared."""
+        if isinstance(rows, slice):
+            return LabelledGalaxies(self.ids[rows], self.regions[rows], self.votes[rows], self.weights[rows])
+        ids = tuple(self.ids[row] for row in rows.tolist())
+        index = sent(rows, self.votes.device)
+        return LabelledGalaxies(ids, self.regions[rows], self.votes[index], self.weights[index])
 
-    def subset(self, rows: Tensor) -> LabelledGalaxies:
-        """The galaxies of these rows; pixels are shared."""
-        chosen = rows.tolist()
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors that may be on a device."""
+        return (self.votes, self.weights, *self.regions.tensors())
+
+    def gathered(self, pinned: bool = False) -> LabelledGalaxies:
+        """These galaxies and no others; `pinned` in memory that a GPU can copy from by itself."""
+        votes, weights = (part.pin_memory() if pinned else part for part in (self.votes, self.weights))
+        return LabelledGalaxies(self.ids, self.regions.gathered(pinned), votes, weights)
+
+    def to(self, device: torch.device) -> LabelledGalaxies:
+        """The galaxies on a device; it may still be copying them if they come from pinned memory."""
         return LabelledGalaxies(
-            tuple(self.ids[i] for i in chosen),
-            tuple(self.regions[i] for i in chosen),
-            self.votes[rows],
-            self.weights[rows],
+            self.ids,
+            self.regions.to(device),
+            self.votes.to(device, non_blocking=True),
+            self.weights.to(device, non_blocking=True),
         )
 
 
@@ -80,12 +91,12 @@ def load_galaxies(labels: Labels, cut: Cut) -> LabelledGalaxies:
     InputError
         If an image is missing or bad.
     """
-    rows = range(len(labels))
-    regions = tuple(storage.read_ahead(lambda row: load_region(labels, row, cut), rows))
-    return labelled(labels, torch.arange(len(labels)), regions)
+    count = len(labels)
+    regions = stacked(storage.read_ahead(lambda row: load_region(labels, row, cut), range(count)), count)
+    return labelled(labels, torch.arange(count), regions)
 
 
-def labelled(labels: Labels, rows: Tensor, regions: tuple[Region, ...]) -> LabelledGalaxies:
+def labelled(labels: Labels, rows: Tensor, regions: Regions) -> LabelledGalaxies:
     """Regions of some rows with their labels."""
     chosen = rows.tolist()
     return LabelledGalaxies(
@@ -127,35 +138,3 @@ def load_region(labels: Labels, row: int, cut: Cut) -> Region:
             f"cannot use {uri}, the image of labelled galaxy {labels.ids[row]}: {error}"
         ) from error
     return Region(region.pixels, recentred[0][:2], recentred[0][2]) if recentred else region
-
-
-def equal_sides(
-    regions: Sequence[Region], at_once: int | None = None
-) -> Iterator[tuple[Tensor, RegionBatch]]:
-    """Regions by side, as batches.
-
-    Parameters
-    ----------
-    at_once
-        Most of them in a batch.
-
-    Yields
-    ------
-    rows : Tensor, shape (m,), int64
-        Where they are among `regions`.
-    RegionBatch
-        The m regions of that side.
-    """
-    sides = torch.tensor([region.pixels.shape[0] for region in regions], dtype=torch.int64)
-    for side in sides.unique().tolist():
-        alike = torch.nonzero(sides == side)[:, 0]
-        for rows in alike.split(at_once or len(alike)):
-            chosen = [regions[i] for i in rows.tolist()]
-            yield (
-                rows,
-                RegionBatch(
-                    torch.from_numpy(np.stack([region.pixels for region in chosen])),
-                    torch.tensor([region.center for region in chosen], dtype=torch.float64),
-                    torch.tensor([region.scale for region in chosen], dtype=torch.float64),
-                ),
-            )

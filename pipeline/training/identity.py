@@ -37,6 +37,15 @@ def is_same(folder: str, identity: Mapping[str, Any]) -> bool:
     return storage.exists(record) and json.loads(storage.read_bytes(record)) == identity
 
 
+def as_begun(folder: str, recipe: Recipe) -> Recipe:
+    """The recipe, in the precision that the folder's training began with where it leaves that open."""
+    record = storage.join(folder, "run.json")
+    if recipe.precision != "auto" or not storage.exists(record):
+        return recipe
+    begun = json.loads(storage.read_bytes(record))["recipe"]["precision"]
+    return recipe.model_copy(update={"precision": begun})
+
+
 def claim(folder: str, identity: Mapping[str, Any]) -> None:
     """Bind a folder to what is trained there.
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from pipeline.network import NetworkSpec
-from pipeline.training.galaxies import Cut, LabelledGalaxies, load_galaxies
+from pipeline.training.feeding import Feed, feed_of, resident
+from pipeline.training.galaxies import Cut, load_galaxies
 from pipeline.training.initial import initial_network
 from pipeline.training.labels import Labels
+from pipeline.training.loss import compiler_for
 from pipeline.training.order import Order
 from pipeline.training.recipe import Recipe
 from pipeline.training.run import RunSettings, train
@@ -53,11 +54,11 @@ class TrainingJob:
         return Order(self.recipe.seed, len(self.labels), self.recipe.batch_size, rank, world)
 
     def trainer(
-        self, order: Order, fetch: Callable[[Tensor, int], LabelledGalaxies], device: torch.device | str
+        self, feed: Feed, device: torch.device, say: Callable[[str], None] = lambda message: None
     ) -> Trainer:
         """The trainer at its start."""
         network = initial_network(self.spec, self.tree, self.recipe.seed, self.initial_weights)
-        return Trainer(network.to(device), self.recipe, order, fetch, self.micro_batch)
+        return Trainer(network.to(device), self.recipe, feed, compiler_for(device), say)
 
 
 def train_here(job: TrainingJob, progress: Callable[[int], None], say: Callable[[str], None]) -> None:
@@ -75,7 +76,12 @@ def train_here(job: TrainingJob, progress: Callable[[int], None], say: Callable[
     RunError
         If the loss is no longer finite.
     """
-    galaxies = load_galaxies(job.labels, job.cut)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    trainer = job.trainer(job.order(), lambda rows, _: galaxies.subset(rows), device)
-    train(trainer, load_galaxies(job.held_out, job.cut), job.settings, progress=progress, warn=say)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    feed = feed_of(load_galaxies(job.labels, job.cut), job.order(), device, job.micro_batch)
+    if device.type == "cuda":
+        how = "batch by batch" if feed.ahead else "to stay there"
+        say(f"Trains on {torch.cuda.get_device_name(device)}; galaxies are copied to it {how}")
+    held_out = load_galaxies(job.held_out, job.cut)
+    if resident(held_out.regions.nbytes, device):
+        held_out = held_out.to(device)
+    train(job.trainer(feed, device, say), held_out, job.settings, progress=progress, warn=say)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from pipeline.config import StrictModel
 from pipeline.training.augmentation import Augmentation
+from pipeline.training.precision import Precision
 
 
 class Steps(StrictModel):
@@ -119,7 +120,8 @@ class Recipe(StrictModel):
     average_decay
         Decay per step of the moving average of the weights, which is what gets saved; 0 for none.
     precision
-        Data type of convolutions and products; weights and loss stay in float32.
+        Data type of convolutions and products; weights and loss stay in float32. ``auto`` takes bfloat16
+        where the machine multiplies in it, else float32; a training that goes on keeps what it began with.
     held_out
         Share of the label file's rows, the last ones, that are never trained on.
     trunk_rate
@@ -134,7 +136,7 @@ class Recipe(StrictModel):
     schedule: Annotated[OneCycle | Steps, Field(discriminator="kind")] = OneCycle(highest=2e-3)
     clipped_examples: int = Field(default=0, ge=0)
     average_decay: float = Field(default=0.0, ge=0, lt=1)
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    precision: Literal["auto"] | Precision = "auto"
     held_out: float = Field(default=0.2, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
     trunk_rate: float = Field(default=1.0, ge=0)

@@ -10,7 +10,7 @@ from pipeline.averaging import SharedAverage, naive_average
 from pipeline.evaluation import rmse, rmse_interval
 from pipeline.geometry import IDENTITY, averaging_transforms, reach
 from pipeline.network import ViewpointNetwork, ViewpointSampler, by_recentring
-from pipeline.training.galaxies import Cut, equal_sides, load_galaxies
+from pipeline.training.galaxies import Cut, load_galaxies
 from pipeline.training.labels import Labels
 
 SCORE_REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
@@ -32,7 +32,7 @@ def score(networks: Sequence[ViewpointNetwork], labels: Labels) -> dict[str, obj
     for threshold, alike in by_recentring(networks).items():
         galaxies = load_galaxies(labels, Cut(SCORE_REACH, threshold))
         average = SharedAverage(*alike)
-        for rows, regions in equal_sides(galaxies.regions, _SCORED_AT_ONCE):
+        for rows, regions in galaxies.regions.by_side(_SCORED_AT_ONCE):
             answers[rows] += average.each(regions).sum(0) / len(networks)
             for network in alike:
                 single[rows] += naive_average(network, sampler, regions, (IDENTITY,)) / len(networks)

@@ -23,10 +23,11 @@ from pipeline.network import (
 from pipeline.places import EnsembleFile, InitialWeightsFile, NetworkFile, Output, RecipeFile, TreeFiles
 from pipeline.training.checkpoints import newest_checkpoint
 from pipeline.training.galaxies import Cut, check_images
-from pipeline.training.identity import claim, identity_of, is_same
+from pipeline.training.identity import as_begun, claim, identity_of, is_same
 from pipeline.training.initial import initial_network
 from pipeline.training.job import TrainingJob, train_here
 from pipeline.training.labels import LABELS_FILE, Labels, read_labels
+from pipeline.training.precision import Precision, fastest_precision
 from pipeline.training.recipe import Recipe
 from pipeline.training.run import RunSettings
 from pipeline.training.score import SCORE_REACH, score, score_in_words
@@ -70,7 +71,10 @@ class TrainConfig(StrictModel):
         if not given, whether they fit.
     log_every, evaluate_every, checkpoint_every
         After how many examples the loss is logged, the held-out galaxies are scored, and a checkpoint is
-        written, from which the same command goes on.
+        written, from which the same command goes on; if not given, a thousandth of all
+        examples (at least 1,000), and the other two a twentieth (at least 10,000).
+    checkpoint_minutes
+        After how many minutes a checkpoint is written in any case.
     data_name
         What the card calls the data; the folder's name if not given.
     not_good_for
@@ -92,9 +96,10 @@ class TrainConfig(StrictModel):
     workers: int = Field(default=1, gt=0)
     micro_batch: int | None = Field(default=None, gt=0)
     cached: bool | None = None
-    log_every: int = Field(default=1_000, gt=0)
-    evaluate_every: int = Field(default=10_000, gt=0)
-    checkpoint_every: int = Field(default=10_000, gt=0)
+    log_every: int | None = Field(default=None, gt=0)
+    evaluate_every: int | None = Field(default=None, gt=0)
+    checkpoint_every: int | None = Field(default=None, gt=0)
+    checkpoint_minutes: float = Field(default=10.0, gt=0)
     data_name: str | None = None
     not_good_for: tuple[str, ...] = ()
 
@@ -116,12 +121,8 @@ def train_one(config: TrainConfig) -> None:
     weights = storage.join(storage.absolute(config.output), f"{name}.safetensors")
     labels = read_labels(storage.absolute(config.data), tree, config.labels)
     count = trained_count(config, recipe, labels)
-    settings = RunSettings(
-        weights.removesuffix(".safetensors") + ".run",
-        config.log_every,
-        config.evaluate_every,
-        config.checkpoint_every,
-    )
+    settings = run_settings(config, recipe, weights.removesuffix(".safetensors") + ".run")
+    recipe = as_begun(settings.folder, recipe)
     identity = identity_of(spec, recipe, tree, labels, config.init) | {"held_out": len(labels) - count}
     if storage.exists(weights) and is_same(settings.folder, identity):
         say(f"{weights} is complete: {score_in_words(read_card(weights).score)}. Nothing to do.")
@@ -132,9 +133,15 @@ def train_one(config: TrainConfig) -> None:
     newest_checkpoint(settings.checkpoints)
     if config.init is not None:
         initial_network(spec, tree, recipe.seed, config.init)
+    if recipe.precision == "auto":
+        recipe = recipe.model_copy(update={"precision": _fastest_precision(config.workers)})
+        identity["recipe"] = recipe.model_dump(mode="json")
     claim(settings.folder, identity)
     trained_on, held_out = labels[:count], labels[count:]
-    say(f"{len(trained_on):,} galaxies to train on, {len(held_out):,} held out; log in {settings.folder}")
+    say(
+        f"{len(trained_on):,} galaxies to train on in {recipe.precision}, {len(held_out):,} held out; "
+        f"log in {settings.folder}"
+    )
     recentring = None if spec.recentring is None else spec.recentring.threshold
     job = TrainingJob(
         spec,
@@ -189,6 +196,28 @@ def recipe_of(config: TrainConfig) -> Recipe:
     """The recipe of a file, with what the settings say otherwise."""
     changes = {key: getattr(config, key) for key in ("seed", "examples") if getattr(config, key) is not None}
     return load_config(Recipe, config.recipe, overrides=[f"{key}={value}" for key, value in changes.items()])
+
+
+def run_settings(config: TrainConfig, recipe: Recipe, folder: str) -> RunSettings:
+    """Where and how often a run keeps itself; short trainings write log and checkpoints no less often."""
+    seldom = max(10_000, recipe.examples // 20)
+    return RunSettings(
+        folder,
+        config.log_every or max(1_000, recipe.examples // 1_000),
+        config.evaluate_every or seldom,
+        config.checkpoint_every or seldom,
+        60 * config.checkpoint_minutes,
+    )
+
+
+def _fastest_precision(workers: int) -> Precision:
+    if workers == 1:
+        return fastest_precision()
+    from pipeline.streaming import connect
+    from pipeline.training.distributed import workers_precision
+
+    connect()
+    return workers_precision()
 
 
 def _train(job: TrainingJob, workers: int) -> None:

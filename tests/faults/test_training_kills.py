@@ -66,16 +66,47 @@ def test_a_worker_is_killed(trained: tuple[list[str], Path], tmp_path: Path) -> 
 
 
 @pytest.mark.long
-def test_a_training_that_is_stopped_says_so(trained: tuple[list[str], Path], tmp_path: Path) -> None:
-    words, _ = trained
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_that_is_stopped_says_so_and_loses_nothing(
+    number: signal.Signals, status: int, trained: tuple[list[str], Path], tmp_path: Path
+) -> None:
+    words, undisturbed = trained
     output = tmp_path / "out"
     with running([*words, f"output={output}"], tmp_path) as run:
         wait_for_checkpoint(run, output)
-        run.process.send_signal(signal.SIGINT)
-        assert run.process.wait(60) == 130, run.text()
+        run.process.send_signal(number)
+        assert run.process.wait(60) == status, run.text()
         assert run.text().splitlines()[-1] == "tuningfork: interrupted; the same command continues"
         assert "Traceback" not in run.text()
         wait_for(lambda: not list(run.processes()), seconds=30)
+    reached = max(checkpoints(output))
+    assert reached % 240, "none but those that come anyhow"
+    again = tuningfork(*words, f"output={output}", cwd=tmp_path)
+    assert f"Continues after {reached:,} of {EXAMPLES:,} examples" in again.stdout, again.stderr
+    check_same_curve(output, undisturbed)
+
+
+@pytest.mark.long
+def test_one_worker_that_is_stopped_goes_on_with_the_very_same_bits(
+    tree: DecisionTree, tmp_path: Path
+) -> None:
+    words = [*write_training(tmp_path, tree, examples=800, augmentation={}), "checkpoint_minutes=0.001"]
+    environment = {"OMP_NUM_THREADS": "1"}
+    output = tmp_path / "stopped"
+    with running([*words, f"output={output}"], tmp_path, environment) as run:
+        wait_for(lambda: bool(checkpoints(output)) or run.process.poll() is not None, seconds=60)
+        run.process.send_signal(signal.SIGTERM)
+        assert run.process.wait(60) == 143, run.text()
+    reached = max(checkpoints(output))
+    for folder in ("stopped", "undisturbed"):
+        done = tuningfork(*words, f"output={tmp_path / folder}", cwd=tmp_path, environment=environment)
+        assert done.returncode == 0, done.stderr
+        assert (f"Continues after {reached:,} of 800 examples" in done.stdout) == (folder == "stopped")
+    assert log_of(output) == log_of(tmp_path / "undisturbed")
+    stopped, whole = (
+        (tmp_path / folder / "small.safetensors").read_bytes() for folder in ("stopped", "undisturbed")
+    )
+    assert stopped == whole
 
 
 @pytest.mark.long

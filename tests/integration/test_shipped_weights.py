@@ -11,7 +11,7 @@ from pipeline.averaging import SharedAverage
 from pipeline.evaluation import rmse
 from pipeline.geometry import averaging_transforms, reach
 from pipeline.network import DEFAULT_WEIGHTS, load_network
-from pipeline.training import Cut, equal_sides, load_galaxies, read_labels
+from pipeline.training import Cut, load_galaxies, read_labels
 from pipeline.tree import load_tree
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "galaxy_zoo_challenge"
@@ -26,7 +26,7 @@ def test_the_card_tells_the_score() -> None:
         tuple(str(name).removeprefix("challenge-") for name in card.score["held_out_galaxies"]) == labels.ids
     )
     unseen = load_galaxies(labels, Cut(reach(min(t.zoom for t in averaging_transforms()))))
-    ((rows, regions),) = equal_sides(unseen.regions)
+    ((rows, regions),) = unseen.regions.by_side()
     assert len(rows) == 100
     answers = SharedAverage(network)(regions)
     score = rmse(answers, unseen.votes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from jobs.cli import main
 from pipeline.config import CONFIGS
 from pipeline.errors import InputError
 from pipeline.network import check_model, load_network, read_card
-from pipeline.training import Cut, evaluate, load_galaxies, read_labels
+from pipeline.training import Cut, evaluate, fastest_precision, load_galaxies, read_labels
+from pipeline.training.identity import as_begun
 from pipeline.training.labels import LABELS_FILE
-from pipeline.training.weights import TrainConfig, held_out_count
+from pipeline.training.weights import TrainConfig, held_out_count, recipe_of, run_settings
 from pipeline.tree import DecisionTree
 from tests.training.small import SPEC, write_training
 
@@ -55,6 +57,33 @@ def test_the_last_tenth_of_the_challenge_is_that_of_the_paper(
     galaxies: int, share: float, held_out: int
 ) -> None:
     assert held_out_count(galaxies, share) == held_out
+
+
+def test_the_precision_is_the_machine_s_and_stays_that_of_the_beginning(
+    config: TrainConfig, tmp_path: Path, tree: DecisionTree
+) -> None:
+    recipe = Path(config.recipe)
+    values = yaml.safe_load(recipe.read_text())
+    recipe.write_text(yaml.safe_dump(values | {"precision": "auto", "examples": 8}))
+    train.run(config)
+    card = read_card(f"{config.output}/small.safetensors")
+    begun = recipe_of(config).model_copy(update={"precision": fastest_precision()})
+    assert card.recipe["precision"] == begun.precision
+    # Where the folder's training computes otherwise, as one of another machine, it stays so.
+    record = tmp_path / "weights" / "small.run" / "run.json"
+    assert json.loads(record.read_text())["recipe"] == begun.model_dump(mode="json")
+    record.write_text(record.read_text().replace(begun.precision, "bfloat16"))
+    assert as_begun(str(record.parent), recipe_of(config)).precision == "bfloat16"
+
+
+def test_long_trainings_are_logged_scored_and_kept_more_seldom(config: TrainConfig) -> None:
+    for examples, rhythm in ((100_000, (1_000, 10_000)), (25_000_000, (25_000, 1_250_000))):
+        recipe = recipe_of(changed(config, examples=examples))
+        settings = run_settings(config, recipe, "folder")
+        assert (settings.log_every, settings.evaluate_every) == (16, rhythm[1])
+        assert run_settings(changed(config, log_every=None), recipe, "folder").log_every == rhythm[0]
+        assert settings.checkpoint_every == rhythm[1]
+        assert settings.checkpoint_seconds == 600
 
 
 def test_weights_that_were_trained_otherwise_are_kept(config: TrainConfig) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.images import Region
 from pipeline.network import NetworkSpec, ViewpointNetwork
 from pipeline.network.spec import ConvolutionSpec, DenseSpec, OutputSpec
-from pipeline.training import LabelledGalaxies, Order, Recipe, Trainer, initial_network
+from pipeline.training import Feed, LabelledGalaxies, Order, Recipe, Trainer, initial_network, stacked
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.labels import LABELS_FILE
 from pipeline.tree import DecisionTree
@@ -58,7 +58,7 @@ def made_galaxies(tree: DecisionTree, n: int = 16) -> LabelledGalaxies:
         raw[row, 0] = 8.0 if row % 2 == 0 else 0.0
         regions.append(Region(pixels, ((side - 1) / 2, (side - 1) / 2), side / 320))
     votes = ViewpointNetwork(SPEC, tree).output(raw)
-    return LabelledGalaxies(tuple(f"g{i}" for i in range(n)), tuple(regions), votes, torch.ones(n))
+    return LabelledGalaxies(tuple(f"g{i}" for i in range(n)), stacked(regions, n), votes, torch.ones(n))
 
 
 def trainer(
@@ -67,14 +67,12 @@ def trainer(
     rule: Recipe,
     spec: NetworkSpec = SPEC,
     micro_batch: int | None = None,
+    ahead: bool = False,
+    compiler: str | None = None,
 ) -> Trainer:
-    return Trainer(
-        initial_network(spec, tree, rule.seed),
-        rule,
-        Order(rule.seed, len(galaxies), rule.batch_size),
-        lambda rows, _: galaxies.subset(rows),
-        micro_batch,
-    )
+    order = Order(rule.seed, len(galaxies), rule.batch_size)
+    feed = Feed(order, lambda rows, _: galaxies[rows], torch.device("cpu"), micro_batch, ahead)
+    return Trainer(initial_network(spec, tree, rule.seed), rule, feed, compiler)
 
 
 def losses(one: Trainer) -> list[float]:
@@ -96,8 +94,9 @@ def write_galaxies(folder: Path, tree: DecisionTree, n: int = 24) -> None:
     table.insert(0, "GalaxyID", range(100, 100 + n))
     table["image"] = [f"images/{galaxy}.png" for galaxy in table["GalaxyID"]]
     (folder / "images").mkdir(parents=True)
-    for path, region in zip(table["image"], galaxies.regions, strict=True):
-        Image.fromarray(region.pixels).save(folder / path)
+    for rows, regions in galaxies.regions.by_side():
+        for row, pixels in zip(rows.tolist(), regions.pixels.numpy(), strict=True):
+            Image.fromarray(pixels).save(folder / table["image"][row])
     table.to_csv(folder / LABELS_FILE, index=False)
 
 

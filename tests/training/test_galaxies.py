@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.training import Cut, Labels, check_images, equal_sides, load_galaxies
+from pipeline.images import Region
+from pipeline.training import Cut, Labels, Regions, check_images, load_galaxies, stacked
+from pipeline.training.regions import copied
 
 
 @pytest.fixture
@@ -33,23 +35,56 @@ def labels(tmp_path: Path) -> Labels:
 def test_galaxies_are_loaded_in_the_order_of_the_labels(labels: Labels) -> None:
     found = load_galaxies(labels, Cut(100.0))
     assert found.ids == ("a", "b", "c")
-    assert [int(region.pixels.mean()) for region in found.regions] == [10, 50, 90]
-    assert [region.scale for region in found.regions] == [64 / 424, 40 / 424, 64 / 424]
-    some = found.subset(torch.tensor([2, 0]))
+    assert levels(found.regions) == [10, 50, 90]
+    scales = {row: float(batch.scale[0]) for rows, batch in found.regions.by_side(1) for row in rows.tolist()}
+    assert scales == {0: 64 / 424, 1: 40 / 424, 2: 64 / 424}
+    some = found[torch.tensor([2, 0])]
     assert some.ids == ("c", "a")
-    assert some.regions[0] is found.regions[2]
+    assert levels(some.regions) == [90, 10]
+    assert some.regions.sides is found.regions.sides
     assert some.votes.argmax(1).tolist() == [2, 0]
     assert some.weights.tolist() == [1.5, 0.5]
     assert found[1:].ids == ("b", "c")
+    assert levels(found[1:].regions) == [50, 90]
+
+
+def levels(regions: Regions) -> list[int]:
+    """The grey of each region."""
+    grey = {
+        row: int(pixels.float().mean())
+        for rows, batch in regions.by_side()
+        for row, pixels in zip(rows.tolist(), batch.pixels, strict=True)
+    }
+    return [grey[row] for row in range(len(regions))]
 
 
 def test_images_of_one_size_go_together(labels: Labels) -> None:
     regions = load_galaxies(labels, Cut(100.0)).regions
-    batches = {tuple(rows.tolist()): batch for rows, batch in equal_sides(regions)}
+    batches = {tuple(rows.tolist()): batch for rows, batch in regions.by_side()}
     assert set(batches) == {(0, 2), (1,)}
     assert batches[0, 2].pixels.float().mean((1, 2, 3)).tolist() == [10, 90]
-    assert [len(rows) for rows, _ in equal_sides(regions, at_once=1)] == [1, 1, 1]
-    assert list(equal_sides(())) == []
+    assert [len(rows) for rows, _ in regions.by_side(at_once=1)] == [1, 1, 1]
+    assert list(stacked((), 0).by_side()) == []
+
+
+def test_what_is_gathered_holds_nothing_else_and_what_is_copied_is_the_same() -> None:
+    """More than there is room for at first, of three sizes."""
+    random = np.random.default_rng(1)
+    regions = [
+        Region(random.integers(0, 256, (side, side, 3)).astype(np.uint8), (side / 2, row), 0.5 + row)
+        for row, side in enumerate(random.choice([4, 5, 6], 400, p=[0.8, 0.1, 0.1]))
+    ]
+    rows = torch.tensor([399, 7, 7, 30])
+    for held in (stacked(iter(regions), 400), copied(regions, torch.device("cpu"))):
+        assert held.nbytes == sum(region.pixels.nbytes for region in regions)
+        few = held[rows].gathered()
+        assert few.nbytes == sum(regions[row].pixels.nbytes for row in rows.tolist())
+        for chosen, expected in ((held, regions), (few, [regions[row] for row in rows.tolist()])):
+            for where, batch in chosen.by_side():
+                for number, row in enumerate(where.tolist()):
+                    assert np.array_equal(batch.pixels[number].numpy(), expected[row].pixels)
+                    assert tuple(batch.center[number].tolist()) == expected[row].center
+                    assert float(batch.scale[number]) == expected[row].scale
 
 
 def test_an_image_that_is_absent_or_damaged_is_named(labels: Labels) -> None:

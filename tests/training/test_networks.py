@@ -12,7 +12,7 @@ from pipeline.config import CONFIGS
 from pipeline.geometry import averaging_transforms
 from pipeline.network import Card, ViewpointSampler, load_network, load_network_spec, save_network
 from pipeline.network.spec import DenseSpec
-from pipeline.training import equal_sides, initial_network
+from pipeline.training import initial_network
 from pipeline.tree import DecisionTree
 from tests.training.small import SPEC, made_galaxies, recipe, trainer, weights
 
@@ -86,6 +86,6 @@ def test_it_builds_takes_a_step_and_round_trips(name: str, tree: DecisionTree, t
 def test_a_layer_on_each_viewpoint_is_averaged_as_all_else(tree: DecisionTree) -> None:
     shared = DenseSpec(units=6, weight_std=0.1, dropout=0.5)
     network = initial_network(SPEC.model_copy(update={"viewpoint_dense": shared}), tree, 0).eval()
-    for _, regions in equal_sides(made_galaxies(tree, 4).regions):
+    for _, regions in made_galaxies(tree, 4).regions.by_side():
         expected = naive_average(network, ViewpointSampler(), regions, averaging_transforms())
         assert float((SharedAverage(network)(regions) - expected).abs().max()) < 1e-5

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import torch
 from tensorboardX.proto.event_pb2 import Event
 
 from pipeline.evaluation import rmse
-from pipeline.training import LabelledGalaxies, RunSettings, evaluate, train
+from pipeline.training import LabelledGalaxies, RunSettings, Trainer, evaluate, newest_checkpoint, train
 from pipeline.training.augmentation import Augmentation
 from pipeline.tree import DecisionTree
 from tests.training.small import made_galaxies, recipe, trainer, weights
@@ -22,6 +26,25 @@ RULE = recipe(examples=160, average_decay=0.9, augmentation=Augmentation())
 @pytest.fixture(scope="module")
 def galaxies(tree: DecisionTree) -> LabelledGalaxies:
     return made_galaxies(tree)
+
+
+@pytest.fixture(scope="module")
+def expected(
+    galaxies: LabelledGalaxies, tree: DecisionTree, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[tuple[Any, ...]], torch.Tensor]:
+    """The curve and the weights of a training that nothing disturbed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    undisturbed = trainer(tree, galaxies, RULE)
+    log = train(undisturbed, galaxies[:5], settings(tmp_path_factory.mktemp("undisturbed")))
+    torch.set_num_threads(threads)
+    assert [row["seen"] for row in log] == list(range(16, 161, 16))
+    return curve(log), weights(undisturbed.result())
+
+
+def check_same(resumed: Trainer, log: list[dict[str, Any]], expected: tuple[Any, torch.Tensor]) -> None:
+    assert curve(log) == expected[0]
+    assert torch.equal(weights(resumed.result()), expected[1])
 
 
 def settings(folder: Path) -> RunSettings:
@@ -39,11 +62,8 @@ class Killed(Exception):
 
 
 def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(
-    galaxies: LabelledGalaxies, tree: DecisionTree, tmp_path: Path
+    galaxies: LabelledGalaxies, tree: DecisionTree, tmp_path: Path, expected: Any
 ) -> None:
-    undisturbed = trainer(tree, galaxies, RULE)
-    expected = train(undisturbed, galaxies[:5], settings(tmp_path / "a"))
-    assert [row["seen"] for row in expected] == list(range(16, 161, 16))
     shown: list[int] = []
 
     def die(at: int) -> Any:
@@ -56,24 +76,100 @@ def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_happened(
 
     for at in (56, 120):
         with pytest.raises(Killed):
-            train(trainer(tree, galaxies, RULE), galaxies[:5], settings(tmp_path / "b"), progress=die(at))
+            train(trainer(tree, galaxies, RULE), galaxies[:5], settings(tmp_path), progress=die(at))
     resumed = trainer(tree, galaxies, RULE)
-    log = train(resumed, galaxies[:5], settings(tmp_path / "b"), progress=shown.append)
-    assert curve(log) == curve(expected)
-    assert torch.equal(weights(resumed.result()), weights(undisturbed.result()))
+    log = train(resumed, galaxies[:5], settings(tmp_path), progress=shown.append)
+    check_same(resumed, log, expected)
     # What was shown since the last checkpoint was lost with it, and is shown again; nothing else is.
     assert shown == [*range(8, 57, 8), *range(40, 121, 8), *range(104, 161, 8)]
 
 
-def test_a_torn_checkpoint_is_passed_over_with_a_word(
+def test_a_checkpoint_by_time_keeps_the_steps_that_are_not_logged_yet(
+    galaxies: LabelledGalaxies, tree: DecisionTree, tmp_path: Path, expected: Any
+) -> None:
+    often = dataclasses.replace(settings(tmp_path), checkpoint_seconds=0.0)
+
+    def die(seen: int) -> None:
+        if seen == 56:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(trainer(tree, galaxies, RULE), galaxies[:5], often, progress=die)
+    checkpoint = newest_checkpoint(often.checkpoints)
+    assert checkpoint is not None
+    assert checkpoint.seen == 48
+    resumed = trainer(tree, galaxies, RULE)
+    check_same(resumed, train(resumed, galaxies[:5], settings(tmp_path)), expected)
+
+
+@pytest.mark.parametrize(
+    ("stage", "number", "kept"), [("galaxies", 6, 40), ("backward", 8, 56), ("update", 7, 56)]
+)
+def test_a_training_that_is_asked_to_end_keeps_every_whole_step(
+    stage: str,
+    number: int,
+    kept: int,
+    galaxies: LabelledGalaxies,
+    tree: DecisionTree,
+    tmp_path: Path,
+    expected: Any,
+) -> None:
+    """By SIGTERM in the middle of a step: it is left, or, once weights are being changed, completed."""
+    stopped, entered = trainer(tree, galaxies, RULE), 0
+
+    @contextlib.contextmanager
+    def signalled(name: str) -> Iterator[None]:
+        nonlocal entered
+        entered += name == stage
+        if name == stage and entered == number:
+            signal.raise_signal(signal.SIGTERM)
+        yield
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    stopped.stage = signalled
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            train(stopped, galaxies[:5], settings(tmp_path))
+    finally:
+        assert signal.signal(signal.SIGTERM, before) is end
+    assert stop.value.code == 143
+    checkpoint = newest_checkpoint(settings(tmp_path).checkpoints)
+    assert checkpoint is not None
+    assert checkpoint.seen == kept
+    resumed = trainer(tree, galaxies, RULE)
+    check_same(resumed, train(resumed, galaxies[:5], settings(tmp_path)), expected)
+
+
+def test_a_checkpoint_is_written_when_one_is_wanted(
     galaxies: LabelledGalaxies, tree: DecisionTree, tmp_path: Path
 ) -> None:
-    expected = train(trainer(tree, galaxies, RULE), galaxies[:5], settings(tmp_path))
+    """As the driver of several workers does before it ends."""
+    one, asked = trainer(tree, galaxies, RULE), iter([False, True, False])
+
+    def die(seen: int) -> None:
+        if seen == 24:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(one, galaxies[:5], settings(tmp_path), progress=die, wanted=lambda: next(asked))
+    checkpoint = newest_checkpoint(settings(tmp_path).checkpoints)
+    assert checkpoint is not None
+    assert checkpoint.seen == 8
+
+
+def test_a_torn_checkpoint_is_passed_over_with_a_word(
+    galaxies: LabelledGalaxies, tree: DecisionTree, tmp_path: Path, expected: Any
+) -> None:
+    train(trainer(tree, galaxies, RULE), galaxies[:5], settings(tmp_path))
     newest = max((tmp_path / "checkpoints").iterdir(), key=lambda path: path.name)
     newest.write_bytes(newest.read_bytes()[:1000])
     said: list[str] = []
-    log = train(trainer(tree, galaxies, RULE), galaxies[:5], settings(tmp_path), warn=said.append)
-    assert curve(log) == curve(expected)
+    resumed = trainer(tree, galaxies, RULE)
+    log = train(resumed, galaxies[:5], settings(tmp_path), warn=said.append)
+    check_same(resumed, log, expected)
     (message,) = said
     assert newest.name in message
     assert "passed over for one of 128 examples" in message

@@ -110,7 +110,7 @@ def test_momentum_carries_the_rate_of_each_step_with_it(
     for number, rate in enumerate(rates):
         torch.nn.utils.vector_to_parameters(w, twin.network.parameters())
         twin.network.zero_grad()
-        batch = galaxies.subset(Order(0, len(galaxies), 8).batch(8 * number))
+        batch = galaxies[Order(0, len(galaxies), 8).batch(8 * number)]
         views = twin._views(batch, _no_perturbation(8))
         functional.mse_loss(twin.network(views), batch.votes).backward()
         g = torch.cat([p.grad.flatten() for p in twin.network.parameters() if p.grad is not None])
@@ -136,7 +136,7 @@ def test_missing_votes_do_not_count(galaxies: LabelledGalaxies, tree: DecisionTr
     before = {name: value.clone() for name, value in one.network.state_dict().items()}
     first = one.step().loss
     with torch.no_grad():
-        views = one._views(galaxies.subset(_rows()), _no_perturbation(8))
+        views = one._views(galaxies[_rows()], _no_perturbation(8))
         answers = initial_network(SPEC, tree, 0)(views)
     expected = functional.mse_loss(answers[:, :3], galaxies.votes[_rows()][:, :3])
     assert first == pytest.approx(float(expected), rel=1e-5)
@@ -156,7 +156,7 @@ def test_galaxies_count_by_their_weights(galaxies: LabelledGalaxies, tree: Decis
     alone[chosen] = 8.0
     weighted = dataclasses.replace(galaxies, weights=alone)
     loss = trainer(tree, weighted, recipe()).step().loss
-    only = trainer(tree, galaxies.subset(torch.tensor([chosen])), recipe(batch_size=1)).step().loss
+    only = trainer(tree, galaxies[torch.tensor([chosen])], recipe(batch_size=1)).step().loss
     assert loss == pytest.approx(only, rel=1e-5)
 
 
