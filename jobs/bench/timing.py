@@ -27,8 +27,10 @@ def device() -> str:
 
 
 def device_name() -> str:
-    """The name of the GPU that is measured, or ``cpu``."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    """The name of the GPU that is measured, or of the processor."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return str(torch.cpu.get_capabilities().get("cpu_name", "cpu"))
 
 
 def interleaved(forms: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:

@@ -69,10 +69,14 @@ def test_the_stream_is_held_against_the_model_alone(tmp_path: Any) -> None:
 
 
 def test_training(capsys: pytest.CaptureFixture[str]) -> None:
-    found = measured(capsys, "training", "galaxies=4", "batch_size=4", "repeats=2", "micro_batch=2")
+    found = measured(capsys, "training", "galaxies=4", "batch_size=4", "repeats=1", "micro_batch=2")
     # Three times 16 × 24.5 M multiply-adds in the convolutions of each galaxy, and 2.2 M in its dense layers.
     assert found["gflops"] / found["examples_per_second"] == pytest.approx(2.37, rel=0.05)
     assert found["gemm_share_ratio"] == pytest.approx(found["gflops"] / found["gemm_gflops"], rel=0.02)
+    assert set(found["stage_milliseconds"]) == {"galaxies", "views", "forward", "backward", "update"}
+    assert min(found["stage_milliseconds"].values()) > 0
+    assert found["step_milliseconds"] * found["examples_per_second"] == pytest.approx(4000, rel=0.02)
+    assert (found["resident"], found["compiled"]) == (True, False)
 
 
 @pytest.mark.parametrize("verb", [pytest.param("averaging", marks=pytest.mark.long), "decode", "training"])
