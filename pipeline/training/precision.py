@@ -6,6 +6,8 @@ from typing import Literal
 
 import torch
 
+from pipeline import averaging
+
 Precision = Literal["float32", "bfloat16"]
 """float16 isn't among them: its gradients would have to be scaled."""
 
@@ -16,6 +18,7 @@ def fastest_precision() -> Precision:
     Elsewhere bfloat16 is emulated, and many times as slow as float32.
     """
     if torch.cuda.is_available():
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    has = torch.cpu.get_capabilities()
-    return "bfloat16" if any(has.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "float32"
+        multiplies = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        multiplies = averaging.fastest_precision("cpu") == "bfloat16"
+    return "bfloat16" if multiplies else "float32"

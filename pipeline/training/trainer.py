@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pipeline.averaging import use_precision
 from pipeline.errors import RunError
 from pipeline.network import ViewpointNetwork, ViewpointSampler
 from pipeline.training.augmentation import Draws, draw, perturbed_viewpoints
@@ -144,7 +145,7 @@ class Trainer:
         self._sampler = ViewpointSampler().to(network.device)
         self._optimizer = optimizer_of(network, recipe)
         precision = fastest_precision() if recipe.precision == "auto" else recipe.precision
-        eager = WeightedLoss(network, getattr(torch, precision))
+        eager = WeightedLoss(network, use_precision(precision))
         self._loss: nn.Module = eager
         if compiler:
             clipped = recipe.clipped_examples > 0
