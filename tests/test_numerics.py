@@ -48,6 +48,7 @@ LOSSLESS_LIBRARIES = {
     "pyarrow": "gives the values that are stored",
     "pydantic": "checks settings",
     "safetensors": "gives the weights that are stored",
+    "torchcodec": "hands JPEGs to nvJPEG, which is in the fingerprint as the decoder, whatever its version",
 }
 """Libraries that deciding modules import, and why none of their versions changes an answer."""
 

@@ -63,7 +63,8 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
     if not data:
         raise ImageError("empty", "the image has no bytes")
     if data.startswith(b"\xff\xd8\xff"):
-        return _decode_jpeg(data)
+        check_jpeg_header(data)
+        return decode_jpeg(data)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return _decode_png(data)
     raise ImageError("not_an_image", f"neither JPEG nor PNG: the content starts with {data[:12]!r}")
@@ -107,7 +108,14 @@ def _check_mode(mode: str) -> None:
         raise ImageError("grey", f"the image has one band (mode {mode}); expected three: red, green, blue")
 
 
-def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
+def check_jpeg_header(data: bytes) -> None:
+    """Check that a JPEG's header can be read, and that its size and colours are those of a galaxy's picture.
+
+    Raises
+    ------
+    ImageError
+        With reason ``damaged``, ``too_small``, ``too_large``, ``grey`` or ``cmyk``.
+    """
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError as error:
@@ -117,8 +125,30 @@ def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
         _check_mode("L")
     if colors.lower() in {"cmyk", "ycck"}:
         _check_mode("CMYK")
+
+
+def decode_jpeg(data: bytes, colors: str = "RGB", shrink: int = 1) -> NDArray[np.uint8]:
+    """Decode a JPEG whose header is sound.
+
+    Parameters
+    ----------
+    colors
+        ``RGB`` or ``GRAY``.
+    shrink
+        1, or 8 for the mean of each block of 8 × 8 pixels alone: no less is found wrong with it.
+
+    Returns
+    -------
+    ndarray, shape (height, width, bands), uint8
+
+    Raises
+    ------
+    ImageError
+        With reason ``truncated`` or ``damaged``.
+    """
+    scaled = {} if shrink == 1 else {"min_height": 1, "min_width": 1, "min_factor": shrink}
     try:
-        pixels = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
+        pixels = simplejpeg.decode_jpeg(data, colorspace=colors, strict=True, **scaled)
     except ValueError as error:
         reason = "truncated" if "premature end" in str(error).lower() else "damaged"
         raise ImageError(reason, f"the JPEG can't be decoded: {error}") from error

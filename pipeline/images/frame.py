@@ -15,6 +15,7 @@ from pipeline.errors import InputError
 from pipeline.geometry import FRAME_PIXELS
 from pipeline.images.decode import ImageError
 from pipeline.images.detection import DetectedSource, DetectionCriteria, detect_sources, salience
+from pipeline.images.jpeg import PlainJpeg
 from pipeline.images.region import FRAME_RADII
 
 
@@ -41,6 +42,28 @@ class GalaxyPicture:
     ra: float | None
     dec: float | None
     replaced: int = 0
+
+
+@dataclass(frozen=True)
+class GalaxyJpeg:
+    """A galaxy's picture that isn't decoded yet.
+
+    Attributes
+    ----------
+    jpeg
+        Found sound.
+    brightness
+        See `pipeline.images.jpeg.check_jpeg`.
+    center, frame_pixels, ra, dec
+        As `GalaxyPicture` has them.
+    """
+
+    jpeg: PlainJpeg
+    brightness: float
+    center: tuple[float, float] | None
+    frame_pixels: float | None
+    ra: float | None
+    dec: float | None
 
 
 class FrameWidth(StrictModel):

@@ -38,22 +38,43 @@ class Region:
     scale: float
 
 
+@dataclass(frozen=True)
+class RegionPlace:
+    """Where a region lies in its image, which it may pass.
+
+    Attributes
+    ----------
+    left, top, side
+        Its first column and row, and its width, in image pixels.
+    center, scale
+        See `Region`.
+    """
+
+    left: int
+    top: int
+    side: int
+    center: tuple[float, float]
+    scale: float
+
+
 def region_side(scale: float, reach: float) -> int:
     """Width in image pixels of a region that holds all within `reach` frame pixels of the galaxy."""
     return 2 * math.ceil(reach * scale) + 2
 
 
-def cut_region(
-    image: NDArray[np.uint8],
+def place_region(
+    width: int,
+    height: int,
     reach: float,
     center: tuple[float, float] | None = None,
     frame_pixels: float | None = None,
-) -> Region:
-    """Cut out what the transforms can reach; nothing is resampled.
+) -> RegionPlace:
+    """Where a region lies that holds what the transforms can reach; it takes no pixels to tell.
 
     Parameters
     ----------
-    image : ndarray, shape (height, width, 3), uint8
+    width, height
+        Of the image, in pixels.
     reach
         See `pipeline.geometry.reach`, in frame pixels.
     center
@@ -66,7 +87,6 @@ def cut_region(
     ImageError
         With reason ``bad_frame`` or ``bad_center`` if either is out of range.
     """
-    height, width = image.shape[:2]
     frame = float(max(width, height)) if frame_pixels is None else float(frame_pixels)
     scale = frame / FRAME_PIXELS
     if not (frame > 0 and math.isfinite(frame)) or region_side(scale, reach) > MAX_SIDE:
@@ -80,21 +100,45 @@ def cut_region(
         raise ImageError("bad_center", f"the centre ({x:g}, {y:g}) lies outside the {width}×{height} image")
     side = region_side(scale, reach)
     left, top = math.floor(x) - side // 2 + 1, math.floor(y) - side // 2 + 1
-    pixels = image[_rows(top, side, height)][:, _rows(left, side, width)]
+    return RegionPlace(left, top, side, (x - left, y - top), scale)
+
+
+def cut_region(
+    image: NDArray[np.uint8],
+    reach: float,
+    center: tuple[float, float] | None = None,
+    frame_pixels: float | None = None,
+) -> Region:
+    """Cut out what the transforms can reach; nothing is resampled.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width, 3), uint8
+    reach, center, frame_pixels
+        As `place_region` takes them.
+
+    Raises
+    ------
+    ImageError
+        As `place_region`.
+    """
+    height, width = image.shape[:2]
+    place = place_region(width, height, reach, center, frame_pixels)
+    pixels = image[_rows(place.top, place.side, height)][:, _rows(place.left, place.side, width)]
     if 2 * pixels.nbytes < image.nbytes:
         pixels = pixels.copy()  # lest a small region keep a large image in memory
-    return Region(pixels, (x - left, y - top), scale)
+    return Region(pixels, place.center, place.scale)
 
 
 def _rows(start: int, count: int, size: int) -> slice | NDArray[np.int64]:
     """Index of rows start, start + 1, … of an image of so many; a slice, which copies nothing, if it can."""
     if start >= 0 and start + count <= size:
         return slice(start, start + count)
-    return _reflected(start, count, size)
+    return reflected(np.arange(start, start + count), size)
 
 
-def _reflected(start: int, count: int, size: int) -> NDArray[np.int64]:
-    """Indices start, start + 1, … folded into [0, size) about the outermost pixels."""
+def reflected(places: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Rows or columns of an image of so many, those outside it folded about the outermost ones."""
     period = 2 * (size - 1)
-    folded = np.arange(start, start + count) % period
+    folded = places % period
     return np.minimum(folded, period - folded)

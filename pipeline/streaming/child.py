@@ -65,6 +65,7 @@ def _answer(
     memory: int,
     duplicates: Sequence[int] = (),
     recentrings: Sequence[float] = (),
+    keep_jpegs: bool = False,
     view: bool = False,
 ) -> None:
     source = _source(survey, index)
@@ -79,7 +80,7 @@ def _answer(
                 if view:
                     done = view_row(cutout, row, problem, source)
                 else:
-                    done = decode_row(cutout, row, row in repeated, problem, source, recentrings)
+                    done = decode_row(cutout, row, row in repeated, problem, source, recentrings, keep_jpegs)
         except MemoryError:
             # What is left of a process whose memory ran out is not to be trusted with another row.
             connection.send_bytes(pack({"kind": "out_of_memory"}))

@@ -29,6 +29,18 @@ DECODED_SCHEMA = pa.schema(
         ("reason", pa.string()),
         ("message", pa.string()),
         ("pixels", pa.large_binary()),  # 2 GB and more where a unit's images are large
+        (
+            "jpeg",
+            pa.struct(
+                [
+                    ("width", pa.int32()),
+                    ("height", pa.int32()),
+                    ("left", pa.int32()),
+                    ("top", pa.int32()),
+                    ("brightness", pa.float64()),
+                ]
+            ),
+        ),
         ("side", pa.int32()),
         ("center_x", pa.float64()),
         ("center_y", pa.float64()),
@@ -38,10 +50,12 @@ DECODED_SCHEMA = pa.schema(
         ("decode_seconds", pa.float64()),
     ]
 )
-"""One row a galaxy; either `reason` is null or `pixels` is (raw RGB of side × side).
+"""One row a galaxy; either `reason` is null or `pixels` is: raw RGB of side × side, where `jpeg` is null.
 
-``center_x, center_y, scale`` are of the galaxy's frame, ``recentred`` of each recentred one
-(see `cut_frames`); ``replaced`` is the number of bad pixels that were replaced.
+Where it isn't, ``pixels`` are a plain JPEG, in which the region of side × side begins at ``left, top``, and
+may pass its border; ``brightness`` is that of its middle (see `check_jpeg`). ``center_x, center_y, scale``
+are of the galaxy's frame, ``recentred`` of each recentred one (see `cut_frames`); ``replaced`` is the number
+of bad pixels that were replaced.
 """
 
 
@@ -78,6 +92,8 @@ class DecodeActor:
         Whether to decode in a child process; by default as said above.
     survey, index
         See `pipeline.survey.formats.open_source`.
+    keep_jpegs
+        See `decode_row`.
     """
 
     def __init__(
@@ -87,11 +103,13 @@ class DecodeActor:
         recentrings: tuple[float, ...] = (),
         survey: SurveySettings | None = None,
         index: str | None = None,
+        keep_jpegs: bool = False,
     ) -> None:
         self._limits, self._recentrings = limits or DecodeLimits(), recentrings
+        self._keep_jpegs = keep_jpegs
         self._source = open_source(survey, index)
         self._isolated = _was_restarted() if isolated is None else isolated
-        self._decoder = IsolatedDecoder(self._limits, self._source, recentrings, index)
+        self._decoder = IsolatedDecoder(self._limits, self._source, recentrings, index, keep_jpegs)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Read and decode one unit, of the shard that was planned."""
@@ -104,7 +122,7 @@ class DecodeActor:
     def _decode(self, unit: WorkUnit) -> pa.Table:
         if not self._isolated:
             try:
-                return decode_unit(unit, self._limits, self._recentrings, self._source)
+                return decode_unit(unit, self._limits, self._recentrings, self._source, self._keep_jpegs)
             except MemoryError:
                 pass  # one row's fault or the unit's: decoded apart, that shows
         started = time.perf_counter()
@@ -125,6 +143,7 @@ def decode_unit(
     limits: DecodeLimits | None = None,
     recentrings: tuple[float, ...] = (),
     source: Source | None = None,
+    keep_jpegs: bool = False,
 ) -> pa.Table:
     """Read and decode a unit in this process; whatever is wrong with a row stays with that row.
 
@@ -149,7 +168,9 @@ def decode_unit(
                 continue
             with time_limit(limits.row_seconds):
                 problem = read.problems.get(offset)
-                rows.append(decode_row(cutout, row, row in duplicates, problem, source, recentrings))
+                rows.append(
+                    decode_row(cutout, row, row in duplicates, problem, source, recentrings, keep_jpegs)
+                )
     return decoded_table(unit, rows, started)
 
 

@@ -16,7 +16,8 @@ from pipeline.evaluation import galaxy_rmse
 from pipeline.evaluation.ranking import Moments, Ranking, moments, no_ranking, rank
 from pipeline.geometry import IDENTITY
 from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler
-from pipeline.streaming.model import good_rows, ready_networks, regions_of
+from pipeline.streaming.model import ready_networks
+from pipeline.streaming.regions import good_rows, regions_of
 
 _GALAXIES_AT_ONCE = 16
 

@@ -104,6 +104,8 @@ class IsolatedDecoder:
         Tells where units are cut, and what the child is to read by.
     index
         See `pipeline.survey.formats.open_source`.
+    recentrings, keep_jpegs
+        See `decode_row`.
     """
 
     def __init__(
@@ -112,8 +114,9 @@ class IsolatedDecoder:
         source: Inventory,
         recentrings: Sequence[float] = (),
         index: str | None = None,
+        keep_jpegs: bool = False,
     ) -> None:
-        self._recentrings = list(recentrings)
+        self._how = {"recentrings": list(recentrings), "keep_jpegs": keep_jpegs}
         self._source, self._index = source, index
         self._isolation = Isolation(limits)
 
@@ -132,7 +135,7 @@ class IsolatedDecoder:
         def request(start: int, stop: int) -> dict[str, Any]:
             duplicates = [row for row in unit.duplicates if start <= row < stop]
             asked = request_of(self._source, self._index, unit.shard, range(start, stop))
-            return asked | {"duplicates": duplicates, "recentrings": self._recentrings}
+            return asked | {"duplicates": duplicates} | self._how
 
         return self._isolation.answers(pieces, request)
 

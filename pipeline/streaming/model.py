@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,10 @@ from pipeline.averaging import (
 )
 from pipeline.errors import InputError
 from pipeline.geometry import IDENTITY
+from pipeline.images import ImageError
 from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, by_recentring, load_networks
+from pipeline.streaming.decoders import DecoderName, decoder_on
+from pipeline.streaming.regions import frames_of, good_rows, region_parts
 from pipeline.tree import load_tree
 
 _GALAXIES_AT_ONCE = 16
@@ -88,6 +92,12 @@ class ModelActor:
         60, or 1 for the view as it is.
     precision, threads, device
         See `ready_networks`.
+    decoder
+        What decodes the JPEGs that weren't before: ``gpu``, where that is the device, or ``cpu``.
+
+    Notes
+    -----
+    Two threads may call it at a time: one batch is decoded while the network is at work on the other.
     """
 
     def __init__(
@@ -98,8 +108,11 @@ class ModelActor:
         precision: Precision,
         threads: int,
         device: str | None = None,
+        decoder: DecoderName = "cpu",
     ) -> None:
         networks, dtype = ready_networks(weights, tree, precision, threads, device)
+        self._decoder = decoder_on(networks[0].device, decoder)
+        self._turn = threading.Lock()
         self._answers, self._count = networks[0].tree.answer_count, len(networks)
         self._groups = {
             threshold: (len(alike), predictor(alike, transforms, dtype))
@@ -110,58 +123,39 @@ class ModelActor:
         """Classify the good rows of one unit."""
         started = time.perf_counter()
         probabilities = np.zeros((len(batch), self._answers), np.float32)
+        problems: dict[int, ImageError] = {}
         for rows, side in good_rows(batch):
-            probabilities[rows] = self._classify(batch, rows, side)
+            for part in region_parts(batch, rows, side, self._decoder):
+                problems |= part.problems
+                if len(part.rows):
+                    with self._turn:
+                        probabilities[part.rows] = self._classify(batch, part.rows, part.pixels)
         seconds = pa.array(np.full(len(batch), time.perf_counter() - started))
         flat = pa.array(probabilities.reshape(-1))
-        answered = batch.select(ANSWERED_COLUMNS)
+        answered = with_problems(batch.select(ANSWERED_COLUMNS), problems)
         answered = answered.append_column("model_seconds", seconds)
         return answered.append_column("probabilities", pa.FixedSizeListArray.from_arrays(flat, self._answers))
 
-    def _classify(self, batch: pa.Table, rows: NDArray[np.int64], side: int) -> NDArray[np.float32]:
-        pixels = torch.from_numpy(images_of(batch["pixels"], rows, side))
+    def _classify(self, batch: pa.Table, rows: NDArray[np.int64], pixels: Tensor) -> NDArray[np.float32]:
         total = torch.zeros(len(rows), self._answers)
         thresholds = sorted(threshold for threshold in self._groups if threshold is not None)
         for threshold, (count, predict) in self._groups.items():
             frames = frames_of(batch, rows, None if threshold is None else thresholds.index(threshold))
             regions = RegionBatch(pixels, torch.from_numpy(frames[:, :2]), torch.from_numpy(frames[:, 2]))
-            total += count / self._count * predict(regions).cpu()
+            total += count / self._count * predict(regions.to(pixels.device)).cpu()
         return total.numpy()
 
 
-def good_rows(batch: pa.Table) -> Iterator[tuple[NDArray[np.int64], int]]:
-    """Rows of a batch of `DECODED_SCHEMA` with a galaxy: those of each width of region, and the width."""
-    sides = batch["side"].to_numpy()
-    good = np.flatnonzero(batch["reason"].is_null().to_numpy())
-    for side in np.unique(sides[good]):
-        yield good[sides[good] == side], int(side)
-
-
-def frames_of(batch: pa.Table, rows: NDArray[np.int64], recentring: int | None) -> NDArray[np.float64]:
-    """Centre and scale, (n, 3), of some rows: of their own frames, or of a recentring by its place."""
-    if recentring is None:
-        columns = ("center_x", "center_y", "scale")
-        return np.stack([batch[name].to_numpy()[rows] for name in columns], axis=1)
-    return np.array([batch["recentred"][int(row)].as_py()[recentring] for row in rows])
-
-
-def regions_of(batch: pa.Table, rows: NDArray[np.int64], side: int, recentring: int | None) -> RegionBatch:
-    """Regions of some rows, in their frames (see `frames_of`)."""
-    frames = torch.from_numpy(frames_of(batch, rows, recentring))
-    return RegionBatch(torch.from_numpy(images_of(batch["pixels"], rows, side)), frames[:, :2], frames[:, 2])
-
-
-def images_of(pixels: pa.ChunkedArray, rows: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
-    """Images of some rows, (n, side, side, 3): a view of the column where they lie one behind the other."""
-    column = pixels.chunk(0) if pixels.num_chunks == 1 else pixels.combine_chunks()
-    _, offsets, data = column.buffers()
-    starts = np.frombuffer(offsets, np.int64)[column.offset :][rows]
-    every, size = np.frombuffer(data, np.uint8), side * side * 3
-    if np.all(np.diff(starts) == size):
-        images = every[starts[0] : starts[0] + len(rows) * size]
-    else:
-        images = np.stack([every[start : start + size] for start in starts])
-    return images.reshape(len(rows), side, side, 3)
+def with_problems(batch: pa.Table, problems: Mapping[int, ImageError]) -> pa.Table:
+    """A batch in which some more rows have a reason why they can't be classified."""
+    if not problems:
+        return batch
+    for name in ("reason", "message"):
+        values = batch[name].to_pylist()
+        for row, problem in problems.items():
+            values[row] = getattr(problem, name)
+        batch = batch.set_column(batch.schema.get_field_index(name), name, pa.array(values, pa.string()))
+    return batch
 
 
 def predictor(

@@ -16,7 +16,7 @@ from pipeline.averaging import Precision
 from pipeline.geometry import IDENTITY, reach
 from pipeline.network import RegionBatch, layer_activations
 from pipeline.streaming.excitation import LoadedNetwork
-from pipeline.streaming.model import good_rows, regions_of
+from pipeline.streaming.regions import good_rows, regions_of
 
 PORTRAIT_REACH = reach()
 """What a picture shows around the galaxy's centre, in frame pixels: all that the network sees of it."""

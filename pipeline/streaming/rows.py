@@ -11,10 +11,10 @@ from pipeline.cutouts.reading import SalvagedRows
 from pipeline.cutouts.table import nan_to_none
 from pipeline.errors import StorageTrouble
 from pipeline.geometry import averaging_transforms, reach
-from pipeline.images import ImageError, Region
-from pipeline.images.frame import GalaxyPicture
+from pipeline.images import ImageError
 from pipeline.images.recentre import cut_frames
-from pipeline.survey.develop import develop, picture_row
+from pipeline.images.region import place_region
+from pipeline.survey.develop import develop, picture_row, undeveloped
 from pipeline.survey.source import ImageOpener, Source
 
 _REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
@@ -59,6 +59,7 @@ def decode_row(
     problem: tuple[str, str] | None,
     source: ImageOpener,
     recentrings: Sequence[float] = (),
+    keep_jpegs: bool = False,
 ) -> dict[str, Any]:
     """A row of `DECODED_SCHEMA`, less what is its unit's; whatever is wrong becomes ``reason, message``.
 
@@ -76,6 +77,8 @@ def decode_row(
         Where it was read.
     recentrings
         Thresholds by which galaxies are recentred (see `pipeline.network.Model`).
+    keep_jpegs
+        Leave plain JPEGs, once they are checked, to be decoded where the model is.
 
     Raises
     ------
@@ -87,7 +90,8 @@ def decode_row(
         if problem:
             raise ImageError(*problem)
         _check_identity(cutout, duplicate)
-        galaxy, region, recentred = _frames(cutout, source, recentrings)
+        kept = _kept_jpeg(cutout, source) if keep_jpegs and not recentrings else None
+        return facts | (_region(cutout, source, recentrings) if kept is None else kept)
     except ImageError as error:
         return facts | {"reason": error.reason, "message": error.message}
     except MemoryError:
@@ -95,17 +99,6 @@ def decode_row(
     except Exception as error:  # noqa: BLE001 - no bug of a decoder is to cost the other rows
         message = f"the decoder failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return facts | {"reason": "decoder_failed", "message": message}
-    return facts | {
-        "ra": galaxy.ra,
-        "dec": galaxy.dec,
-        "pixels": region.pixels,
-        "side": region.pixels.shape[0],
-        "center_x": region.center[0],
-        "center_y": region.center[1],
-        "scale": region.scale,
-        "recentred": recentred,
-        "replaced": galaxy.replaced,
-    }
 
 
 def view_row(
@@ -153,9 +146,45 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
             )
 
 
-def _frames(
-    cutout: Mapping[str, Any], source: ImageOpener, recentrings: Sequence[float]
-) -> tuple[GalaxyPicture, Region, list[tuple[float, float, float]]]:
+def _region(cutout: Mapping[str, Any], source: ImageOpener, recentrings: Sequence[float]) -> dict[str, Any]:
+    """A galaxy's region as a row has it."""
     galaxy = develop(cutout, source)
-    region, frames = cut_frames(galaxy.pixels, _REACH, galaxy.center, galaxy.frame_pixels, recentrings)
-    return galaxy, region, frames
+    region, recentred = cut_frames(galaxy.pixels, _REACH, galaxy.center, galaxy.frame_pixels, recentrings)
+    return {
+        "ra": galaxy.ra,
+        "dec": galaxy.dec,
+        "pixels": region.pixels,
+        "side": region.pixels.shape[0],
+        "center_x": region.center[0],
+        "center_y": region.center[1],
+        "scale": region.scale,
+        "recentred": recentred,
+        "replaced": galaxy.replaced,
+    }
+
+
+def _kept_jpeg(cutout: Mapping[str, Any], source: ImageOpener) -> dict[str, Any] | None:
+    """A galaxy's picture as a row has it that isn't decoded yet; None if it must be here."""
+    galaxy = undeveloped(cutout, source.survey)
+    if galaxy is None:
+        return None
+    jpeg = galaxy.jpeg
+    place = place_region(jpeg.width, jpeg.height, _REACH, galaxy.center, galaxy.frame_pixels)
+    return {
+        "ra": galaxy.ra,
+        "dec": galaxy.dec,
+        "pixels": jpeg.stripped,
+        "jpeg": {
+            "width": jpeg.width,
+            "height": jpeg.height,
+            "left": place.left,
+            "top": place.top,
+            "brightness": galaxy.brightness,
+        },
+        "side": place.side,
+        "center_x": place.center[0],
+        "center_y": place.center[1],
+        "scale": place.scale,
+        "recentred": [],
+        "replaced": 0,
+    }

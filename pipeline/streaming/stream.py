@@ -17,6 +17,7 @@ from pipeline.errors import InputError, RunError
 from pipeline.protocol import LedgerEntry, RunLayout, WorkUnit
 from pipeline.streaming.cluster import StreamResources
 from pipeline.streaming.decode import DecodeActor
+from pipeline.streaming.decoders import DecoderName
 from pipeline.streaming.limits import DecodeLimits
 from pipeline.streaming.model import ModelActor
 from pipeline.streaming.ray_internals import map_blocks_on_gpus
@@ -67,6 +68,8 @@ class StreamSettings:
         Thresholds by which galaxies are recentred (see `pipeline.network.Model`).
     survey, index
         See `pipeline.survey.formats.open_source`.
+    decoder
+        ``gpu`` where plain JPEGs go as they are to the model stage, which decodes them.
     """
 
     weights: str
@@ -77,6 +80,7 @@ class StreamSettings:
     recentrings: tuple[float, ...] = ()
     survey: SurveySettings | None = None
     index: str | None = None
+    decoder: DecoderName = "cpu"
 
 
 def stream_units(
@@ -114,7 +118,13 @@ def unit_stream(
         The model stage, called as `ModelActor` is.
     """
     return galaxy_stream(
-        units, settings, resources, model, limits, transforms=settings.transforms
+        units,
+        settings,
+        resources,
+        model,
+        limits,
+        transforms=settings.transforms,
+        decoder=settings.decoder,
     ).map_batches(
         SinkActor,
         compute=ActorPoolStrategy(size=min(resources.sink_actors, len(units))),
@@ -162,6 +172,7 @@ def galaxy_stream(
             "recentrings": settings.recentrings,
             "survey": settings.survey,
             "index": settings.index,
+            "keep_jpegs": settings.decoder == "gpu",
         },
         num_cpus=resources.decode_cpus,
         max_restarts=_DECODE_RESTARTS,
@@ -170,7 +181,7 @@ def galaxy_stream(
     return map_blocks_on_gpus(
         decoded,
         stage,
-        compute=ActorPoolStrategy(size=min(resources.model_actors, len(units))),
+        compute=_model_pool(min(resources.model_actors, len(units)), settings),
         fn_constructor_kwargs={
             "weights": settings.weights,
             "tree": settings.tree,
@@ -184,6 +195,13 @@ def galaxy_stream(
         max_restarts=_MODEL_RESTARTS,
         **_WHOLE_UNITS,
     )
+
+
+def _model_pool(size: int, settings: StreamSettings) -> ActorPoolStrategy:
+    """Model actors; one that decodes too has two units, and decodes one while the other is classified."""
+    if settings.decoder == "cpu":
+        return ActorPoolStrategy(size=size)
+    return ActorPoolStrategy(size=size, max_concurrent_calls_per_actor=2, enable_true_multi_threading=True)
 
 
 def finished_units(stream: Dataset) -> Iterator[LedgerEntry]:

@@ -10,7 +10,9 @@ import numpy as np
 from pipeline.cutouts.table import CUTOUT_SCHEMA, SIZE, nan_to_none
 from pipeline.images import BandImages, ImageError, color_picture, stack_bands
 from pipeline.images.encode import encode_png
-from pipeline.images.frame import GalaxyPicture, measure_galaxy
+from pipeline.images.frame import GalaxyJpeg, GalaxyPicture, measure_galaxy
+from pipeline.images.jpeg import PlainJpeg, check_jpeg, plain_jpeg
+from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import ImageOpener
 
 
@@ -54,12 +56,49 @@ def develop(cutout: Mapping[str, Any], source: ImageOpener) -> GalaxyPicture:
         measured = measure_galaxy(light, center, survey.detection)
     if survey.recentre and measured is not None:
         center = (measured.x, measured.y)
-    if frame is None:
-        width: float | None = cutout["frame_pixels"]
-    else:
-        size = None if frame.column is None else nan_to_none(cutout[SIZE])
-        width = frame.pixels(size, measured.radius if measured else None, scale)
+    width = _frame_width(cutout, survey, measured.radius if measured else None, scale)
     return GalaxyPicture(pixels, center, width, ra, dec, replaced)
+
+
+def undeveloped(cutout: Mapping[str, Any], survey: SurveySettings | None) -> GalaxyJpeg | None:
+    """A galaxy's picture as the plain JPEG that it is kept as; None where that has to be developed.
+
+    Parameters
+    ----------
+    cutout
+        As `develop` takes it.
+
+    Raises
+    ------
+    ImageError
+        As `develop` would.
+    """
+    jpeg = None if survey is not None and survey.needs_pixels else _jpeg_of(cutout["image"])
+    if jpeg is None:
+        return None
+    center = _center(cutout)
+    brightness = check_jpeg(jpeg)
+    width = _frame_width(cutout, survey, None, None if survey is None else survey.pixel_scale)
+    ra, dec = nan_to_none(cutout["ra"]), nan_to_none(cutout["dec"])
+    return GalaxyJpeg(jpeg, brightness, center, width, ra, dec)
+
+
+def _jpeg_of(image: Any) -> PlainJpeg | None:
+    """The plain JPEG that is all of an image, as a source gives it: bytes, or a list of files."""
+    if isinstance(image, list) and len(image) == 1 and image[0][0] is None:
+        image = image[0][1]
+    return plain_jpeg(image) if isinstance(image, bytes) else None
+
+
+def _frame_width(
+    cutout: Mapping[str, Any], survey: SurveySettings | None, radius: float | None, scale: float | None
+) -> float | None:
+    """Width of a galaxy's frame in image pixels; None for the whole image."""
+    if survey is None or survey.frame is None:
+        width: float | None = cutout["frame_pixels"]
+        return width
+    size = None if survey.frame.column is None else nan_to_none(cutout[SIZE])
+    return survey.frame.pixels(size, radius, scale)
 
 
 def _center(cutout: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -150,6 +150,12 @@ class SurveySettings(StrictModel):
         return tuple(dict.fromkeys(self.color.bands))
 
     @property
+    def needs_pixels(self) -> bool:
+        """Whether a galaxy's pixels are looked at before the network sees them."""
+        measured = self.recentre or (self.frame is not None and self.frame.measured)
+        return measured or self.color is not None
+
+    @property
     def fits(self) -> FitsLayout:
         """Where the survey's FITS files keep their images, as `images.fits` takes it."""
         mask = self.mask

@@ -15,8 +15,9 @@ from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.protocol import WorkUnit
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.excitation import Excitation, ExcitationActor, LoadedNetwork
-from pipeline.streaming.model import ModelActor, good_rows, regions_of
+from pipeline.streaming.model import ModelActor
 from pipeline.streaming.portrait import PATCH, PORTRAIT_REACH, PortraitActor, covered_regions
+from pipeline.streaming.regions import good_rows, regions_of
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 from tests.support.galaxies import galaxy, png
 
