@@ -29,7 +29,7 @@ ReadIds = Callable[[str], pa.ChunkedArray]
 ReadContents = Callable[[PlannedShard], pa.Table]
 """A function from an input shard to its columns ``object_id, content``; null where a row can't be read."""
 
-DECIDING = ("weights", "tree", "transforms", "precision", "survey", "schema", "numerics")
+DECIDING = ("weights", "tree", "transforms", "precision", "decoder", "survey", "schema", "numerics")
 """The parts of a run's fingerprint on which every row depends: if one changes, all is classified anew."""
 
 INPUT = r"^(?P<shard>.*)#(?P<row>\d{1,18})$"
@@ -40,7 +40,7 @@ def changed_settings(base: Plan, fingerprint: dict[str, str]) -> list[str]:
     """How the fingerprint differs, in words, from an earlier run's in what every row depends on."""
     before = declared(base.fingerprint)
     return [
-        in_words(name, before.get(name), fingerprint.get(name, "none"))
+        in_words(name, before.get(name), fingerprint.get(name))
         for name in DECIDING
         if before.get(name) != fingerprint.get(name)
     ]

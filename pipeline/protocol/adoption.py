@@ -121,7 +121,8 @@ def _refusal(latest: Plan, draft: Plan, committed: bool) -> str:
             "output, or start afresh with new_run=true (the catalogue's history is kept)"
         )
     before = declared(latest.fingerprint)
-    changed = [key for key in draft.fingerprint if before.get(key) != draft.fingerprint[key]]
+    after = draft.fingerprint
+    changed = [key for key in after | before if before.get(key) != after.get(key)]
     details = "; ".join(_change(key, latest, draft) for key in changed)
     return (
         f"holds run {latest.run}, made from something else: {details}. Name another output, or start "
@@ -138,4 +139,4 @@ def _change(key: str, old: Plan, new: Plan) -> str:
         changed = [uri for uri in after.keys() & before.keys() if after[uri] != before[uri]]
         example = f", such as {min(changed)}" if changed else ""
         return f"input ({added} shards added, {gone} gone, {len(changed)} changed{example})"
-    return in_words(key, declared(old.fingerprint).get(key), new.fingerprint[key])
+    return in_words(key, declared(old.fingerprint).get(key), new.fingerprint.get(key))

@@ -21,6 +21,10 @@ _UNDECLARED_SAYS = {
 named these libraries."""
 
 
+_UNSAID = {"decoder": "cpu"}
+"""What is meant where a fingerprint lacks a part: those of before there was a choice stay as they are."""
+
+
 def declared(fingerprint: Mapping[str, str]) -> dict[str, str]:
     """A fingerprint as this version would write it, where the version before wrote it.
 
@@ -31,9 +35,10 @@ def declared(fingerprint: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in fingerprint.items() if name != "code"} | _UNDECLARED_SAYS
 
 
-def in_words(part: str, before: str | None, after: str) -> str:
+def in_words(part: str, before: str | None, after: str | None) -> str:
     """How a part of a fingerprint differs from an earlier one's, such as ``transforms (was 60, is 1)``."""
     if part == "numerics":
-        return f"numerics ({difference(before or '', after)})"
-    short = [value[:12] + "…" if len(value) > 40 else value for value in (before or "none", after)]
+        return f"numerics ({difference(before or '', after or '')})"
+    values = [value or _UNSAID.get(part, "none") for value in (before, after)]
+    short = [value[:12] + "…" if len(value) > 40 else value for value in values]
     return f"{part} (was {short[0]}, is {short[1]})"

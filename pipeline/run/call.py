@@ -24,7 +24,7 @@ from pipeline.protocol.records import (
 )
 from pipeline.protocol.run import BeginRun, DoUnits, DrawPlan, EndRun, Outcome
 from pipeline.protocol.steps import Handlers, Steps, perform
-from pipeline.run.resources import start_ray
+from pipeline.run.resources import check_decoder, start_ray
 from pipeline.run.run import Run
 from pipeline.run.settings import StreamConfig
 from pipeline.survey import check_identity, open_source
@@ -97,6 +97,7 @@ class SurveyCall:
         rows = sum(unit.rows for unit in pending)
         say(f"Starting Ray for {rows:,} galaxies in {len(pending):,} units …")
         resources = start_ray(config)
+        check_decoder(self.run.decoder, resources)
         settings = self.run.stream_settings(layout.index, config.transforms)
         units, lease = plan.unit_count, self.keeper.held
         metrics = RunMetrics(plan.run, units, units - len(pending), resources)

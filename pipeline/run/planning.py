@@ -55,7 +55,7 @@ def deciding_settings(run: Run[StreamConfig]) -> dict[str, str]:
         "transforms": str(run.config.transforms),
         "precision": run.precision,
         "survey": fingerprint_of(run.source),
-    }
+    } | ({} if run.decoder == "cpu" else {"decoder": run.decoder})
 
 
 def plan_everything(run: Run[StreamConfig]) -> Plan:

@@ -16,7 +16,7 @@ from pipeline.tree import DecisionTree
 
 def automatic_precision(config: SurveyConfig, tree: DecisionTree) -> Precision:
     """The precision that a run's networks are computed fastest in, where the run is going to compute."""
-    if not _computes_on_gpus(config):
+    if not computes_on_gpus(config):
         return fastest_precision("cpu")
     precision = fastest_precision("cuda", load_networks(config.weights, tree))
     if precision != "float16":
@@ -24,7 +24,7 @@ def automatic_precision(config: SurveyConfig, tree: DecisionTree) -> Precision:
     return precision
 
 
-def _computes_on_gpus(config: SurveyConfig) -> bool:
+def computes_on_gpus(config: SurveyConfig) -> bool:
     """Whether networks will be on GPUs: this machine's, or those that the cluster has or can get."""
     if config.device != "auto":
         return config.device == "gpu"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.console import say
+from pipeline.errors import InputError
 from pipeline.run.settings import SurveyConfig
 
 if TYPE_CHECKING:
     from pipeline.streaming import StreamResources
+    from pipeline.streaming.decoders import DecoderName
 
 
 def start_ray(config: SurveyConfig) -> StreamResources:
@@ -18,3 +20,18 @@ def start_ray(config: SurveyConfig) -> StreamResources:
     connect()
     secure_nodes(config.device, config.model_actors, config.node_wait, say)
     return plan_resources(config.decode_actors, config.model_actors, config.model_threads, config.device)
+
+
+def check_decoder(decoder: DecoderName, resources: StreamResources) -> None:
+    """Check that what is to decode a run's JPEGs, by its plan, is there.
+
+    Raises
+    ------
+    InputError
+        If GPUs are to, and there are none.
+    """
+    if decoder == "gpu" and not resources.model_gpus:
+        raise InputError(
+            "decoder=gpu has this run's JPEGs decoded by GPUs, and the Ray cluster has none: run the same "
+            "command where it has, or start afresh with decoder=cpu new_run=true"
+        )

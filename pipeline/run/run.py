@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from pipeline import storage
 from pipeline.averaging import Precision
 from pipeline.network import Model, check_model
+from pipeline.run.decoder import with_decoder
 from pipeline.run.precision import automatic_precision
-from pipeline.run.settings import Config, SurveyConfig, settled
+from pipeline.run.settings import Config, StreamConfig, SurveyConfig, settled
+from pipeline.streaming.decoders import DecoderName
 from pipeline.streaming.reading import Reader, open_inventory
 from pipeline.survey import Inventory, load_survey, recognise
 from pipeline.tree import DecisionTree, load_tree
@@ -44,6 +46,11 @@ class Run(Generic[Config_co]):
         """What the network is computed in."""
         return cast(Precision, self.config.precision)
 
+    @property
+    def decoder(self) -> DecoderName:
+        """What decodes JPEGs."""
+        return cast(DecoderName, self.config.decoder) if isinstance(self.config, StreamConfig) else "cpu"
+
     def stream_settings(self, index: str, transforms: int) -> StreamSettings:
         """What the stages of the stream are to do.
 
@@ -63,6 +70,7 @@ class Run(Generic[Config_co]):
             self.model.recentrings,
             self.source.survey,
             index,
+            self.decoder,
         )
 
 
@@ -72,14 +80,15 @@ def prepare(config: Config) -> Run[Config]:
     Raises
     ------
     InputError
-        If the survey file, the weights or the tree can't be used.
+        If the survey file, the weights or the tree can't be used, or GPUs can't decode what they are to.
     """
     config = settled(config)
     tree = load_tree(config.tree)
-    model = check_model(config.weights, tree)
+    model, source = check_model(config.weights, tree), source_of(config)
     if config.precision == "auto":
         config = config.model_copy(update={"precision": automatic_precision(config, tree)})
-    return Run(config, tree, model, source_of(config))
+    measured = bool(model.recentrings) or (source.survey is not None and source.survey.needs_pixels)
+    return Run(with_decoder(config, measured), tree, model, source)
 
 
 def source_of(config: SurveyConfig) -> Inventory:

@@ -11,6 +11,7 @@ from pipeline.averaging import Precision
 from pipeline.config import StrictModel
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.places import Output, SurveyFile, TablePlace, TreeFile, WeightsFile
+from pipeline.streaming.decoders import DecoderName
 from pipeline.tree import GALAXY_ZOO_2
 
 
@@ -34,7 +35,8 @@ class SurveyConfig(StrictModel):
         faster in it, and float32 elsewhere; see "Precision" in the documentation for how far answers move.
         ``tf32`` is float32 with shorter products, on GPUs.
     unit_rows
-        Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies.
+        Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies. If it
+        isn't given, 1,024 where GPUs decode, which need more at a time to be kept busy.
     decode_actors
         How many processes read and decode images; derived from the cluster if not given.
     model_actors
@@ -71,6 +73,10 @@ class StreamConfig(SurveyConfig):
         Heads the report.
     transforms
         60 for the mean over sixty transforms, which is taken in float32 always; 1 for the view as it is.
+    decoder
+        What decodes JPEGs: ``cpu``, or ``gpu``, which decodes several times as many a second, and moves a
+        pixel by at most 9 of 255 levels. ``auto`` is gpu where networks are computed on GPUs and TorchCodec
+        is there, unless galaxies are measured first. PNG, FITS and progressive JPEGs are the CPU's always.
     report_galaxies
         Most galaxies that the report shows one by one.
     """
@@ -78,6 +84,7 @@ class StreamConfig(SurveyConfig):
     output: TablePlace
     title: str = "Galaxy morphology"
     transforms: Literal[60, 1] = 60
+    decoder: Literal["auto"] | DecoderName = "auto"
     report_galaxies: int = Field(default=400, gt=0)
 
 

@@ -149,12 +149,17 @@ def decoder_on(device: torch.device, name: DecoderName) -> Decoder:
     return NvjpegDecoder(device) if name == "gpu" and device.type == "cuda" else CpuDecoder()
 
 
-def gpu_decodes() -> bool:
-    """Whether this machine has a GPU that decodes JPEGs, as far as can be told without using it."""
+def has_torchcodec() -> bool:
+    """Whether this machine has the library by which GPUs decode."""
     try:
-        return torch.cuda.is_available() and bool(version("torchcodec"))
+        return bool(version("torchcodec"))
     except PackageNotFoundError:
         return False
+
+
+def gpu_decodes() -> bool:
+    """Whether this machine has a GPU that decodes JPEGs, as far as can be told without using it."""
+    return torch.cuda.is_available() and has_torchcodec()
 
 
 def decode_alone(jpeg: NDArray[np.uint8]) -> Tensor | ImageError:

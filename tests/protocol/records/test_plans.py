@@ -71,6 +71,7 @@ def test_a_run_is_continued(tmp_path: Path, plan: Plan) -> None:
     ("change", "named"),
     [
         ({"settings": {"weights": "v" * 64}}, "weights (was wwwwwwwwwwww…, is vvvvvvvvvvvv…)"),
+        ({"settings": {"weights": "w" * 64, "decoder": "gpu"}}, "decoder (was cpu, is gpu)"),
         ({"unit_rows": 11}, "unit_rows (was 10, is 11)"),
         ({"etag": "other"}, "input (0 shards added, 0 gone, 1 changed, such as b.parquet)"),
         ({"uri": "c.parquet"}, "input (1 shards added, 1 gone, 0 changed)"),
@@ -90,6 +91,13 @@ def test_a_changed_run_is_refused_and_says_what_changed(
     assert named in str(error.value)
     assert "new_run=true" in str(error.value)
     assert adopt_plan(str(tmp_path), other, new_run=True).run == f"{other.run}-2"
+
+
+def test_a_run_of_the_gpus_decoder_is_not_continued_by_the_cpu(tmp_path: Path, plan: Plan) -> None:
+    by_gpu = make_plan(plan.shards, plan.unit_rows, {"weights": "w" * 64, "decoder": "gpu"})
+    adopt_plan(str(tmp_path), by_gpu)
+    with pytest.raises(InputError, match=r"from something else: decoder \(was gpu, is cpu\)\. "):
+        adopt_plan(str(tmp_path), plan)
 
 
 def test_a_new_run_of_the_same_fingerprint_has_a_name_of_its_own(tmp_path: Path, plan: Plan) -> None:

@@ -1,0 +1,117 @@
+"""What decodes JPEGs: how it is settled, and that what was made by one is not continued by the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.catalogue import changed_settings
+from pipeline.cutouts import list_shards
+from pipeline.errors import InputError
+from pipeline.protocol import PlannedShard, make_plan
+from pipeline.run import decoder
+from pipeline.run.decoder import with_decoder
+from pipeline.run.planning import deciding_settings
+from pipeline.run.resources import check_decoder
+from pipeline.run.run import prepare
+from pipeline.run.settings import StreamConfig, SurveyConfig
+from pipeline.streaming.cluster import StreamResources
+from tests.faults.survey import write_survey
+
+
+def config(**given: Any) -> StreamConfig:
+    return StreamConfig.model_validate({"input": "in", "output": "out"} | given)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with TorchCodec and a GPU, as far as anything is asked here."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(decoder, "has_torchcodec", lambda: True)
+
+
+def test_without_torchcodec_the_cpu_decodes_as_ever(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "has_torchcodec", lambda: False)
+    settled = with_decoder(config(), needs_pixels=False)
+    assert (settled.decoder, settled.unit_rows) == ("cpu", 256)
+
+
+def test_without_a_gpu_the_cpu_decodes_as_ever(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert with_decoder(config(), needs_pixels=False).decoder == "cpu"
+    told = with_decoder(
+        config(decoder="gpu"), needs_pixels=False
+    )  # the driver's own machine needn't have one
+    assert told.decoder == "gpu"
+
+
+@pytest.mark.parametrize(
+    ("given", "needs_pixels", "expected"),
+    [
+        ({}, False, "gpu"),
+        ({}, True, "cpu"),
+        ({"device": "cpu"}, False, "cpu"),
+        ({"decoder": "cpu"}, False, "cpu"),
+    ],
+)
+def test_a_gpu_decodes_where_it_may(
+    gpu: None, given: dict[str, Any], needs_pixels: bool, expected: str
+) -> None:
+    assert with_decoder(config(**given), needs_pixels).decoder == expected
+
+
+def test_units_are_larger_where_gpus_decode_unless_told(gpu: None) -> None:
+    assert with_decoder(config(), needs_pixels=False).unit_rows == 1024
+    assert with_decoder(config(unit_rows=256), needs_pixels=False).unit_rows == 256
+    assert with_decoder(config(decoder="cpu"), needs_pixels=False).unit_rows == 256
+
+
+@pytest.mark.parametrize(
+    ("given", "needs_pixels", "why"),
+    [({}, True, "measured first"), ({"device": "cpu"}, False, "device is cpu")],
+)
+def test_a_gpu_that_is_told_to_decode_what_it_cannot_is_refused(
+    given: dict[str, Any], needs_pixels: bool, why: str
+) -> None:
+    with pytest.raises(InputError, match=f"decoder=gpu: .*{why}.* decoder=cpu"):
+        with_decoder(config(decoder="gpu", **given), needs_pixels)
+
+
+def test_a_cluster_without_gpus_is_no_place_for_a_run_that_they_decode_for() -> None:
+    without = StreamResources(1, 0.5, 1, 0.5, 0.0, 1, 1 << 30)
+    with pytest.raises(InputError, match=r"decoder=gpu .* Ray cluster has none: .* decoder=cpu new_run=true"):
+        check_decoder("gpu", without)
+    check_decoder("gpu", replace(without, model_gpus=1.0))
+    check_decoder("cpu", without)
+
+
+def test_explain_decodes_by_the_cpu(gpu: None) -> None:
+    plain = SurveyConfig(input="in", output="out")
+    assert with_decoder(plain, needs_pixels=False) is plain
+
+
+def test_catalogues_of_before_are_those_of_the_cpu(tmp_path: Path) -> None:
+    """Their fingerprints say nothing of a decoder, and those of the CPU's runs still don't."""
+    cutouts = tmp_path / "cutouts"
+    write_survey(cutouts, 4)
+    shards = [
+        PlannedShard(uri=shard.uri, size=shard.size, etag=shard.etag, rows=shard.rows)
+        for shard in list_shards(str(cutouts))
+    ]
+    deciding = {
+        name: deciding_settings(
+            prepare(config(input=str(cutouts), output=str(tmp_path / "out"), decoder=name))
+        )
+        for name in ("cpu", "gpu")
+    }
+    assert set(deciding["cpu"]) == {"weights", "tree", "transforms", "precision", "survey"}
+    assert deciding["gpu"] == deciding["cpu"] | {"decoder": "gpu"}
+    plans = {name: make_plan(shards, 256, settings) for name, settings in deciding.items()}
+    assert changed_settings(plans["cpu"], plans["cpu"].fingerprint) == []
+    assert changed_settings(plans["cpu"], plans["gpu"].fingerprint) == ["decoder (was cpu, is gpu)"]
+    assert changed_settings(plans["gpu"], plans["cpu"].fingerprint) == ["decoder (was gpu, is cpu)"]
