@@ -39,7 +39,7 @@ class DecodeBenchConfig(StrictModel):
 
 
 def run(config: DecodeBenchConfig) -> None:
-    """Time reading, reading and JPEG decoding, and the whole unit."""
+    """Time reading, reading and JPEG decoding, the whole unit, and it with its JPEGs checked only."""
     with tempfile.TemporaryDirectory() as folder:
         (shard,) = list_shards(write_galaxies(Path(folder), config.galaxies, config.side))
         unit = WorkUnit(0, shard.uri, 0, config.galaxies)
@@ -55,6 +55,7 @@ def run(config: DecodeBenchConfig) -> None:
                 "read": read,
                 "jpeg": lambda: [decode_image(image) for image in read()],
                 "unit": lambda: decode_unit(unit),
+                "kept": lambda: decode_unit(unit, keep_jpegs=True),
             },
             config.repeats,
         )
@@ -64,6 +65,8 @@ def run(config: DecodeBenchConfig) -> None:
         "bytes_each": round(shard.size / config.galaxies),
         "repeats": config.repeats,
         "galaxies_per_second_a_core": round(config.galaxies / times["unit"], 1),
+        "checked_galaxies_per_second_a_core": round(config.galaxies / times["kept"], 1),
+        "checking_to_decoding_ratio": round(times["unit"] / times["kept"], 2),
         "milliseconds_each": round(times["unit"] / config.galaxies * 1e3, 4),
         "bare_jpeg_ratio": round((times["jpeg"] - times["read"]) / times["unit"], 3),
         "stage_shares": {

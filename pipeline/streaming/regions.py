@@ -30,11 +30,14 @@ class RegionPart:
     pixels : Tensor, shape (rows, side, side, 3), uint8
     problems
         Rows whose picture couldn't be decoded, and why; they aren't among `rows`.
+    left_to_cpu
+        See `CutRegions`.
     """
 
     rows: NDArray[np.int64]
     pixels: Tensor
     problems: dict[int, ImageError] = field(default_factory=dict)
+    left_to_cpu: int = 0
 
 
 def good_rows(batch: pa.Table) -> Iterator[tuple[NDArray[np.int64], int]]:
@@ -97,7 +100,7 @@ def region_parts(
             good = np.flatnonzero(~np.isin(part, list(problems)))
             if problems:
                 pixels = pixels[good]
-        yield RegionPart(part[good], pixels, problems)
+        yield RegionPart(part[good], pixels, problems, cut.left_to_cpu)
 
 
 def _chunks(rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobs.bench.feed import FeedBenchConfig, measure_feed
 from jobs.cli import main
 from tests.support.command import ROOT, tuningfork
 
@@ -44,6 +45,16 @@ def test_decoding(capsys: pytest.CaptureFixture[str]) -> None:
     found = measured(capsys, "decode", "galaxies=16", "side=128", "repeats=1")
     assert found["milliseconds_each"] * found["galaxies_per_second_a_core"] == pytest.approx(1000, rel=0.02)
     assert sum(found["stage_shares"].values()) == pytest.approx(1, abs=0.01)
+
+
+def test_the_pieces_of_the_stream_without_ray() -> None:
+    found = measure_feed(
+        FeedBenchConfig(galaxies=6, unit_rows=4, side=128, decoder="cpu", precision="float32", repeats=1)
+    )
+    assert min(found["galaxies_per_second"].values()) > 0
+    assert found["left_to_cpu"] == 0
+    damaged = found["damaged"]
+    assert damaged["noticed_by_cpu"] == damaged["noticed_by_decoder"] > 50
 
 
 @pytest.mark.long
