@@ -102,11 +102,14 @@ s3-up:
 s3-down:
 	infra/s3/down build/s3
 
-# The local label of a CPU build (+cpu) is dropped, so that the lock fits machines with a GPU too.
+# The local label of a CPU build (+cpu) is dropped, so that the lock fits machines with a GPU too; Triton, which torch's
+# builds for CUDA pin and its CPU builds leave out, there is only for Linux.
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet torch==2.13.0 '.[dev]'
-	build/lock/bin/pip freeze --all | grep -v -e '^pip==' -e '^tuningfork' | sed 's/+cpu$$//' > requirements.lock
+	build/lock/bin/pip freeze --all | grep -v -e '^pip==' -e '^tuningfork' | sed -e 's/+cpu$$//' \
+		-e 's/^triton==.*/&; sys_platform == "linux" # what torch'"'"'s builds for CUDA pin, and its CPU builds leave out/' \
+		> requirements.lock
 	rm -rf build/lock build/lib build/bdist.*
 
 clean: s3-down

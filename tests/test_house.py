@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "geometry": set(),
     "network": {"tree", "geometry"},
     "images": {"geometry"},
-    "averaging": {"network", "geometry"},
+    "averaging": {"tree", "network", "geometry"},
     "cutouts": {"images", "geometry"},
     "survey": {"images", "geometry", "cutouts"},
     "protocol": set(),

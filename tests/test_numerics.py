@@ -17,6 +17,7 @@ ENTRIES = ("streaming.rows", "streaming.decode", "streaming.model", "streaming.s
 
 NOT_DECIDING = {
     "digest": "names of plans and surveys",
+    "averaging.kernels.choice": "variants of a step differ in their speed, and in rounding as GPUs do",
     "averaging.precision": "the precision is a part of the fingerprint itself",
     "catalogue": "plans, keeps and counts rows as they are",
     "config": "what settings say is in the fingerprint",
@@ -49,6 +50,7 @@ LOSSLESS_LIBRARIES = {
     "pydantic": "checks settings",
     "safetensors": "gives the weights that are stored",
     "torchcodec": "hands JPEGs to nvJPEG, which is in the fingerprint as the decoder, whatever its version",
+    "triton": "torch pins its version",
 }
 """Libraries that deciding modules import, and why none of their versions changes an answer."""
 

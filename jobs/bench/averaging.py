@@ -21,8 +21,10 @@ from jobs.bench.timing import (
     random_network,
 )
 from pipeline.averaging import (
+    Average,
     Precision,
     SharedAverage,
+    average_of,
     fastest_precision,
     multiply_adds,
     naive_average,
@@ -111,7 +113,11 @@ def measure_averaging(config: AveragingBenchConfig) -> dict[str, Any]:
     forms: dict[str, Callable[[], object]] = {
         f"naive {batch}": functools.partial(naive, batch) for batch in config.naive_batches
     }
-    shared = SharedAverage(network, dtype=dtype, compiler=config.compiler)
+    shared: Average = (
+        SharedAverage(network, dtype=dtype, compiler=config.compiler)
+        if config.compiler
+        else average_of(network, dtype=dtype)
+    )
     difference = float((shared(regions) - expected).abs().max())
     stages = shared.stages(regions)
     forms |= stages | {"shared": functools.partial(shared, regions)} | gemms(dtype)
@@ -152,8 +158,8 @@ def run_ensemble(config: EnsembleBenchConfig) -> None:
     precision = config.precision or fastest_precision(device(), networks)
     dtype = use_precision(precision)
     regions = galaxies(config.galaxies)
-    together = SharedAverage(*networks, dtype=dtype)
-    alone = [SharedAverage(network, dtype=dtype) for network in networks]
+    together = average_of(*networks, dtype=dtype)
+    alone = [average_of(network, dtype=dtype) for network in networks]
     times = interleaved(
         {
             "together": lambda: together(regions),

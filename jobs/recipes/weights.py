@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import storage
-from pipeline.averaging import SharedAverage, fastest_precision, use_precision
+from pipeline.averaging import average_of, fastest_precision, use_precision
 from pipeline.config import CONFIGS
 from pipeline.console import progress, say
 from pipeline.geometry import averaging_transforms, reach
@@ -216,7 +216,7 @@ def answered(galaxies: pd.DataFrame, ensemble: str, tree: DecisionTree, out: str
     write_labels(f"{out}/unlabelled.csv", [(galaxies, 1.0)], tree)
     labels = read_labels(out, tree, "unlabelled.csv")
     networks = load_networks(ensemble, tree)
-    average = SharedAverage(*networks, dtype=use_precision(fastest_precision("cpu")))
+    average = average_of(*networks, dtype=use_precision(fastest_precision("cpu")))
     answers = np.empty((len(labels), tree.answer_count), np.float32)
     with progress("Answers of the teachers", len(labels)) as advance:
         regions = load_galaxies(labels, Cut(reach(zoom=min(t.zoom for t in averaging_transforms())))).regions

@@ -1,6 +1,7 @@
 """The mean over sixty transforms: sixty passes, or the same in the time of fifteen."""
 
 from pipeline.averaging.cores import map_chunks
+from pipeline.averaging.fastest import Average, average_of
 from pipeline.averaging.naive import naive_average
 from pipeline.averaging.precision import (
     Precision,
@@ -12,8 +13,10 @@ from pipeline.averaging.precision import (
 from pipeline.averaging.shared import SharedAverage, multiply_adds
 
 __all__ = [
+    "Average",
     "Precision",
     "SharedAverage",
+    "average_of",
     "check_precision",
     "fastest_precision",
     "fits_float16",

@@ -11,7 +11,7 @@ transform of features and weights over each orbit turns its sixteen block produc
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
 import numpy as np
@@ -22,7 +22,7 @@ from pipeline.averaging.cores import map_chunks
 from pipeline.geometry import SYMMETRY_PERMUTATIONS, VIEWPOINTS, averaging_transforms, distinct_transforms
 from pipeline.network import Dense, NetworkSpec, RegionBatch, ViewpointNetwork, ViewpointSampler
 
-_HADAMARD = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])
+HADAMARD = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])
 """Characters of the Klein four-group {1, 180°, mirror, both}: row χ, column group element."""
 
 _GALAXIES_AT_ONCE = {"cpu": 4, "cuda": 256}
@@ -30,7 +30,7 @@ _GALAXIES_AT_ONCE = {"cpu": 4, "cuda": 256}
 Result = TypeVar("Result")
 
 
-def _orbits() -> Tensor:
+def orbits() -> Tensor:
     """Viewpoints by orbit and symmetry, shape (4, 4): [o, g] is the orbit's first viewpoint moved by g."""
     seen: set[int] = set()
     rows = []
@@ -40,6 +40,18 @@ def _orbits() -> Tensor:
             rows.append(row)
             seen.update(row.tolist())
     return torch.from_numpy(np.stack(rows))
+
+
+def refuse_training(networks: Sequence[ViewpointNetwork]) -> None:
+    """Refuse networks in training mode, whose dropout would make the mean a random one.
+
+    Raises
+    ------
+    ValueError
+        If there's any.
+    """
+    if any(network.training for network in networks):
+        raise ValueError("the network is in training mode; call its eval() before averaging")
 
 
 class SharedAverage(nn.Module):
@@ -76,8 +88,7 @@ class SharedAverage(nn.Module):
         compiler: str | Callable[..., object] | None = None,
     ) -> None:
         super().__init__()
-        if any(network.training for network in networks):
-            raise ValueError("the network is in training mode; call its eval() before averaging")
+        refuse_training(networks)
         self.dtype = dtype or networks[0].dtype
         self.networks = nn.ModuleList(SharedNetwork(network, self.dtype) for network in networks)
         self.device = networks[0].device
@@ -159,12 +170,12 @@ class SharedNetwork(nn.Module):
     def __init__(self, network: ViewpointNetwork, dtype: torch.dtype) -> None:
         super().__init__()
         self.network = network if network.dtype == dtype else network.lowered(dtype)
-        orbits = _orbits()
+        members = orbits()
         first = network.dense_layers[0].linear
-        hadamard = _HADAMARD.to(first.weight.device)
+        hadamard = HADAMARD.to(first.weight.device)
         by_viewpoint = first.weight.detach().float().unflatten(1, (VIEWPOINTS, -1))
-        weight = torch.einsum("xg,hogf->xofh", hadamard, by_viewpoint[:, orbits]) / 4
-        self.register_buffer("orbits", orbits.to(first.weight.device), persistent=False)
+        weight = torch.einsum("xg,hogf->xofh", hadamard, by_viewpoint[:, members]) / 4
+        self.register_buffer("orbits", members.to(first.weight.device), persistent=False)
         self.register_buffer("hadamard", hadamard.to(dtype), persistent=False)
         self.register_buffer("weight", weight.flatten(1, 2).to(dtype).contiguous(), persistent=False)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pipeline.averaging import (
     Precision,
-    SharedAverage,
+    average_of,
     check_precision,
     map_chunks,
     naive_average,
@@ -166,7 +166,7 @@ def predictor(
     The mean is over networks, and over 60 transforms or of the view as it is.
     """
     if transforms == 60:
-        return SharedAverage(*networks, dtype=dtype)
+        return average_of(*networks, dtype=dtype)
     device = networks[0].device
     sampler = ViewpointSampler().to(device)
     lowered = [network.lowered(dtype) for network in networks]

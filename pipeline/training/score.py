@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from pipeline.averaging import SharedAverage, naive_average
+from pipeline.averaging import average_of, naive_average
 from pipeline.evaluation import rmse, rmse_interval
 from pipeline.geometry import IDENTITY, averaging_transforms, reach
 from pipeline.network import ViewpointNetwork, ViewpointSampler, by_recentring
@@ -31,7 +31,7 @@ def score(networks: Sequence[ViewpointNetwork], labels: Labels) -> dict[str, obj
     sampler = ViewpointSampler()
     for threshold, alike in by_recentring(networks).items():
         galaxies = load_galaxies(labels, Cut(SCORE_REACH, threshold))
-        average = SharedAverage(*alike)
+        average = average_of(*alike)
         for rows, regions in galaxies.regions.by_side(_SCORED_AT_ONCE):
             answers[rows] += average.each(regions).sum(0) / len(networks)
             for network in alike:

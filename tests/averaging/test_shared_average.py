@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
@@ -15,6 +13,7 @@ from pipeline.geometry import SYMMETRY_PERMUTATIONS, averaging_transforms
 from pipeline.network import NetworkSpec, RegionBatch, ViewpointNetwork, ViewpointSampler
 from pipeline.network.spec import ConvolutionSpec, DenseSpec
 from pipeline.tree import DecisionTree
+from tests.support.trained import galaxies, trained_like
 
 DENSE = {
     "two maxout layers": (DenseSpec(units=24), DenseSpec(units=20)),
@@ -33,43 +32,6 @@ def spec(dense: str, convolutions: tuple[tuple[int, int, int], ...]) -> NetworkS
 
 PAPER_SHAPE = ((4, 6, 2), (6, 5, 2), (8, 3, 1), (8, 3, 2))
 SHORT = ((4, 8, 4), (6, 4, 2))
-
-
-def galaxies(n: int, side: int, scale: float, off: float = 0.0, seed: int = 0) -> RegionBatch:
-    """Random images with structure on all scales."""
-    random = torch.Generator().manual_seed(seed)
-    image = torch.zeros(n, 3, side, side)
-    for width in (4, 16, 64, side):
-        coarse = torch.rand(n, 3, width, width, generator=random)
-        image += torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear")
-    pixels = (image / 4 * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    middle = (side - 1) / 2
-    center = torch.full((n, 2), middle, dtype=torch.float64) + off * torch.linspace(-1, 1, 2 * n).reshape(
-        n, 2
-    )
-    return RegionBatch(pixels, center, torch.full((n,), scale, dtype=torch.float64))
-
-
-def trained_like(spec: NetworkSpec, tree: DecisionTree) -> ViewpointNetwork:
-    """A network whose units are alive and whose answers depend on the image.
-
-    He's spreads, random biases, and raw values of 0.8 ± 0.3 on random galaxies.
-    """
-    network = ViewpointNetwork(spec, tree)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.ndim == 4:
-                parameter.normal_(0, math.sqrt(2 / parameter[0].numel()))
-            elif parameter.ndim == 2:
-                parameter.normal_(0, math.sqrt(2 / parameter.shape[1]))
-            else:
-                parameter.normal_(0, 0.1)
-        views = ViewpointSampler()(galaxies(4, 176, 0.5, seed=99), averaging_transforms()[::13])
-        raw = network.eval().raw(network.viewpoint_features(views)).flatten(0, -2)
-        squeeze = 0.3 / raw.std(0)
-        network.last.weight *= squeeze[:, None]
-        network.last.bias.copy_(0.8 + (network.last.bias - raw.mean(0)) * squeeze)
-    return network
 
 
 def assert_sane(network: ViewpointNetwork, regions: RegionBatch) -> None:

@@ -1,0 +1,77 @@
+"""Which form of the mean over sixty transforms a machine computes fastest."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pipeline.averaging.shared import SharedAverage
+from pipeline.network import RegionBatch, ViewpointNetwork
+
+_KERNELS_FROM = (8, 0)
+"""The compute capability from which on GPUs multiply in bfloat16, and copy to shared memory by themselves."""
+
+
+class Average(Protocol):
+    """The mean over sixty transforms and over networks, in one form or another."""
+
+    def __call__(self, regions: RegionBatch) -> Tensor:
+        """Mean answer probabilities (n, answers), float32."""
+        ...
+
+    def each(self, regions: RegionBatch) -> Tensor:
+        """Mean answer probabilities of each network, (networks, n, answers), float32."""
+        ...
+
+    def stages(self, regions: RegionBatch) -> dict[str, Callable[[], object]]:
+        """Calls that each do the work up to the end of one stage, to be timed."""
+        ...
+
+
+def average_of(*networks: ViewpointNetwork, dtype: torch.dtype | None = None) -> Average:
+    """The mean over sixty transforms in the form that is the fastest where the networks are.
+
+    On GPUs of Nvidia's, in float16 and bfloat16, these are Triton's kernels; `SharedAverage` elsewhere, and
+    where kernels can't be compiled, of which a warning then tells.
+
+    Parameters
+    ----------
+    networks
+        In evaluation mode, on one device. Later changes to their weights may go unseen.
+    dtype
+        Data type to compute in; by default the networks' own.
+
+    Raises
+    ------
+    ValueError
+        If a network is in training mode.
+    """
+    dtype = dtype or networks[0].dtype
+    if kernels_run_on(networks[0].device, dtype):
+        from pipeline.averaging.kernels import KernelAverage, NoVariantError
+
+        try:
+            return KernelAverage(*networks, dtype=dtype)
+        except NoVariantError as error:
+            warnings.warn(
+                f"averaging goes a slower way, for kernels need a C compiler and a home folder: {error}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    return SharedAverage(*networks, dtype=dtype)
+
+
+def kernels_run_on(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether there are kernels for a device and a data type."""
+    return (
+        device.type == "cuda"
+        and dtype in (torch.float16, torch.bfloat16)
+        and torch.version.hip is None
+        and torch.cuda.get_device_capability(device) >= _KERNELS_FROM
+        and importlib.util.find_spec("triton") is not None
+    )

@@ -1,0 +1,156 @@
+"""Which variant of a step is the fastest on this machine: measured once, then remembered on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from subprocess import SubprocessError
+
+import torch
+import triton
+from triton.errors import TritonError
+
+from pipeline.averaging.kernels.layout import Step, Work
+from pipeline.digest import digest
+
+_FAILURES = (
+    TritonError,
+    RuntimeError,
+    OSError,
+    SubprocessError,
+    ImportError,
+    ValueError,
+    TypeError,
+    AssertionError,
+)
+"""What compiling and launching raise: Triton's own errors, CUDA's and cuDNN's (RuntimeError), a C compiler
+that can't be started, finds no headers, or makes what can't be loaded, and what Triton's passes check."""
+
+_TIMINGS = 5
+
+Trial = Callable[[Work], object]
+"""Does a work once, on data of the usual size."""
+
+Stopwatch = Callable[[Callable[[], object]], float]
+"""Seconds that a call takes."""
+
+
+class NoVariantError(RuntimeError):
+    """No variant of a step can be compiled and launched here."""
+
+
+def choose(step: Step, trial: Trial, device: torch.device, dtype: torch.dtype) -> tuple[str, Work]:
+    """The variant of a step to use on a device, and its work; see `fastest`.
+
+    Where the device isn't one of CUDA's, as for Triton's interpreter, it is the first one.
+    """
+    if device.type != "cuda":
+        name, prepare = next(iter(step.variants.items()))
+        return name, prepare()
+    machine = (torch.cuda.get_device_name(device), torch.__version__, triton.__version__, _code())
+    memory = _memory(*machine, str(dtype), step.name, *step.shape, *step.variants)
+    return fastest(step, trial, memory if len(step.variants) > 1 else None, by_events)
+
+
+def fastest(step: Step, trial: Trial, memory: Path | None, stopwatch: Stopwatch) -> tuple[str, Work]:
+    """The variant of a step that was the fastest before, or is when measured now, and its work.
+
+    Parameters
+    ----------
+    memory
+        The file that holds its name, and is written; a damaged or unwritable one is as none.
+
+    Raises
+    ------
+    NoVariantError
+        If none can be compiled and launched.
+    """
+    remembered = _read(memory)
+    if remembered in step.variants:
+        with contextlib.suppress(*_FAILURES):
+            work = step.variants[remembered]()
+            stopwatch(lambda: trial(work))
+            return remembered, work
+    times, works, errors = measured(step.variants, trial, stopwatch)
+    if not times:
+        first = next(iter(errors.values()))
+        raise NoVariantError(f"no kernel can be compiled and launched for {step.name}: {_line(first)}")
+    best = min(times, key=lambda name: times[name])
+    if not any(isinstance(error, torch.OutOfMemoryError) for error in errors.values()):  # which may pass
+        _write(memory, best)
+    return best, works[best]
+
+
+def measured(
+    variants: Mapping[str, Callable[[], Work]], trial: Trial, stopwatch: Stopwatch
+) -> tuple[dict[str, float], dict[str, Work], dict[str, Exception]]:
+    """Seconds of each variant and its work, and the error of each that can't be compiled or launched."""
+    times: dict[str, float] = {}
+    works: dict[str, Work] = {}
+    errors: dict[str, Exception] = {}
+    for name, prepare in variants.items():
+        try:
+            work = works[name] = prepare()
+            times[name] = stopwatch(lambda work=work: trial(work))  # type: ignore[misc]
+        except _FAILURES as error:
+            errors[name] = error
+    return times, works, errors
+
+
+def by_events(call: Callable[[], object]) -> float:
+    """Median seconds of a call on the current GPU, after one that compiles what it needs."""
+    call()
+    torch.cuda.synchronize()
+    pairs = []
+    for _ in range(_TIMINGS):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        call()
+        end.record()
+        pairs.append((start, end))
+    torch.cuda.synchronize()
+    milliseconds = [float(start.elapsed_time(end)) for start, end in pairs]
+    return statistics.median(milliseconds) / 1e3
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def _code() -> str:
+    """Digest of all kernels and configurations."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+def _memory(*key: object) -> Path | None:
+    """The file in the user's cache for a choice that depends on `key`; None where the user has no folder."""
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    with contextlib.suppress(RuntimeError):
+        cache = given if given.is_absolute() else Path.home() / ".cache"
+        return cache / "tuningfork" / "kernels" / f"{digest(*key)}.json"
+    return None
+
+
+def _read(memory: Path | None) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        name = json.loads(memory.read_text(encoding="utf-8")) if memory else ""
+        return name if isinstance(name, str) else ""
+    return ""
+
+
+def _write(memory: Path | None, name: str) -> None:
+    if memory is None:
+        return
+    with contextlib.suppress(OSError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=memory.parent)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(name, file)
+        os.replace(temporary, memory)  # at once: another process may be reading it

@@ -1,0 +1,29 @@
+"""Every variant compiles for a Hopper GPU, without one, and keeps within it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import CONFIGS
+
+pytest.importorskip("triton")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("network", ["maxout2048_extradense", "8433n_maxout2048", "shareddense512", "bigger"])
+def test_every_variant_compiles_without_spilling(network: str, dtype: str) -> None:
+    program = [sys.executable, "-m", "tests.averaging.kernels.compiling"]
+    path = str(Path(CONFIGS, "networks", f"{network}.yaml"))
+    done = subprocess.run([*program, path, dtype], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    compiled = json.loads(done.stdout)
+    assert len(compiled) > 15
+    for name, taken in compiled.items():
+        assert taken["REG"] <= 255, name
+        assert taken["STACK"] == taken["LOCAL"] == 0, f"{name} spills registers"
