@@ -17,6 +17,8 @@ ENTRIES = ("streaming.rows", "streaming.decode", "streaming.model", "streaming.s
 
 NOT_DECIDING = {
     "digest": "names of plans and surveys",
+    "averaging.kernels.cache": "keeps what is computed elsewhere",
+    "averaging.kernels.l1": "which cache a copy goes through changes no value",
     "averaging.kernels.choice": "variants of a step differ in their speed, and in rounding as GPUs do",
     "averaging.precision": "the precision is a part of the fingerprint itself",
     "catalogue": "plans, keeps and counts rows as they are",

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import statistics
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import SubprocessError
@@ -16,6 +14,7 @@ import torch
 import triton
 from triton.errors import TritonError
 
+from pipeline.averaging.kernels.cache import cache_folder, write_whole
 from pipeline.averaging.kernels.layout import Step, Work
 from pipeline.digest import digest
 
@@ -131,10 +130,8 @@ def _code() -> str:
 
 def _memory(*key: object) -> Path | None:
     """The file in the user's cache for a choice that depends on `key`; None where the user has no folder."""
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
     with contextlib.suppress(RuntimeError):
-        cache = given if given.is_absolute() else Path.home() / ".cache"
-        return cache / "tuningfork" / "kernels" / f"{digest(*key)}.json"
+        return cache_folder() / f"{digest(*key)}.json"
     return None
 
 
@@ -146,11 +143,6 @@ def _read(memory: Path | None) -> str:
 
 
 def _write(memory: Path | None, name: str) -> None:
-    if memory is None:
-        return
-    with contextlib.suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=memory.parent)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(name, file)
-        os.replace(temporary, memory)  # at once: another process may be reading it
+    if memory is not None:
+        with contextlib.suppress(OSError):
+            write_whole(memory, json.dumps(name))

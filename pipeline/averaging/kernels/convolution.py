@@ -16,6 +16,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.averaging.kernels.l1 import ThroughL1
 from pipeline.averaging.kernels.layout import Step, Work, blocks
 from pipeline.averaging.kernels.library import library_work
 from pipeline.geometry import VIEWPOINTS
@@ -91,6 +92,8 @@ class Tiles(NamedTuple):
         Whether two neighbouring columns are channels.
     registers
         Most registers of a thread; as the compiler likes if None.
+    l1
+        Whether windows are copied through the first-level cache, past which the weights go.
     """
 
     rows: int
@@ -100,23 +103,28 @@ class Tiles(NamedTuple):
     stages: int
     paired: bool = False
     registers: int | None = None
+    l1: bool = False
 
     def __str__(self) -> str:
         words = f"{self.rows} × {self.columns} × {self.step}, {self.warps} warps, {self.stages} stages"
-        return words + ", pairs" * self.paired + f", {self.registers} registers" * bool(self.registers)
+        words += ", pairs" * self.paired + f", {self.registers} registers" * bool(self.registers)
+        return words + ", through L1" * self.l1
 
 
 TILES = (
     Tiles(128, 128, 64, 4, 3, paired=True),
-    Tiles(256, 128, 64, 8, 3, paired=True),
+    Tiles(128, 128, 64, 4, 3, paired=True, l1=True),
+    Tiles(256, 128, 64, 8, 3, paired=True, l1=True),
     Tiles(256, 128, 64, 8, 4, paired=True),
     Tiles(128, 128, 32, 4, 4, paired=True),
-    Tiles(256, 128, 32, 8, 4, paired=True),
-    Tiles(256, 64, 64, 8, 3),
-    Tiles(128, 128, 64, 8, 3, registers=128),  # one more would keep a second program off the multiprocessor
-    Tiles(128, 128, 64, 4, 3),
-    Tiles(256, 128, 64, 8, 3),
+    Tiles(128, 128, 32, 4, 4, paired=True, l1=True),
+    Tiles(256, 128, 32, 8, 4, paired=True, l1=True),
     Tiles(128, 64, 64, 4, 3),
+    Tiles(256, 64, 64, 8, 3, l1=True),
+    Tiles(128, 128, 64, 8, 3, registers=128),  # one more would keep a second program off the multiprocessor
+    Tiles(128, 128, 64, 8, 3, registers=128, l1=True),
+    Tiles(128, 128, 64, 4, 3, l1=True),
+    Tiles(256, 128, 64, 8, 3, l1=True),
 )
 
 
@@ -178,10 +186,11 @@ def _kernel_work(weight: Tensor, bias: Tensor, pool: int, size: int, tiles: Tile
         side = bias.shape[0] // 2
         bias = bias[:, : 2 * side].reshape(-1, side, 2 * filters)
     bias = bias.contiguous()
+    launched = ThroughL1(convolution_kernel, loads=2) if tiles.l1 else convolution_kernel
 
     def work(maps: Tensor, pooled: Tensor, sets: int) -> None:
         total = VIEWPOINTS * sets * positions
-        convolution_kernel[(blocks(total, rows) * columns,)](
+        launched[(blocks(total, rows) * columns,)](
             maps,
             ordered,
             bias,

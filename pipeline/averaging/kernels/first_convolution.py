@@ -16,6 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from pipeline.averaging.kernels.l1 import ThroughL1
 from pipeline.averaging.kernels.layout import CROP, CROPS, PITCH, PIXEL, Step, Work, blocks, power_of_two
 from pipeline.averaging.kernels.library import convolved, cut, library_work, with_fourth_channel
 from pipeline.averaging.kernels.turning import turned
@@ -82,17 +83,32 @@ def first_convolution_kernel(
 
 
 class Tiles(NamedTuple):
-    """A configuration of the kernel: crops at once, warps of a program, windows loaded ahead."""
+    """A configuration of the kernel.
+
+    Attributes
+    ----------
+    crops, warps, stages
+        Crops at once, warps of a program, windows loaded ahead.
+    l1
+        Whether windows are copied through the first-level cache.
+    """
 
     crops: int
     warps: int
     stages: int
+    l1: bool = False
 
     def __str__(self) -> str:
-        return f"{self.crops} crops, {self.warps} warps, {self.stages} stages"
+        return f"{self.crops} crops, {self.warps} warps, {self.stages} stages" + ", through L1" * self.l1
 
 
-TILES = (Tiles(2, 4, 2), Tiles(4, 8, 3), Tiles(4, 8, 2), Tiles(4, 8, 1))
+TILES = (
+    Tiles(2, 4, 2),
+    Tiles(2, 4, 2, l1=True),
+    Tiles(4, 8, 3, l1=True),
+    Tiles(4, 8, 2, l1=True),
+    Tiles(4, 8, 1),
+)
 
 
 class Window(NamedTuple):
@@ -135,11 +151,12 @@ def first_convolution(weight: Tensor, bias: Tensor, pool: int) -> Step:
 def _kernel_work(weight: Tensor, bias: Tensor, window: Window, tiles: Tiles) -> Work:
     filters, side = weight.shape[0], bias.shape[0] // 2
     by_corner = turned(weight, bias, window.row)
+    launched = ThroughL1(first_convolution_kernel, loads=1) if tiles.l1 else first_convolution_kernel
 
     def work(crops: Tensor, maps: Tensor, sets: int) -> None:
         groups = blocks(CROPS * sets, tiles.crops)
         each = blocks(groups, max(1, min(32, groups // 8)))
-        first_convolution_kernel[(4 * by_corner.bias.shape[1], blocks(groups, each))](
+        launched[(4 * by_corner.bias.shape[1], blocks(groups, each))](
             crops,
             by_corner.weight,
             by_corner.bias,

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def main(path: str = BEST, dtype: str = "float16") -> None:
         assert len(grid) < 2 or max(grid[1:]) < 65_536, f"{doing}: CUDA has no grid {grid}"
         started = time.perf_counter()
         made = run(kernel, *arguments, grid=grid, warmup=True, **options)
-        taken = usage(made.asm["cubin"]) | {"shared": made.metadata.shared}
+        copies = Counter(re.findall(r"cp\.async\.(ca|cg)", made.asm["ptx"]))
+        taken = usage(made.asm["cubin"]) | {"shared": made.metadata.shared} | copies
         compiled[f"{doing}: {made.metadata.name}"] = taken | {
             "seconds": round(time.perf_counter() - started, 1)
         }

@@ -11,6 +11,7 @@ pytest.importorskip("triton")
 from pipeline.averaging.kernels.convolution import TILES, fits, step_ordered
 from pipeline.averaging.kernels.dense import in_halves, position_major
 from pipeline.averaging.kernels.first_convolution import Window, window_of
+from pipeline.averaging.kernels.l1 import through_l1
 from pipeline.averaging.kernels.layout import blocks, power_of_two
 from pipeline.averaging.kernels.tail import gating, halves
 from pipeline.averaging.kernels.turning import corner_views, turned
@@ -78,11 +79,21 @@ def test_which_configurations_are_for_which_filters() -> None:
     def number(filters: int, channels: int, kernel: int, pool: int) -> int:
         return sum(fits(tiles, torch.empty(filters, channels, kernel, kernel), pool) for tiles in TILES)
 
-    assert number(64, 32, 5, 2) == 3
-    assert number(64, 32, 4, 2) == 4
-    assert number(128, 64, 3, 1) == number(128, 128, 3, 2) == number(256, 128, 3, 2) == 3
+    assert number(64, 32, 5, 2) == 4
+    assert number(64, 32, 4, 2) == 5
+    assert number(128, 64, 3, 1) == number(128, 128, 3, 2) == number(256, 128, 3, 2) == 4
     assert number(192, 128, 3, 2) == 2
     assert number(24, 32, 3, 1) == number(64, 32, 5, 3) == number(128, 20, 3, 1) == 0
+
+
+def test_only_windows_go_through_the_first_level_cache() -> None:
+    window, weight = "cp.async.cg.shared.global [a], [w];\n" * 2, "cp.async.cg.shared.global [b], [f];\n"
+    group = "cp.async.commit_group;\n"
+    ptx = f"ld.global;\n{window}{group}{weight}{group}loop:\n{window}{group}{weight}{group}ret;"
+    through = window.replace(".cg", ".ca")
+    assert through_l1(ptx, loads=2) == ptx.replace(window, through)
+    assert through_l1(ptx, loads=1) == ptx.replace(".cg", ".ca")
+    assert through_l1("ret;", loads=2) == "ret;"
 
 
 def test_maxout_in_halves_and_features_by_position() -> None:

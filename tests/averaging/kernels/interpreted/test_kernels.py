@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import pytest
@@ -79,7 +80,7 @@ def random_crops(sets: int, device: torch.device) -> Tensor:
 @pytest.mark.parametrize(
     ("filters", "kernel", "variant", "sets"),
     [
-        (32, 6, "4 crops, 8 warps, 3 stages", 1),
+        (32, 6, "4 crops, 8 warps, 1 stages", 1),
         (16, 8, "2 crops, 4 warps, 2 stages", 2),
         (8, 7, "library", 3),
     ],
@@ -122,11 +123,19 @@ def test_a_convolution_in_all_its_variants(
     step = convolution.convolution(2, weight, bias, pool, size)
     expected = library.convolved(maps.float(), weight.float(), bias, pool)
     assert 0.1 < float((expected > 0).float().mean()) < 0.999
-    kinds = {}  # of tiles; warps and stages are nothing to the interpreter
-    for name, prepare in step.variants.items():
-        kinds.setdefault((name.split(", ")[0], "pairs" in name), prepare)
-    for prepare in kinds.values():
+    for prepare in distinct(step, device):
         close(leaves(prepare(), maps, step.values, sets), expected)
+
+
+def distinct(step: Step, device: torch.device) -> list[Callable[[], Work]]:
+    """Variants of a step; in the interpreter, which knows no warps and caches, one of each shape of tiles."""
+    if device.type == "cuda":
+        return list(step.variants.values())
+    tiles: dict[tuple, Callable[[], Work]] = {}
+    for name, prepare in step.variants.items():
+        if "through L1" not in name:
+            tiles.setdefault((name.split(", ")[0], "pairs" in name), prepare)
+    return list(tiles.values())
 
 
 def layer(activation: Activation, features: int, units: int, device: torch.device) -> Dense:
