@@ -107,7 +107,13 @@ class ByFile(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     """Share tests among processes (pytest-xdist, ``--numprocesses``)."""
+    config.option.loadscopereorder = False
     return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what starts clusters, so that at the end no process has long to wait for the other."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/faults/", "tests/integration/")))
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ from tests.support.runs import finish
 from tests.support.steps import adopt_plan, commit_run
 from tests.support.tables import snapshot
 
-EXAMPLES = int(os.environ.get("TUNINGFORK_PROTOCOL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("TUNINGFORK_PROTOCOL_EXAMPLES", "25"))
 TREE = load_tree()
 SHARDS = [
     PlannedShard(uri="a.parquet", size=1, etag="1", rows=5),

@@ -225,6 +225,7 @@ def test_nobody_is_left_where_the_driver_is_killed(tmp_path: Path) -> None:
     wait_for(lambda: not Path(f"/proc/{child}").exists(), 10)
 
 
+@pytest.mark.long
 def test_a_file_that_kills_its_reader_by_now_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     write(tmp_path / "in" / "a.h5")

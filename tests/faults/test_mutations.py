@@ -106,7 +106,7 @@ def is_harmless(mutation: Mutation) -> bool:
 
 
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("count", [60, pytest.param(2000, marks=pytest.mark.long)], ids=["some", "all"])
+@pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.long)], ids=["some", "all"])
 def test_what_matters_is_seen_and_what_is_not_seen_is_harmless(
     finished: Path, state: str, count: int
 ) -> None:
@@ -141,6 +141,7 @@ def test_a_missing_file_of_an_earlier_version_is_told_when_that_is_read(finished
     assert "doesn't exist" in refused.stderr
 
 
+@pytest.mark.long
 def test_an_output_of_before_there_were_seals_is_verified_and_gets_one_with_its_next_run(
     finished: Path,
 ) -> None:

@@ -64,7 +64,9 @@ def check(result: Result, shards: dict[str, tuple[int, dict[int, str]]]) -> None
         assert found["object_id"] == f"{Path(shard).stem}-{row}"
 
 
-@pytest.mark.parametrize("kind", ["segv", "oom", "spin"])
+@pytest.mark.parametrize(
+    "kind", ["spin", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("segv", "oom"))]
+)
 def test_one_poison_row_costs_itself(kind: str, tmp_path: Path, weights: str) -> None:
     poison = {7: kind}
     shard = poisoned_shard(tmp_path / "s.parquet", 20, poison)
@@ -84,6 +86,7 @@ def test_poison_everywhere(tmp_path: Path, weights: str) -> None:
     check(run_stream(units, tmp_path / "out", weights), shards)
 
 
+@pytest.mark.long
 def test_many_poison_units_take_one_restart_of_an_actor(
     tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,7 +125,7 @@ def test_an_answer_to_a_question_that_was_broken_off_is_given_to_no_other(tmp_pa
     assert [inventory.read_ids(shard).to_pylist() for shard in shards] == [[name] for name in names]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_an_interrupt_ends_a_driver_whose_child_does_not_answer(
     tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import Run, running, wait_for
+from tests.faults.survey import write_survey
 from tests.support.command import tuningfork
 
 LINE = "tuningfork: interrupted; the same command continues"
@@ -17,9 +18,9 @@ LINE = "tuningfork: interrupted; the same command continues"
 
 @pytest.fixture(scope="module")
 def cutouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("hubble")
-    made = tuningfork("ingest", "hubble", "output=cutouts", cwd=folder)
-    assert made.returncode == 0, made.stderr
+    """Sixty galaxies: ten units."""
+    folder = tmp_path_factory.mktemp("galaxies")
+    write_survey(folder / "cutouts", 60)
     return folder / "cutouts"
 
 
@@ -34,7 +35,7 @@ def wait_for_units(run: Run, output: Path, count: int) -> None:
 
 def test_a_run_that_is_stopped_says_so_and_leaves_nothing_behind(cutouts: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    for number, status, units in ((signal.SIGTERM, 143, 1), (signal.SIGINT, 130, 8)):
+    for number, status, units in ((signal.SIGTERM, 143, 1), (signal.SIGINT, 130, 5)):
         with running(classify(cutouts), tmp_path) as run:
             wait_for_units(run, output, units)
             run.process.send_signal(number)

@@ -99,7 +99,7 @@ def check_complete(bucket: str, folder: Path, in_store: ObjectStore) -> None:
 def test_a_job_is_submitted_followed_and_complete(
     running_cluster: RunningCluster, words: list[str], bucket: str, in_store: ObjectStore, tmp_path: Path
 ) -> None:
-    done = submit("classify", words, running_cluster.address, tmp_path)
+    done = submit("classify", [*words, "transforms=1"], running_cluster.address, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "111 galaxies classified, 9 quarantined" in done.stdout
     check_complete(bucket, tmp_path, in_store)

@@ -89,6 +89,7 @@ def test_a_guard_is_needed(tmp_path: Path, off: str, calls: dict[str, Any], inva
     assert f"Invariant {invariant} is violated." in check(tmp_path, "small", Off=guards(off), **calls)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("off", "calls"), REDUNDANT)
 def test_another_guard_stands_in(tmp_path: Path, off: str, calls: dict[str, Any]) -> None:
     assert SOUND in check(tmp_path, "small", Off=guards(off), **calls)

@@ -9,8 +9,8 @@ import pytest
 from tests.protocol.mutants import MUTANTS
 from tests.protocol.simulate import run_seeds, seeds_to_counterexample, simulate
 
-SEEDS = 20_000
-SECONDS = 60.0
+SEEDS = 8_000
+SECONDS = 30.0
 LEAST = 1_000
 MOST_WITHOUT_A_GUARD = 40_000
 RARE = {
