@@ -15,6 +15,9 @@ from tests.support.command import tuningfork
 
 LINE = "tuningfork: interrupted; the same command continues"
 
+STOPS = ((signal.SIGTERM, 143, 1), (signal.SIGINT, 130, 5))
+"""Signals, the exit status after each, and how many units are done when it comes."""
+
 
 @pytest.fixture(scope="module")
 def cutouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,9 +36,14 @@ def wait_for_units(run: Run, output: Path, count: int) -> None:
     assert run.process.poll() is None, run.text()
 
 
-def test_a_run_that_is_stopped_says_so_and_leaves_nothing_behind(cutouts: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "stops", [STOPS[1:], pytest.param(STOPS, marks=pytest.mark.long)], ids=["once", "twice"]
+)
+def test_a_run_that_is_stopped_says_so_and_leaves_nothing_behind(
+    cutouts: Path, tmp_path: Path, stops: tuple[tuple[signal.Signals, int, int], ...]
+) -> None:
     output = tmp_path / "out"
-    for number, status, units in ((signal.SIGTERM, 143, 1), (signal.SIGINT, 130, 5)):
+    for number, status, units in stops:
         with running(classify(cutouts), tmp_path) as run:
             wait_for_units(run, output, units)
             run.process.send_signal(number)
