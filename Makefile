@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: help install classify train-demo weights evaluation test coverage lint docs format bench soak s3-up s3-down lock clean
+.PHONY: help install classify train-demo weights evaluation test coverage lint docs format bench gpu soak s3-up s3-down lock clean
 
 help:
 	@echo "make classify   the main job: galaxies of the Hubble deep field -> out/hubble"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make docs       these pages as a site, with a reference made from the code, in build/docs"
 	@echo "make bench      benchmarks: a table and a roofline picture in out/bench"
+	@echo "make gpu        a GPU measured in 8 minutes: a table in JSON and a picture in out/gpu; needs no Ray"
 	@echo "make soak       the long tests: kills, crashes, memory"
 	@echo "make s3-up      an S3 object store on loopback, to try s3:// out; make s3-down stops it"
 	@echo "make install    only set up .venv"
@@ -83,6 +84,10 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.page_weight
 	$(BIN)/python -m tests.benchmarks.plan_scale
 	$(BIN)/python -m tests.benchmarks.verify_rate
+
+# A machine that has torch and no network needs no .venv: python3 -m tests.benchmarks.gpu out/gpu
+gpu: $(READY)
+	$(BIN)/python -m tests.benchmarks.gpu out/gpu
 
 # The long forms: many kills and examples where `make test` has a few.
 soak: $(READY)

@@ -73,10 +73,10 @@ class TrainingBenchConfig(StrictModel):
 def run(config: TrainingBenchConfig) -> None:
     """Time steps on galaxies in memory, augmentation included, and the stages of a step one by one."""
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    say(json.dumps(_measure(config), indent=1))
+    say(json.dumps(measure(config), indent=1))
 
 
-def _measure(config: TrainingBenchConfig) -> dict[str, Any]:
+def measure(config: TrainingBenchConfig) -> dict[str, Any]:
     at_once, staged = _AT_ONCE[device()], max(2, config.repeats // 3)
     steps = 2 + config.repeats * at_once + staged
     _tell(f"{steps} steps of {config.batch_size} examples on {device_name()}")

@@ -1,0 +1,1 @@
+"""What a GPU does with this project, in minutes: ``python -m tests.benchmarks.gpu OUT``."""
