@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.averaging.kernels.l1 import ThroughL1
+from pipeline.averaging.kernels.largest import larger, largest
 from pipeline.averaging.kernels.layout import Step, Work, blocks
 from pipeline.averaging.kernels.library import library_work
 from pipeline.geometry import VIEWPOINTS
@@ -67,15 +68,15 @@ def convolution_kernel(
         window = tl.load(source + (i % KERNEL * (SIZE * CHANNELS) + i // KERNEL * STEP) + window_at)
         result = tl.dot(window, tl.load(weight + i * (STEP * WIDTH) + weight_at), result)
     if POOLED_ROWS > 1:
-        result = tl.max(tl.reshape(result, (ROWS // 16, 2, 8, COLUMNS)), axis=1)
+        result = largest(tl.reshape(result, (ROWS // 16, 2, 8, COLUMNS)), 1)
     if POOLED_ROWS == 4:
-        result = tl.max(tl.reshape(result, (ROWS // 4, 2, COLUMNS)), axis=1)
+        result = largest(tl.reshape(result, (ROWS // 4, 2, COLUMNS)), 1)
     if PAIRED:
-        result = tl.max(tl.reshape(result, (ROWS // 2, 2, COLUMNS // 2)), axis=1)
+        result = largest(tl.reshape(result, (ROWS // 2, 2, COLUMNS // 2)), 1)
     KEPT: tl.constexpr = COLUMNS // 2 if PAIRED else COLUMNS
     row = tl.arange(0, ROWS // POOLED_ROWS)[:, None]
     to = row * FILTERS + block * KEPT + tl.arange(0, KEPT)[None, :]
-    result = tl.maximum(result, 0.0).to(pooled.dtype.element_ty)
+    result = larger(result, 0.0).to(pooled.dtype.element_ty)
     tl.store(pooled + first * FILTERS + to, result, mask=first + row < total)
 
 

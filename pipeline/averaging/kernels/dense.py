@@ -13,6 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from pipeline.averaging.kernels.largest import larger
 from pipeline.averaging.kernels.layout import Step, Work, blocks, power_of_two
 from pipeline.averaging.shared import HADAMARD, orbits
 from pipeline.geometry import SYMMETRIES, VIEWPOINTS
@@ -32,7 +33,7 @@ def activated(x, other, bias, inside, UNITS: tl.constexpr, MAXOUT: tl.constexpr)
         other += tl.load(bias + UNITS, mask=inside, other=0)
     else:
         other = tl.zeros_like(x)
-    return tl.maximum(x, other)
+    return larger(x, other)
 
 
 @triton.jit(do_not_specialize=["sets"])

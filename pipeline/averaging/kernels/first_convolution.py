@@ -17,6 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from pipeline.averaging.kernels.l1 import ThroughL1
+from pipeline.averaging.kernels.largest import larger, largest
 from pipeline.averaging.kernels.layout import CROP, CROPS, PITCH, PIXEL, Step, Work, blocks, power_of_two
 from pipeline.averaging.kernels.library import convolved, cut, library_work, with_fourth_channel
 from pipeline.averaging.kernels.turning import turned
@@ -72,9 +73,9 @@ def first_convolution_kernel(
         window2 = tl.load(source + at2)
         total = tl.dot(window1, weight1, start)
         total = tl.dot(window2, weight2, total)
-        total = tl.max(tl.reshape(total, (ROWS // 16, 2, 8, COLUMNS)), axis=1)
-        total = tl.max(tl.reshape(total, (ROWS // 2, 2, 2 * FILTERS)), axis=1)
-        total = tl.maximum(total, 0.0).to(maps.dtype.element_ty)
+        total = largest(tl.reshape(total, (ROWS // 16, 2, 8, COLUMNS)), 1)
+        total = largest(tl.reshape(total, (ROWS // 2, 2, 2 * FILTERS)), 1)
+        total = larger(total, 0.0).to(maps.dtype.element_ty)
         target = maps + tl.cast(group, tl.int64) * (CROPS // 2 * 16 * SIDE * SIDE * FILTERS)
         if SIDE * SIDE % 16 == 0:
             tl.store(target + to, total)

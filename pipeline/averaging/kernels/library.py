@@ -12,6 +12,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.averaging.kernels.largest import larger
 from pipeline.averaging.kernels.layout import CROPS, PITCH, PIXEL, Work, blocks, power_of_two
 from pipeline.geometry import CROP_PIXELS, PATCH_PIXELS, VIEWPOINTS, viewpoint_pixels
 
@@ -37,7 +38,7 @@ def pooling_kernel(
         for dx in tl.static_range(POOL):
             at = (place + dy * SIZE + dx)[:, None] * FILTERS + f
             value = tl.load(maps + first[:, None] * FILTERS + at, mask=inside, other=0).to(tl.float32)
-            most = tl.maximum(most, value + tl.load(bias + at, mask=inside, other=0))
+            most = larger(most, value + tl.load(bias + at, mask=inside, other=0))
     tl.store(pooled + row[:, None] * FILTERS + f, most.to(pooled.dtype.element_ty), mask=inside)
 
 

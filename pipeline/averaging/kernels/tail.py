@@ -15,6 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from pipeline.averaging.kernels.dense import ORDERS, activated, activation_of, in_halves
+from pipeline.averaging.kernels.largest import larger
 from pipeline.averaging.kernels.layout import Step, Work, power_of_two
 from pipeline.network import Dense, ViewpointNetwork
 from pipeline.tree import DecisionTree
@@ -61,7 +62,7 @@ def tail_kernel(
         rest = tl.dot(x, tl.load(low + at, mask=(unit < UNITS)[:, None], other=0), rest)
     raw += rest / low_scale + tl.load(last + n)[None, :]
     asked_of = tl.load(question + n)[None, :]
-    probability = tl.where(asked_of >= 0, tl.maximum(raw, 0.0), 0.0)
+    probability = tl.where(asked_of >= 0, larger(raw, 0.0), 0.0)
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
     for i in tl.static_range(QUESTIONS):
         asked = tl.sum(tl.where(asked_of == i, probability, 0.0), axis=1)

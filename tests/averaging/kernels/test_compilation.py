@@ -30,5 +30,7 @@ def test_every_variant_compiles_without_spilling(network: str, dtype: str, tmp_p
     assert len(compiled) > 15
     for name, taken in compiled.items():
         assert taken["REG"] <= 255, name
+        # In a reflected place there is none; anywhere else it would hide what overflowed.
+        assert name.startswith("sampling") or not taken["maxima_without_nan"], name
         assert "through L1" not in name or taken["ca"] >= taken.get("cg", 0), name
         assert taken["STACK"] == taken["LOCAL"] == 0, f"{name} spills registers"
