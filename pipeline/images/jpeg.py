@@ -43,7 +43,8 @@ class PlainJpeg:
     original
         The file.
     stripped
-        The same picture without metadata, thumbnails, Exif's orientation and what follows its end.
+        The same picture without metadata, thumbnails and Exif's orientation. What follows its end stays:
+        libjpeg's verdict on a damaged last stretch depends on how many bytes come after it.
     width, height
         In pixels.
     """
@@ -66,10 +67,9 @@ def plain_jpeg(data: bytes) -> PlainJpeg | None:
         if not position + 4 <= end <= len(data):
             return None
         if kind == _SCAN:
-            scan_end = _scan_end(data, end)
-            if size is None or scan_end is None or not _is_whole_scan(content):
+            if size is None or not _ends(data, end) or not _is_whole_scan(content):
                 return None
-            return PlainJpeg(data, b"".join([*kept, data[position:scan_end], _EOI]), *size)
+            return PlainJpeg(data, b"".join([*kept, data[position:]]), *size)
         if kind == _FRAME:
             if size is not None or (size := _plain_size(content)) is None:
                 return None
@@ -130,7 +130,7 @@ def _is_harmless(kind: int, content: bytes) -> bool:
     return kind in (_HUFFMAN, _INTERVAL, *_METADATA)
 
 
-def _scan_end(data: bytes, start: int) -> int | None:
-    """Where the compressed data end, if the end of the image follows."""
-    found = _END_OF_SCAN.search(data, start)
-    return found.start() if found and found.group() == _EOI else None
+def _ends(data: bytes, start: int) -> bool:
+    """Whether the end of the image follows the compressed data."""
+    end = _END_OF_SCAN.search(data, start)
+    return end is not None and end.group() == _EOI
