@@ -87,7 +87,7 @@ def train_distributed(
         + ("decoded once, in the object store" if cached else "decoded anew in every pass")
     )
     threads = max(1, int(cpus) // workers)
-    board = ray.remote(num_cpus=0)(_Board).remote()
+    board = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Board).remote()
     with tempfile.TemporaryDirectory() as folder:
         trainer = TorchTrainer(
             _worker,
@@ -179,16 +179,22 @@ class _AtTimes:
         self._asked_at = -math.inf
 
     def tell(self, seen: int) -> None:
-        """Tell how far the workers are, and ask whether a checkpoint is wanted; no answer is waited for."""
-        if self._first and time.monotonic() - self._asked_at > _TOLD_EVERY_SECONDS / 4:
+        """Tell how far the workers are, and ask whether a checkpoint is wanted; no answer is waited for.
+
+        Nor is it asked anew before the answer was read: the board says of a wish once.
+        """
+        due = time.monotonic() - self._asked_at > _TOLD_EVERY_SECONDS / 4
+        if self._first and self._answer is None and due:
             self._answer, self._asked_at = self._board.tell.remote(seen), time.monotonic()
 
     def wanted(self) -> bool:
         """Whether a checkpoint was wanted, as far as the board has answered."""
         if self._answer is None or not ray.wait([self._answer], timeout=0)[0]:
             return False
-        answer, self._answer = ray.get(self._answer), None
-        return bool(answer)
+        answer, self._answer = self._answer, None
+        with contextlib.suppress(RayError):  # a board that went with its node is begun anew
+            return bool(ray.get(answer))
+        return False
 
 
 def _feed(job: TrainingJob, blocks: list[Any], order: Order, device: torch.device) -> Feed:

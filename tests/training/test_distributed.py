@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import ray
 import torch
 from safetensors.torch import load_file
 
+from pipeline.streaming import connect
+from pipeline.training.distributed import _AtTimes, _Board
 from pipeline.tree import DecisionTree
 from tests.support.command import tuningfork
 from tests.training.small import log_of, write_training
@@ -53,3 +58,20 @@ def test_more_workers_than_there_is_room_for_are_refused(tree: DecisionTree, tmp
     assert done.returncode == 2
     (message,) = done.stderr.strip().splitlines()
     assert "workers is 1000, and the cluster has 0 GPUs" in message
+
+
+@pytest.mark.long
+def test_a_wish_for_a_checkpoint_is_heard_however_long_a_step_takes() -> None:
+    connect()
+    try:
+        board: Any = ray.remote(num_cpus=0)(_Board).remote()
+        times = _AtTimes(board, first=True)
+        ray.get(board.want.remote())
+        heard = []
+        for seen in range(4):
+            times.tell(seen)
+            heard.append(times.wanted())
+            time.sleep(1.0)  # a step
+        assert sum(heard) == 1
+    finally:
+        ray.shutdown()
