@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from pipeline.averaging import Precision
+from pipeline.averaging import Precision, use_precision
 from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import region_side
 from pipeline.network import RegionBatch, ViewpointNetwork, load_network, load_network_spec, load_networks
@@ -109,7 +109,7 @@ def model_rate(
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     networks = [network.to(device()) for network in load_networks(weights, tree)]
-    predict = predictor(networks, transforms, getattr(torch, precision))
+    predict = predictor(networks, transforms, use_precision(precision))
     regions = galaxies(count or _ALONE[device()])
     predict(regions[:32])
     each = statistics.median(seconds(lambda: predict(regions)) for _ in range(repeats))

@@ -33,5 +33,5 @@ def check_decoder(decoder: DecoderName, resources: StreamResources) -> None:
     if decoder == "gpu" and not resources.model_gpus:
         raise InputError(
             "decoder=gpu has this run's JPEGs decoded by GPUs, and the Ray cluster has none: run the same "
-            "command where it has, or start afresh with decoder=cpu new_run=true"
+            "command where it has, or say decoder=cpu (and to `classify` also new_run=true, to start afresh)"
         )

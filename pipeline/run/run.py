@@ -9,7 +9,7 @@ from pipeline import storage
 from pipeline.averaging import Precision
 from pipeline.network import Model, check_model
 from pipeline.run.decoder import with_decoder
-from pipeline.run.precision import automatic_precision
+from pipeline.run.precision import automatic_precision, check_gpus
 from pipeline.run.settings import Config, StreamConfig, SurveyConfig, settled
 from pipeline.streaming.decoders import DecoderName
 from pipeline.streaming.reading import Reader, open_inventory
@@ -87,6 +87,7 @@ def prepare(config: Config) -> Run[Config]:
     model, source = check_model(config.weights, tree), source_of(config)
     if config.precision == "auto":
         config = config.model_copy(update={"precision": automatic_precision(config, tree)})
+    check_gpus(config)
     measured = bool(model.recentrings) or (source.survey is not None and source.survey.needs_pixels)
     return Run(with_decoder(config, measured), tree, model, source)
 

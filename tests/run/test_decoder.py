@@ -84,10 +84,22 @@ def test_a_gpu_that_is_told_to_decode_what_it_cannot_is_refused(
 
 def test_a_cluster_without_gpus_is_no_place_for_a_run_that_they_decode_for() -> None:
     without = StreamResources(1, 0.5, 1, 0.5, 0.0, 1, 1 << 30)
-    with pytest.raises(InputError, match=r"decoder=gpu .* Ray cluster has none: .* decoder=cpu new_run=true"):
+    with pytest.raises(
+        InputError, match=r"decoder=gpu .* Ray cluster has none: .* decoder=cpu .* new_run=true"
+    ):
         check_decoder("gpu", without)
     check_decoder("gpu", replace(without, model_gpus=1.0))
     check_decoder("cpu", without)
+
+
+@pytest.mark.parametrize("setting", ["precision=tf32", "decoder=gpu"])
+def test_what_only_gpus_can_do_is_refused_before_a_plan_is_written(setting: str, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    name, _, value = setting.partition("=")
+    with pytest.raises(InputError, match=rf"^{setting} is for GPUs, and torch can use none on this machine"):
+        prepare(config(input=str(tmp_path), output=str(tmp_path / "out"), **{name: value}))
+    assert not (tmp_path / "out").exists()
 
 
 def test_explain_decodes_by_the_cpu(gpu: None) -> None:
@@ -95,7 +107,7 @@ def test_explain_decodes_by_the_cpu(gpu: None) -> None:
     assert with_decoder(plain, needs_pixels=False) is plain
 
 
-def test_catalogues_of_before_are_those_of_the_cpu(tmp_path: Path) -> None:
+def test_catalogues_of_before_are_those_of_the_cpu(gpu: None, tmp_path: Path) -> None:
     """Their fingerprints say nothing of a decoder, and those of the CPU's runs still don't."""
     cutouts = tmp_path / "cutouts"
     write_survey(cutouts, 4)

@@ -239,7 +239,8 @@ def main() -> None:
     name, place = sys.argv[1:3]
 
     def write(results: dict[str, Any]) -> None:
-        Path(place).write_text(json.dumps(results))
+        Path(f"{place}.new").write_text(json.dumps(results))
+        Path(f"{place}.new").replace(place)  # at once: whoever is killed here leaves what was there before
 
     PARTS[name].measure(write, "small" in sys.argv[3:])
 
