@@ -16,6 +16,9 @@ from pipeline.network import RegionBatch, ViewpointNetwork
 _KERNELS_FROM = (8, 0)
 """The compute capability from which on GPUs multiply in bfloat16, and copy to shared memory by themselves."""
 
+_GALAXIES_IN_LITTLE_MEMORY = 32
+"""Where kernels' buffers for 256 galaxies don't fit: `SharedAverage` takes several times as much for each."""
+
 
 class Average(Protocol):
     """The mean over sixty transforms and over networks, in one form or another."""
@@ -37,7 +40,7 @@ def average_of(*networks: ViewpointNetwork, dtype: torch.dtype | None = None) ->
     """The mean over sixty transforms in the form that is the fastest where the networks are.
 
     On GPUs of Nvidia's, in float16 and bfloat16, these are Triton's kernels; `SharedAverage` elsewhere, and
-    where kernels can't be compiled, of which a warning then tells.
+    where kernels can't be compiled and launched or lack memory, of which a warning then tells.
 
     Parameters
     ----------
@@ -52,18 +55,20 @@ def average_of(*networks: ViewpointNetwork, dtype: torch.dtype | None = None) ->
         If a network is in training mode.
     """
     dtype = dtype or networks[0].dtype
+    galaxies_at_once = None
     if kernels_run_on(networks[0].device, dtype):
         from pipeline.averaging.kernels import KernelAverage, NoVariantError
 
         try:
             return KernelAverage(*networks, dtype=dtype)
+        except torch.OutOfMemoryError as error:
+            galaxies_at_once = _GALAXIES_IN_LITTLE_MEMORY
+            why = f"the GPU has too little free memory for the buffers of its kernels ({_line(error)})"
         except NoVariantError as error:
-            warnings.warn(
-                f"averaging goes a slower way, for kernels need a C compiler and a home folder: {error}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-    return SharedAverage(*networks, dtype=dtype)
+            why = f"{error}; kernels take a C compiler and a home folder, and a GPU that they fit"
+        # Only here, where the error is gone, are the buffers that it held on to free.
+        warnings.warn(f"averaging goes a slower way: {why}", RuntimeWarning, stacklevel=2)
+    return SharedAverage(*networks, dtype=dtype, galaxies_at_once=galaxies_at_once)
 
 
 def kernels_run_on(device: torch.device, dtype: torch.dtype) -> bool:
@@ -75,3 +80,7 @@ def kernels_run_on(device: torch.device, dtype: torch.dtype) -> bool:
         and torch.cuda.get_device_capability(device) >= _KERNELS_FROM
         and importlib.util.find_spec("triton") is not None
     )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

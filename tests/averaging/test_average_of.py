@@ -45,6 +45,33 @@ def test_where_no_kernel_can_be_compiled_it_is_the_shared_form(
     assert isinstance(average, SharedAverage)
 
 
+def test_where_a_kernel_fails_that_is_known_before_the_first_batch(
+    tree: DecisionTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pipeline.averaging.kernels", reason="there is no Triton")
+    monkeypatch.setattr(fastest, "kernels_run_on", lambda *_: True)  # which a CPU doesn't
+    with pytest.warns(RuntimeWarning, match=r"slower way: no kernel .* for sampling: \w+: "):
+        average = average_of(small(tree), dtype=torch.bfloat16)
+    assert isinstance(average, SharedAverage)
+
+
+def test_where_kernels_lack_memory_it_is_the_shared_form_with_fewer_galaxies(
+    tree: DecisionTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels = pytest.importorskip("pipeline.averaging.kernels", reason="there is no Triton")
+
+    def fail(*_: ViewpointNetwork, dtype: torch.dtype) -> None:
+        raise torch.OutOfMemoryError(f"CUDA out of memory in {dtype}.\nTried to allocate 2 GiB")
+
+    monkeypatch.setattr(kernels, "KernelAverage", fail)
+    monkeypatch.setattr(fastest, "kernels_run_on", lambda *_: True)
+    with pytest.warns(RuntimeWarning, match=r"too little free memory .* Tried to allocate 2 GiB") as warned:
+        average = average_of(small(tree), dtype=torch.bfloat16)
+    assert "compiler" not in str(warned[0].message)
+    assert isinstance(average, SharedAverage)
+    assert average.galaxies_at_once < 256
+
+
 def test_kernels_are_for_short_floats_on_gpus() -> None:
     assert not kernels_run_on(torch.device("cpu"), torch.float16)
     if torch.cuda.is_available():

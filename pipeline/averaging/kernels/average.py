@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from pipeline.averaging.cores import map_chunks
-from pipeline.averaging.kernels.choice import choose
+from pipeline.averaging.kernels.choice import attempt, choose
 from pipeline.averaging.kernels.layout import CROP, CROPS, Step, Work
 from pipeline.averaging.kernels.sampling import Sampling
 from pipeline.averaging.kernels.steps import steps_of
 from pipeline.averaging.shared import refuse_training
-from pipeline.geometry import Transform, distinct_transforms
+from pipeline.geometry import CROP_PIXELS, Transform, distinct_transforms
 from pipeline.network import RegionBatch, ViewpointNetwork
 
 _GALAXIES_AT_ONCE = 256
@@ -84,7 +84,9 @@ class KernelAverage:
     ValueError
         If a network is in training mode: its dropout would make the mean a random one.
     NoVariantError
-        If there's a step that can't be compiled or launched here in any way.
+        If the sampling, or a step in any of its variants, can't be compiled or launched here.
+    torch.OutOfMemoryError
+        If the GPU has too little memory for the buffers.
     """
 
     def __init__(
@@ -104,9 +106,9 @@ class KernelAverage:
             steps = [steps_of(network, dtype, self._sets) for network in networks]
             values = max(step.values for every in steps for step in every)
             self._buffers = Buffers(self._sets, values, dtype, self.device)
-            if self.device.type == "cuda":
-                self._buffers.hold(galaxies_at_once)
-                self._buffers.crops.uniform_()  # pixels, for the steps to be measured on
+            self._buffers.hold(galaxies_at_once if self.device.type == "cuda" else 1)
+            attempt("sampling", lambda: self._sampling(_one_galaxy(self.device), self._buffers.crops))
+            self._buffers.crops.uniform_()  # pixels, for the steps to be measured on
             self.steps = tuple(
                 self._chosen(network, position, step, last=step is every[-1])
                 for network, every in enumerate(steps)
@@ -178,3 +180,12 @@ class KernelAverage:
         """Source and target of a network's step, by its position among them."""
         source = self._buffers.turns[(position + 1) % 2] if position else self._buffers.crops
         return source, answers if last else self._buffers.turns[position % 2]
+
+
+def _one_galaxy(device: torch.device) -> RegionBatch:
+    side = CROP_PIXELS
+    return RegionBatch(
+        torch.zeros((1, side, side, 3), dtype=torch.uint8, device=device),
+        torch.full((1, 2), side / 2, dtype=torch.float64, device=device),
+        torch.ones(1, dtype=torch.float64, device=device),
+    )

@@ -44,6 +44,26 @@ class NoVariantError(RuntimeError):
     """No variant of a step can be compiled and launched here."""
 
 
+def attempt(name: str, launch: Callable[[], object]) -> None:
+    """Launch a kernel once, so that one that can't be is known before any work.
+
+    Raises
+    ------
+    NoVariantError
+        If it can't be compiled and launched.
+    torch.OutOfMemoryError
+        If the GPU has too little memory for it.
+    """
+    try:
+        launch()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+    except torch.OutOfMemoryError:
+        raise
+    except _FAILURES as error:
+        raise _no_variant(name, error) from None
+
+
 def choose(step: Step, trial: Trial, device: torch.device, dtype: torch.dtype) -> tuple[str, Work]:
     """The variant of a step to use on a device, and its work; see `fastest`.
 
@@ -69,6 +89,8 @@ def fastest(step: Step, trial: Trial, memory: Path | None, stopwatch: Stopwatch)
     ------
     NoVariantError
         If none can be compiled and launched.
+    torch.OutOfMemoryError
+        If none can, one of them for want of memory.
     """
     remembered = _read(memory)
     if remembered in step.variants:
@@ -77,11 +99,13 @@ def fastest(step: Step, trial: Trial, memory: Path | None, stopwatch: Stopwatch)
             stopwatch(lambda: trial(work))
             return remembered, work
     times, works, errors = measured(step.variants, trial, stopwatch)
+    short = [error for error in errors.values() if isinstance(error, torch.OutOfMemoryError)]
+    if not times and short:
+        raise torch.OutOfMemoryError(str(short[0]))
     if not times:
-        first = next(iter(errors.values()))
-        raise NoVariantError(f"no kernel can be compiled and launched for {step.name}: {_line(first)}")
+        raise _no_variant(step.name, next(iter(errors.values())))
     best = min(times, key=lambda name: times[name])
-    if not any(isinstance(error, torch.OutOfMemoryError) for error in errors.values()):  # which may pass
+    if not short:  # which may pass
         _write(memory, best)
     return best, works[best]
 
@@ -98,7 +122,7 @@ def measured(
             work = works[name] = prepare()
             times[name] = stopwatch(lambda work=work: trial(work))  # type: ignore[misc]
         except _FAILURES as error:
-            errors[name] = error
+            errors[name] = error.with_traceback(None)  # its frames hold buffers on the GPU
     return times, works, errors
 
 
@@ -118,8 +142,9 @@ def by_events(call: Callable[[], object]) -> float:
     return statistics.median(milliseconds) / 1e3
 
 
-def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+def _no_variant(name: str, error: Exception) -> NoVariantError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return NoVariantError(f"no kernel can be compiled and launched for {name}: {reason}")
 
 
 def _code() -> str:

@@ -107,6 +107,13 @@ def test_no_variant_is_an_error_that_tells_why() -> None:
         choice.fastest(variants, tried, None, additions)
 
 
+def test_no_variant_for_want_of_memory_is_that_error() -> None:
+    short = failing(torch.OutOfMemoryError("CUDA out of memory"))
+    variants = step(broken=failing(RuntimeError("launch")), usual=short)
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+        choice.fastest(variants, tried, None, additions)
+
+
 def test_where_there_is_no_gpu_the_first_one_is_taken() -> None:
     variants = step(first=adding(2), second=adding(1))
     assert choice.choose(variants, tried, torch.device("cpu"), torch.float16)[0] == "first"
