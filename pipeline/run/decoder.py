@@ -7,12 +7,9 @@ from pipeline.run.precision import computes_on_gpus
 from pipeline.run.settings import Config, StreamConfig
 from pipeline.streaming.decoders import has_torchcodec
 
-_UNIT_ROWS = 1024
-"""Ray hands on some tens of units a second, however large, and a GPU classifies 25,000 galaxies."""
-
 
 def with_decoder(config: Config, needs_pixels: bool) -> Config:
-    """The configuration with what decodes JPEGs settled, and the size of work units by it.
+    """The configuration with what decodes JPEGs settled.
 
     GPUs decode where they compute, and TorchCodec is on this machine, whose software is the nodes' own.
 
@@ -35,7 +32,4 @@ def with_decoder(config: Config, needs_pixels: bool) -> Config:
     elif decoder == "gpu" and (needs_pixels or config.device == "cpu"):
         why = "this network or survey file has galaxies measured first" if needs_pixels else "device is cpu"
         raise InputError(f"decoder=gpu: {why}, which takes decoder=cpu; say that, or auto")
-    update: dict[str, object] = {"decoder": decoder}
-    if decoder == "gpu" and "unit_rows" not in config.model_fields_set:
-        update["unit_rows"] = _UNIT_ROWS
-    return config.model_copy(update=update)
+    return config.model_copy(update={"decoder": decoder})

@@ -24,6 +24,13 @@ from pipeline.run.settings import StreamConfig, SurveyConfig
 from pipeline.streaming.first_rows import check_survey
 from pipeline.survey import Inventory, fingerprint_of, read_contents
 
+_LARGE_UNIT_ROWS = 1024
+"""Ray hands on some tens of units a second, however large, and a GPU classifies 25,000 galaxies."""
+
+_LARGE_UNIT_BYTES = 64 << 20
+"""Most that a large unit may take in storage. Pictures that aren't plain JPEGs are decoded before they reach
+the GPU, and more bytes than that could pass the limit on a decode actor's memory."""
+
 
 def plan_shards(run: Run[SurveyConfig]) -> list[PlannedShard]:
     """The input as it is now: its shards, each with its rows that repeat an earlier one.
@@ -60,7 +67,17 @@ def deciding_settings(run: Run[StreamConfig]) -> dict[str, str]:
 
 def plan_everything(run: Run[StreamConfig]) -> Plan:
     """Plan a run that classifies the whole input."""
-    return make_plan(plan_shards(run), run.config.unit_rows, deciding_settings(run))
+    shards = plan_shards(run)
+    return make_plan(shards, rows_of_a_unit(run, shards), deciding_settings(run))
+
+
+def rows_of_a_unit(run: Run[StreamConfig], shards: Sequence[PlannedShard]) -> int:
+    """Most galaxies in a work unit: as set, or more where GPUs decode and pictures are small in storage."""
+    if run.decoder == "cpu" or "unit_rows" in run.config.model_fields_set:
+        return run.config.unit_rows
+    size, rows = sum(shard.size for shard in shards), sum(shard.rows for shard in shards)
+    small = size * _LARGE_UNIT_ROWS <= _LARGE_UNIT_BYTES * rows
+    return _LARGE_UNIT_ROWS if small else run.config.unit_rows
 
 
 def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
@@ -78,7 +95,7 @@ def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
     if changed:
         other = ", ".join(changed)
         say(f"Since run {base.plan.run} other {other}: all {every.rows:,} galaxies are to be done")
-        return _plan_of(run, every.shards, base)
+        return _plan_of(run, every.shards, every.unit_rows, base)
     if same_source(every.shards, base.plan):
         if not is_finished(output, base.plan):
             return base.plan
@@ -112,7 +129,7 @@ def _plan_what_changed(
         row_hashes(run.config.output, run.tree, base, runs),
         lambda shard: read_contents(run.source, shard.uri, shard.rows),
     )
-    plan = _plan_of(run, shards, base)
+    plan = _plan_of(run, shards, every.unit_rows, base)
     since = f"version {base.version}" if base.plan is None else f"run {base.plan.run}"
     say(
         f"Since {since}: {plan.selected_rows:,} of {plan.rows:,} galaxies are new or have changed, "
@@ -121,6 +138,6 @@ def _plan_what_changed(
     return plan
 
 
-def _plan_of(run: Run[StreamConfig], shards: Sequence[PlannedShard], base: Base) -> Plan:
+def _plan_of(run: Run[StreamConfig], shards: Sequence[PlannedShard], unit_rows: int, base: Base) -> Plan:
     before = None if base.plan is None else base.plan.run
-    return make_plan(shards, run.config.unit_rows, deciding_settings(run), before, base.version)
+    return make_plan(shards, unit_rows, deciding_settings(run), before, base.version)

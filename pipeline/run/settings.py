@@ -36,7 +36,8 @@ class SurveyConfig(StrictModel):
         ``tf32`` is float32 with shorter products, on GPUs.
     unit_rows
         Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies. If it
-        isn't given, 1,024 where GPUs decode, which need more at a time to be kept busy.
+        isn't given, 1,024 where GPUs decode, which need more at a time to be kept busy, and a galaxy takes
+        64 KiB of storage at most on average.
     decode_actors
         How many processes read and decode images; derived from the cluster if not given.
     model_actors

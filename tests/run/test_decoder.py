@@ -12,14 +12,17 @@ import torch
 from pipeline.catalogue import changed_settings
 from pipeline.cutouts import list_shards
 from pipeline.errors import InputError
+from pipeline.network import DEFAULT_WEIGHTS, check_model
 from pipeline.protocol import PlannedShard, make_plan
 from pipeline.run import decoder
 from pipeline.run.decoder import with_decoder
-from pipeline.run.planning import deciding_settings
+from pipeline.run.planning import deciding_settings, rows_of_a_unit
 from pipeline.run.resources import check_decoder
-from pipeline.run.run import prepare
+from pipeline.run.run import Run, prepare
 from pipeline.run.settings import StreamConfig, SurveyConfig
 from pipeline.streaming.cluster import StreamResources
+from pipeline.streaming.reading import open_inventory
+from pipeline.tree import load_tree
 from tests.faults.survey import write_survey
 
 
@@ -38,7 +41,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_torchcodec_the_cpu_decodes_as_ever(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder, "has_torchcodec", lambda: False)
     settled = with_decoder(config(), needs_pixels=False)
-    assert (settled.decoder, settled.unit_rows) == ("cpu", 256)
+    assert settled.decoder == "cpu"
 
 
 def test_without_a_gpu_the_cpu_decodes_as_ever(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,10 +68,23 @@ def test_a_gpu_decodes_where_it_may(
     assert with_decoder(config(**given), needs_pixels).decoder == expected
 
 
-def test_units_are_larger_where_gpus_decode_unless_told(gpu: None) -> None:
-    assert with_decoder(config(), needs_pixels=False).unit_rows == 1024
-    assert with_decoder(config(unit_rows=256), needs_pixels=False).unit_rows == 256
-    assert with_decoder(config(decoder="cpu"), needs_pixels=False).unit_rows == 256
+@pytest.mark.parametrize(
+    ("given", "picture_bytes", "rows"),
+    [
+        ({}, 12_000, 1024),
+        ({"unit_rows": 256}, 12_000, 256),
+        ({"decoder": "cpu"}, 12_000, 256),
+        ({}, 2_000_000, 256),  # PNGs of 1,200 pixels, say: decoded, 1,024 of them take 4.4 GB
+    ],
+    ids=["small", "as set", "by the CPU", "large"],
+)
+def test_units_are_larger_where_gpus_decode_small_pictures(
+    given: dict[str, Any], picture_bytes: int, rows: int, tmp_path: Path
+) -> None:
+    settings = config(input=str(tmp_path), output=str(tmp_path / "out"), **{"decoder": "gpu"} | given)
+    prepared = Run(settings, load_tree(), check_model(DEFAULT_WEIGHTS, load_tree()), open_inventory())
+    shards = [PlannedShard(uri="a", size=5000 * picture_bytes, etag="e", rows=5000)]
+    assert rows_of_a_unit(prepared, shards) == rows
 
 
 @pytest.mark.parametrize(
