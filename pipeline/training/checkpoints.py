@@ -83,11 +83,6 @@ def newest_checkpoint(folder: str) -> Checkpoint | None:
     return None
 
 
-def newest_name(folder: str) -> str | None:
-    """The name of the newest checkpoint, whole or not."""
-    return next((storage.name(uri) for uri in _newest_first(folder)), None)
-
-
 def _newest_first(folder: str) -> list[str]:
     return sorted((file.uri for file in storage.list_files(folder, _SUFFIX)), key=storage.name, reverse=True)
 

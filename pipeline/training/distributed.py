@@ -26,7 +26,6 @@ from torch import Tensor
 from pipeline import storage
 from pipeline.errors import InputError, RunError
 from pipeline.images import Region
-from pipeline.training.checkpoints import newest_name
 from pipeline.training.feeding import Feed, feed_of, resident
 from pipeline.training.galaxies import Cut, LabelledGalaxies, labelled, load_galaxies, load_region
 from pipeline.training.job import TrainingJob
@@ -112,7 +111,7 @@ def train_distributed(
         except ray.train.TrainingFailedError as error:
             raise _in_one_line(error) from error
         except (KeyboardInterrupt, SystemExit):
-            _wait_for_checkpoint(board, job.settings.checkpoints)
+            _wait_for_checkpoint(board)
             raise
 
 
@@ -129,15 +128,14 @@ def _in_one_line(error: Exception) -> Exception:
     )
 
 
-def _wait_for_checkpoint(board: Any, folder: str) -> None:
-    """Have a checkpoint written, and wait until it is there, if there is anything to keep."""
+def _wait_for_checkpoint(board: Any) -> None:
+    """Have the last step kept in a checkpoint, and wait until it is, if there is anything to keep."""
     until = time.monotonic() + _WAITED_FOR_CHECKPOINT_SECONDS
     with contextlib.suppress(RayError):
         if not ray.get(board.seen.remote(), timeout=_TOLD_EVERY_SECONDS):
             return
-        before = newest_name(folder)
         ray.get(board.want.remote(), timeout=_TOLD_EVERY_SECONDS)
-        while newest_name(folder) == before and time.monotonic() < until:
+        while not ray.get(board.is_kept.remote(), timeout=max(0.0, until - time.monotonic())):
             time.sleep(_TOLD_EVERY_SECONDS / 10)
 
 
@@ -161,7 +159,7 @@ def _worker(config: dict[str, Any]) -> None:
         held_out = held_out.to(device)
     board = _AtTimes(config["board"], rank == 0)
     # After a step all workers' states are the same: they needn't agree on when the first one keeps its own.
-    train(trainer, held_out, job.settings, rank, world, board.tell, print, board.wanted)
+    train(trainer, held_out, job.settings, rank, world, board.tell, print, board.wanted, board.keep)
 
 
 class _AtTimes:
@@ -196,6 +194,10 @@ class _AtTimes:
             return bool(ray.get(answer))
         return False
 
+    def keep(self) -> None:
+        """Let the board know that the checkpoint which was wanted is there."""
+        self._board.keep.remote()
+
 
 def _feed(job: TrainingJob, blocks: list[Any], order: Order, device: torch.device) -> Feed:
     """Where a worker gets its galaxies from: its GPU's memory, blocks that all workers share, or files."""
@@ -218,7 +220,7 @@ class _Board:
     """What workers and driver let each other know."""
 
     def __init__(self) -> None:
-        self._seen, self._wanted = 0, False
+        self._seen, self._wanted, self._kept = 0, False, False
 
     def tell(self, seen: int) -> bool:
         """Examples shown so far; whether a checkpoint is wanted, which is said once."""
@@ -228,7 +230,15 @@ class _Board:
 
     def want(self) -> None:
         """Ask for a checkpoint."""
-        self._wanted = True
+        self._wanted, self._kept = True, False
+
+    def keep(self) -> None:
+        """The checkpoint that was asked for is there."""
+        self._kept = True
+
+    def is_kept(self) -> bool:
+        """Whether the checkpoint that was asked for is there."""
+        return self._kept
 
     def seen(self) -> int:
         """What was told last."""

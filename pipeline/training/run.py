@@ -59,6 +59,7 @@ def train(
     progress: Callable[[int], None] = lambda seen: None,
     warn: Callable[[str], None] = lambda message: None,
     wanted: Callable[[], bool] = lambda: False,
+    kept: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
     """Train until the recipe's examples are shown, from the newest whole checkpoint on if there is one.
 
@@ -76,6 +77,8 @@ def train(
         Called with what a person should know.
     wanted
         Asked after each step whether someone wants a checkpoint now.
+    kept
+        Called when a checkpoint that was wanted is there, written now or before.
 
     Returns
     -------
@@ -95,8 +98,11 @@ def train(
             if run.due(settings.log_every):
                 run.log_row(lambda: evaluate(trainer.result(), held_out, world))
                 continue
-            if run.is_old() or wanted():
+            wish = wanted()
+            if run.is_old() or wish:
                 run.save()
+            if wish:
+                kept()
             shown = trainer.show()
             with signals_held():
                 run.steps.append(trainer.update(shown))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.streaming import connect
-from pipeline.training.distributed import _AtTimes, _Board
+from pipeline.training.distributed import _AtTimes, _Board, _wait_for_checkpoint
 from pipeline.tree import DecisionTree
 from tests.support.command import tuningfork
 from tests.training.small import log_of, write_training
@@ -73,5 +74,31 @@ def test_a_wish_for_a_checkpoint_is_heard_however_long_a_step_takes() -> None:
             heard.append(times.wanted())
             time.sleep(1.0)  # a step
         assert sum(heard) == 1
+    finally:
+        ray.shutdown()
+
+
+@pytest.mark.long
+def test_who_wants_a_checkpoint_waits_until_the_last_step_is_kept_and_no_longer() -> None:
+    """A worker that has written one after its last step answers all the same."""
+    connect()
+    try:
+        board: Any = ray.remote(num_cpus=0)(_Board).remote()
+        times, over = _AtTimes(board, first=True), threading.Event()
+
+        def work() -> None:
+            while not over.wait(0.1):
+                times.tell(8)
+                if times.wanted():
+                    times.keep()
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        while not ray.get(board.seen.remote()):
+            time.sleep(0.1)
+        _wait_for_checkpoint(board)
+        assert ray.get(board.is_kept.remote())
+        over.set()
+        worker.join()
     finally:
         ray.shutdown()

@@ -160,6 +160,31 @@ def test_a_checkpoint_is_written_when_one_is_wanted(
     assert checkpoint.seen == 8
 
 
+def test_a_wish_is_answered_at_once_where_the_last_step_is_kept_already(
+    galaxies: LabelledGalaxies, tree: DecisionTree, tmp_path: Path
+) -> None:
+    one, events = trainer(tree, galaxies, RULE), []
+
+    def wanted() -> bool:
+        return one.seen == 32  # when a checkpoint has just been written with the log's row
+
+    def progress(seen: int) -> None:
+        events.append(f"step {seen}")
+        if seen == 40:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(
+            one,
+            galaxies[:5],
+            settings(tmp_path),
+            progress=progress,
+            wanted=wanted,
+            kept=lambda: events.append("kept"),
+        )
+    assert events == ["step 8", "step 16", "step 24", "step 32", "kept", "step 40"]
+
+
 def test_a_torn_checkpoint_is_passed_over_with_a_word(
     galaxies: LabelledGalaxies, tree: DecisionTree, tmp_path: Path, expected: Any
 ) -> None:
