@@ -39,7 +39,7 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     InputError
         If the input, the weights or the tree can't be used, or the output holds another run.
     """
-    prepared = prepare(config)
+    prepared = prepare(config, wait=not dry_run)
     output = prepared.config.output
     if dry_run:
         _estimate(prepared, plan_everything(prepared))
@@ -64,10 +64,14 @@ def _estimate(prepared: Run[ClassifyConfig], plan: Plan) -> None:
     say(f"{what}, {plan.unit_count:,} units")
     rate, source, unit = config.rate, "as given", "actor-hours"
     if rate is None:
-        precision = prepared.precision if device() == "cuda" else fastest_precision("cpu")
-        rate = model_rate(config.weights, prepared.tree, config.transforms, precision, config.model_threads)
-        source = f"measured on this machine, {device_name()}, {precision}"
-        unit = "GPU-hours" if device() == "cuda" else "machine-hours"
+        on = "cpu" if config.device == "cpu" else device()
+        as_planned = on == "cuda" or config.device == "cpu"
+        precision = prepared.precision if as_planned else fastest_precision("cpu")
+        rate = model_rate(
+            config.weights, prepared.tree, config.transforms, precision, on, config.model_threads
+        )
+        source = f"measured on this machine, {device_name(on)}, {precision}"
+        unit = "GPU-hours" if on == "cuda" else "machine-hours"
     actors = config.model_actors or 1
     hours = plan.rows / rate / 3600
     say(

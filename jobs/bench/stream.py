@@ -186,6 +186,7 @@ def _model_alone(config: StreamBenchConfig, resources: StreamResources) -> float
         load_tree(),
         config.transforms,
         config.precision,
+        device(),
         resources.model_threads,
         count=config.unit_rows,
         repeats=1,

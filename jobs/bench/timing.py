@@ -26,9 +26,15 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def device_name() -> str:
-    """The name of the GPU that is measured, or of the processor."""
-    if torch.cuda.is_available():
+def device_name(on: str | None = None) -> str:
+    """The name of the GPU that is measured, or of the processor.
+
+    Parameters
+    ----------
+    on
+        ``cuda`` or ``cpu``; by default what `device` says.
+    """
+    if (on or device()) == "cuda":
         return torch.cuda.get_device_name()
     return str(torch.cpu.get_capabilities().get("cpu_name", "cpu"))
 
@@ -95,6 +101,7 @@ def model_rate(
     tree: DecisionTree,
     transforms: int,
     precision: Precision,
+    on: str,
     threads: int | None = None,
     count: int | None = None,
     repeats: int = 5,
@@ -103,14 +110,16 @@ def model_rate(
 
     Parameters
     ----------
+    on
+        ``cuda`` or ``cpu``.
     count
         Galaxies a call.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
-    networks = [network.to(device()) for network in load_networks(weights, tree)]
+    networks = [network.to(on) for network in load_networks(weights, tree)]
     predict = predictor(networks, transforms, use_precision(precision))
-    regions = galaxies(count or _ALONE[device()])
+    regions = galaxies(count or _ALONE[on])
     predict(regions[:32])
     each = statistics.median(seconds(lambda: predict(regions)) for _ in range(repeats))
     torch.set_num_threads(before)

@@ -8,7 +8,7 @@ from pipeline.run.settings import Config, StreamConfig
 from pipeline.streaming.decoders import has_torchcodec
 
 
-def with_decoder(config: Config, needs_pixels: bool) -> Config:
+def with_decoder(config: Config, needs_pixels: bool, wait: bool = True) -> Config:
     """The configuration with what decodes JPEGs settled.
 
     GPUs decode where they compute, and TorchCodec is on this machine, whose software is the nodes' own.
@@ -17,6 +17,8 @@ def with_decoder(config: Config, needs_pixels: bool) -> Config:
     ----------
     needs_pixels
         Whether the network or the survey file has a galaxy measured before the network sees it.
+    wait
+        See `has_gpus`.
 
     Raises
     ------
@@ -27,7 +29,7 @@ def with_decoder(config: Config, needs_pixels: bool) -> Config:
         return config
     decoder = config.decoder
     if decoder == "auto":
-        able = not needs_pixels and has_torchcodec() and computes_on_gpus(config)
+        able = not needs_pixels and has_torchcodec() and computes_on_gpus(config, wait)
         decoder = "gpu" if able else "cpu"
     elif decoder == "gpu" and (needs_pixels or config.device == "cpu"):
         why = "this network or survey file has galaxies measured first" if needs_pixels else "device is cpu"

@@ -10,16 +10,22 @@ from pipeline.averaging import Precision, fastest_precision
 from pipeline.console import say
 from pipeline.errors import InputError
 from pipeline.network import load_networks
-from pipeline.run.resources import start_ray
+from pipeline.run.resources import has_gpus
 from pipeline.run.settings import SurveyConfig
 from pipeline.tree import DecisionTree
 
 _ONLY_GPUS = {"precision": "tf32", "decoder": "gpu"}
 
 
-def automatic_precision(config: SurveyConfig, tree: DecisionTree) -> Precision:
-    """The precision that a run's networks are computed fastest in, where the run is going to compute."""
-    if not computes_on_gpus(config):
+def automatic_precision(config: SurveyConfig, tree: DecisionTree, wait: bool = True) -> Precision:
+    """The precision that a run's networks are computed fastest in, where the run is going to compute.
+
+    Parameters
+    ----------
+    wait
+        See `has_gpus`.
+    """
+    if not computes_on_gpus(config, wait):
         return fastest_precision("cpu")
     precision = fastest_precision("cuda", load_networks(config.weights, tree))
     if precision != "float16":
@@ -45,11 +51,17 @@ def check_gpus(config: SurveyConfig) -> None:
             )
 
 
-def computes_on_gpus(config: SurveyConfig) -> bool:
-    """Whether networks will be on GPUs: this machine's, or those that the cluster has or can get."""
+def computes_on_gpus(config: SurveyConfig, wait: bool = True) -> bool:
+    """Whether networks will be on GPUs: this machine's, or those that the cluster has or can get.
+
+    Parameters
+    ----------
+    wait
+        See `has_gpus`.
+    """
     if config.device != "auto":
         return config.device == "gpu"
     if not os.environ.get("RAY_ADDRESS"):
         return torch.cuda.is_available()
     # Ray takes seconds to load: only a run that joins a cluster asks it.
-    return start_ray(config).model_gpus > 0
+    return has_gpus(config, wait)

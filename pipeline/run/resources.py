@@ -22,6 +22,25 @@ def start_ray(config: SurveyConfig) -> StreamResources:
     return plan_resources(config.decode_actors, config.model_actors, config.model_threads, config.device)
 
 
+def has_gpus(config: SurveyConfig, wait: bool) -> bool:
+    """Whether the cluster that ``RAY_ADDRESS`` names has GPUs for a run.
+
+    Parameters
+    ----------
+    wait
+        Whether to wait for nodes, as a run does; else those count that are up.
+    """
+    if wait:
+        return start_ray(config).model_gpus > 0
+    from pipeline.streaming import connect, gpus_up
+
+    connect()
+    there = gpus_up() > 0
+    if not there:
+        say("No GPU is up in the cluster, and a dry run asks for none: this is what a run without GPUs does")
+    return there
+
+
 def check_decoder(decoder: DecoderName, resources: StreamResources) -> None:
     """Check that what is to decode a run's JPEGs, by its plan, is there.
 

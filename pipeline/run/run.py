@@ -74,8 +74,13 @@ class Run(Generic[Config_co]):
         )
 
 
-def prepare(config: Config) -> Run[Config]:
+def prepare(config: Config, wait: bool = True) -> Run[Config]:
     """Open and check what the settings name.
+
+    Parameters
+    ----------
+    wait
+        Whether to wait for nodes that the cluster's autoscaler can add, where it matters if they have GPUs.
 
     Raises
     ------
@@ -86,10 +91,10 @@ def prepare(config: Config) -> Run[Config]:
     tree = load_tree(config.tree)
     model, source = check_model(config.weights, tree), source_of(config)
     if config.precision == "auto":
-        config = config.model_copy(update={"precision": automatic_precision(config, tree)})
+        config = config.model_copy(update={"precision": automatic_precision(config, tree, wait)})
     check_gpus(config)
     measured = bool(model.recentrings) or (source.survey is not None and source.survey.needs_pixels)
-    return Run(with_decoder(config, measured), tree, model, source)
+    return Run(with_decoder(config, measured, wait), tree, model, source)
 
 
 def source_of(config: SurveyConfig) -> Inventory:

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.streaming.cluster import StreamResources, connect, plan_resources
+    from pipeline.streaming.cluster import StreamResources, connect, gpus_up, plan_resources
     from pipeline.streaming.metrics import RunMetrics
     from pipeline.streaming.scaling import secure_nodes
     from pipeline.streaming.stream import (
@@ -27,6 +27,7 @@ __all__ = [
     "connect",
     "finished_units",
     "galaxy_stream",
+    "gpus_up",
     "plan_resources",
     "secure_nodes",
     "stream_rows",
@@ -37,6 +38,7 @@ __all__ = [
 _HOMES = {
     "StreamResources": "cluster",
     "connect": "cluster",
+    "gpus_up": "cluster",
     "plan_resources": "cluster",
     "RunMetrics": "metrics",
     "secure_nodes": "scaling",

@@ -154,6 +154,11 @@ def _stderr_held_back() -> Iterator[None]:
                 sys.stderr.write(held.read().decode(errors="replace"))
 
 
+def gpus_up() -> int:
+    """How many GPUs the nodes of the cluster have that are up now."""
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
 def plan_resources(
     decode_actors: int | None = None,
     model_actors: int | None = None,
@@ -182,7 +187,7 @@ def plan_resources(
         If the cluster can't hold one actor of each kind, or has no GPU and `device` demands it.
     """
     cpus = float(ray.cluster_resources().get("CPU", 0))
-    gpus = 0 if device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
+    gpus = 0 if device == "cpu" else gpus_up()
     nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
     workers = [int(count) for count in nodes if count >= 1]
     if device == "gpu" and not gpus:
