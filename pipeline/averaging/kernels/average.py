@@ -172,9 +172,11 @@ class KernelAverage:
     def _chosen(self, network: int, position: int, step: Step, last: bool) -> ChosenStep:
         def trial(work: Work) -> None:
             answers = torch.empty(self.galaxies_at_once, self._answers, device=self.device)
-            work(*self._ends(position, last, answers), self._sets * self.galaxies_at_once)
+            work(*self._ends(position, last, answers), sets)
 
-        return ChosenStep(network, position, last, step.name, *choose(step, trial, self.device, self.dtype))
+        sets = self._sets * self.galaxies_at_once
+        chosen = choose(step, trial, self.device, self.dtype, sets)
+        return ChosenStep(network, position, last, step.name, *chosen)
 
     def _ends(self, position: int, last: bool, answers: Tensor) -> tuple[Tensor, Tensor]:
         """Source and target of a network's step, by its position among them."""

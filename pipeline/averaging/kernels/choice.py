@@ -64,16 +64,22 @@ def attempt(name: str, launch: Callable[[], object]) -> None:
         raise _no_variant(name, error) from None
 
 
-def choose(step: Step, trial: Trial, device: torch.device, dtype: torch.dtype) -> tuple[str, Work]:
+def choose(step: Step, trial: Trial, device: torch.device, dtype: torch.dtype, sets: int) -> tuple[str, Work]:
     """The variant of a step to use on a device, and its work; see `fastest`.
 
     Where the device isn't one of CUDA's, as for Triton's interpreter, it is the first one.
+
+    Parameters
+    ----------
+    sets
+        How many sets of viewpoints `trial` does the work on.
     """
     if device.type != "cuda":
         name, prepare = next(iter(step.variants.items()))
         return name, prepare()
-    machine = (torch.cuda.get_device_name(device), torch.__version__, triton.__version__, _code())
-    memory = _memory(*machine, str(dtype), step.name, *step.shape, *step.variants)
+    versions = (torch.__version__, torch.backends.cudnn.version(), triton.__version__, _code())
+    machine = (torch.cuda.get_device_name(device), *versions)
+    memory = _memory(*machine, str(dtype), sets, step.name, *step.shape, *step.variants)
     return fastest(step, trial, memory if len(step.variants) > 1 else None, by_events)
 
 

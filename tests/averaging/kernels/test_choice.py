@@ -15,7 +15,7 @@ pytest.importorskip("triton")
 from triton.runtime.errors import OutOfResources
 
 from pipeline.averaging.kernels import NoVariantError, choice
-from pipeline.averaging.kernels.cache import cache_folder
+from pipeline.averaging.kernels.cache import cache_folder, write_whole
 from pipeline.averaging.kernels.layout import Step, Work
 
 
@@ -116,7 +116,7 @@ def test_no_variant_for_want_of_memory_is_that_error() -> None:
 
 def test_where_there_is_no_gpu_the_first_one_is_taken() -> None:
     variants = step(first=adding(2), second=adding(1))
-    assert choice.choose(variants, tried, torch.device("cpu"), torch.float16)[0] == "first"
+    assert choice.choose(variants, tried, torch.device("cpu"), torch.float16, 1)[0] == "first"
 
 
 def test_the_memory_is_in_the_cache_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -126,3 +126,30 @@ def test_the_memory_is_in_the_cache_of_the_user(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # which the standard says to ignore
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "tuningfork" / "kernels"
+
+
+def test_a_choice_is_for_a_chunk_and_a_version_of_the_library(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H100")
+    monkeypatch.setattr(choice, "by_events", additions)
+
+    def choices(sets: int, cudnn: int) -> int:
+        """How many are remembered once there was one for these."""
+        monkeypatch.setattr(torch.backends.cudnn, "version", lambda: cudnn)
+        variants = step(slow=adding(2), fast=adding(1))
+        assert choice.choose(variants, tried, torch.device("cuda"), torch.float16, sets)[0] == "fast"
+        return len(list(cache_folder().iterdir()))
+
+    assert choices(480, 91_000) == 1
+    assert choices(3840, 91_000) == 2
+    assert choices(480, 92_000) == 3
+    assert choices(480, 91_000) == 3
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        write_whole(tmp_path / "taken", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
