@@ -7,24 +7,33 @@ import signal
 import threading
 from collections.abc import Iterator
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
-
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Let SIGINT and SIGTERM wait until the block is left; outside of the main thread they don't come."""
+    """Let SIGINT and SIGTERM wait until the block is done; the first that came is then raised again.
+
+    A block that raises an error is left with that error, and signals that came meanwhile are dropped. Outside
+    of the main thread nothing is done: Python handles signals in the main thread alone.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     waiting: list[int] = []
-    # A handler that wasn't set from Python can't be put back, and stays.
-    before = {number: handler for number in _ENDING if (handler := signal.getsignal(number)) is not None}
-    for number in before:
-        signal.signal(number, lambda number, _: waiting.append(number))
-    try:
+    with _held(signal.SIGINT, waiting), _held(signal.SIGTERM, waiting):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if waiting:
         signal.raise_signal(waiting[0])
+
+
+@contextlib.contextmanager
+def _held(number: int, waiting: list[int]) -> Iterator[None]:
+    """Only note a signal in the block; its handler is put back even if another one's raises meanwhile."""
+    before = signal.getsignal(number)
+    if before is None:  # it wasn't set from Python, which couldn't put it back
+        yield
+        return
+    try:
+        signal.signal(number, lambda number, _: waiting.append(number))
+        yield
+    finally:
+        signal.signal(number, before)
