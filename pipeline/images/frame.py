@@ -59,7 +59,7 @@ class GalaxyJpeg:
     """
 
     jpeg: PlainJpeg
-    brightness: float
+    brightness: NDArray[np.float32]
     center: tuple[float, float] | None
     frame_pixels: float | None
     ra: float | None

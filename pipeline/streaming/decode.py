@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.images.jpeg import CELLS
 from pipeline.protocol.plan import WorkUnit
 from pipeline.streaming.isolation import IsolatedDecoder
 from pipeline.streaming.limits import DecodeLimits, memory_limit, time_limit
@@ -37,7 +38,7 @@ DECODED_SCHEMA = pa.schema(
                     ("height", pa.int32()),
                     ("left", pa.int32()),
                     ("top", pa.int32()),
-                    ("brightness", pa.float64()),
+                    ("brightness", pa.list_(pa.float32(), CELLS * CELLS)),
                 ]
             ),
         ),
@@ -53,7 +54,7 @@ DECODED_SCHEMA = pa.schema(
 """One row a galaxy; either `reason` is null or `pixels` is: raw RGB of side × side, where `jpeg` is null.
 
 Where it isn't, ``pixels`` are a plain JPEG, in which the region of side × side begins at ``left, top``, and
-may pass its border; ``brightness`` is that of its middle (see `check_jpeg`). ``center_x, center_y, scale``
+may pass its border; ``brightness`` is that of its cells (see `check_jpeg`). ``center_x, center_y, scale``
 are of the galaxy's frame, ``recentred`` of each recentred one (see `cut_frames`); ``replaced`` is the number
 of bad pixels that were replaced.
 """

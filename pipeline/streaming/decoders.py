@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipeline.errors import InputError
 from pipeline.images import ImageError, decode_image
-from pipeline.images.jpeg import BLOCK, middle_blocks
+from pipeline.images.jpeg import BLOCK, cell_sizes, cells
 from pipeline.images.region import reflected
 
 DecoderName = Literal["cpu", "gpu"]
@@ -26,10 +26,9 @@ DecoderName = Literal["cpu", "gpu"]
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 _LARGEST_DIFFERENCE = 2.0
-"""Most, of 255, by which the brightness of a picture's middle may differ from what the CPU found. Decoders
-round otherwise, which leaves the mean of most pictures where it is, within 0.5; of those with large saturated
-areas it doesn't, and the CPU decodes them. Two galaxies on a dark sky may be as bright as each other: of a
-decoder that gives another's picture, it notices three of four."""
+"""Most, of 255, by which the brightness of any cell of a picture may differ from what the CPU found. Decoders
+round and clip otherwise, which moves the means of real pictures by 1 at most, and of those whose noise is
+clipped by 1.7. Another galaxy's picture differs by more in some cell, though both may be as bright."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,9 @@ class KeptJpegs:
     ----------
     data
         The bytes of each.
-    height, width, left, top, brightness : ndarray, shape (n,)
+    height, width, left, top : ndarray, shape (n,)
+    brightness : ndarray, shape (n, 4, 4)
+        See `check_jpeg`.
     """
 
     data: list[NDArray[np.uint8]]
@@ -48,7 +49,7 @@ class KeptJpegs:
     width: NDArray[np.int64]
     left: NDArray[np.int64]
     top: NDArray[np.int64]
-    brightness: NDArray[np.float64]
+    brightness: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,8 @@ def _cut(pictures: Mapping[int, Tensor], jpegs: KeptJpegs, pixels: Tensor) -> se
     side = np.arange(pixels.shape[1])
     for (height, width), places in sizes.items():
         alike = torch.stack([pictures[place] for place in places])
-        differs = np.abs(_brightness(alike) - jpegs.brightness[places]) > _LARGEST_DIFFERENCE
+        differences = np.abs(_brightness(alike) - jpegs.brightness[places])
+        differs = differences.max((1, 2)) > _LARGEST_DIFFERENCE
         different |= {place for place, other in zip(places, differs, strict=True) if other}
         which = np.arange(len(places))[:, None, None]
         rows = reflected(jpegs.top[places, None] + side, height)[:, :, None]
@@ -241,15 +243,13 @@ def _cut(pictures: Mapping[int, Tensor], jpegs: KeptJpegs, pixels: Tensor) -> se
 
 
 def _brightness(pictures: Tensor) -> NDArray[np.float64]:
-    """Mean brightness of the middles of pictures (n, 3, height, width), as `check_jpeg` finds it."""
-    rows, columns = (
-        slice(BLOCK * blocks.start, BLOCK * blocks.stop)
-        for blocks in (middle_blocks(pictures.shape[2]), middle_blocks(pictures.shape[3]))
-    )
-    middles = pictures[:, :, rows, columns]
-    sums = middles.sum((2, 3), dtype=torch.int64).cpu().numpy()
-    brightness: NDArray[np.float64] = sums @ _LUMA / (middles.shape[2] * middles.shape[3])
-    return brightness
+    """Mean brightness of the cells of pictures (n, 3, height, width), (n, 4, 4), as `check_jpeg` finds it."""
+    down, across = cells(pictures.shape[2]), cells(pictures.shape[3])
+    stripes = [pictures[:, :, BLOCK * a : BLOCK * b].sum(2, dtype=torch.int32) for a, b in down.tolist()]
+    rows = torch.stack(stripes, 2)
+    sums = torch.stack([rows[..., BLOCK * a : BLOCK * b].sum(3) for a, b in across.tolist()], 3)
+    brightness: NDArray[np.float64] = np.einsum("ncij,c->nij", sums.cpu().numpy(), _LUMA)
+    return brightness / (BLOCK**2 * cell_sizes(down, across))
 
 
 def _probe() -> bytes:

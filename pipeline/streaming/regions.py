@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.images import ImageError
+from pipeline.images.jpeg import CELLS
 from pipeline.network import RegionBatch
 from pipeline.streaming.decoders import Decoder, KeptJpegs, cut_jpegs
 
@@ -82,13 +83,14 @@ def region_parts(
         yield RegionPart(rows, torch.from_numpy(images_of(batch["pixels"], rows, side)))
         return
     facts = {name: jpegs.field(name).fill_null(0).to_numpy() for name in ("width", "height", "left", "top")}
-    brightness = jpegs.field("brightness").to_numpy(zero_copy_only=False)
+    brightness = jpegs.field("brightness")
     encoded = jpegs.is_valid().to_numpy(zero_copy_only=False)
     sizes = 3 * np.maximum(facts["width"].astype(np.int64) * facts["height"], side * side)
     for part in _chunks(rows, sizes[rows]):
         plain, kept = np.flatnonzero(~encoded[part]), np.flatnonzero(encoded[part])
         own = {name: values[part[kept]].astype(np.int64) for name, values in facts.items()}
-        data = KeptJpegs(_bytes_of(batch["pixels"], part[kept]), **own, brightness=brightness[part[kept]])
+        of_cells = brightness.take(pa.array(part[kept])).flatten().to_numpy().reshape(-1, CELLS, CELLS)
+        data = KeptJpegs(_bytes_of(batch["pixels"], part[kept]), **own, brightness=of_cells)
         with decoder.at_work():
             cut = cut_jpegs(decoder, data, side)
             pixels = cut.pixels

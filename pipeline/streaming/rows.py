@@ -179,7 +179,7 @@ def _kept_jpeg(cutout: Mapping[str, Any], source: ImageOpener) -> dict[str, Any]
             "height": jpeg.height,
             "left": place.left,
             "top": place.top,
-            "brightness": galaxy.brightness,
+            "brightness": galaxy.brightness.ravel().tolist(),
         },
         "side": place.side,
         "center_x": place.center[0],

@@ -11,12 +11,15 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 import pytest
+import simplejpeg
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jobs.bench.timing import pictures
 from pipeline.errors import InputError
 from pipeline.images import decode_image
+from pipeline.images.jpeg import check_jpeg, plain_jpeg
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.protocol import WorkUnit
 from pipeline.streaming import regions
@@ -24,7 +27,9 @@ from pipeline.streaming.decode import DECODED_SCHEMA, DecodeActor, decode_unit
 from pipeline.streaming.decoders import (
     CpuDecoder,
     Decoder,
+    KeptJpegs,
     NvjpegDecoder,
+    cut_jpegs,
     decode_in_halves,
     gpu_decodes,
 )
@@ -233,6 +238,33 @@ def test_a_picture_that_came_out_wrong_is_decoded_by_the_cpu(kind: str, shard: s
     for part in all_parts(after, Limited(CHANGES[kind])):
         side = part.pixels.shape[1]
         np.testing.assert_array_equal(part.pixels.numpy(), images_of(before["pixels"], part.rows, side))
+
+
+class Swapping(CpuDecoder):
+    """Gives each picture in the place of the one before it, without a word."""
+
+    def decode(self, jpegs: Sequence[NDArray[np.uint8]]) -> list[Tensor | None]:
+        decoded = super().decode(jpegs)
+        return decoded[1:] + decoded[:1]
+
+
+def test_galaxies_that_are_swapped_for_their_neighbours_are_noticed() -> None:
+    """Nearly all: some of these are two faint ones on an empty sky, which real pictures don't have."""
+    data = [simplejpeg.encode_jpeg(picture.numpy(), 90) for picture in pictures(40, 424)]
+    plain = [jpeg for jpeg in map(plain_jpeg, data) if jpeg is not None]
+    side, corner = np.full(40, 424), np.full(40, 0)
+    kept = KeptJpegs(
+        [np.frombuffer(jpeg.stripped, np.uint8) for jpeg in plain],
+        side,
+        side,
+        corner,
+        corner,
+        np.stack([check_jpeg(jpeg) for jpeg in plain]),
+    )
+    assert cut_jpegs(Swapping(), kept, 424).left_to_cpu > 35
+    usual = cut_jpegs(CpuDecoder(), kept, 424)
+    assert usual.left_to_cpu == 0
+    np.testing.assert_array_equal(usual.pixels.numpy(), np.stack([decode_image(jpeg) for jpeg in data]))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
