@@ -77,6 +77,7 @@ class IdentityModel:
         """Give every galaxy of a work unit the same answers."""
         answered = batch.select(ANSWERED_COLUMNS)
         answered = answered.append_column("model_seconds", pa.array(np.zeros(len(batch))))
+        answered = answered.append_column("left_to_cpu", pa.array(np.zeros(len(batch), np.int64)))
         flat = pa.array(np.zeros(len(batch) * self._answers, np.float32))
         return answered.append_column("probabilities", pa.FixedSizeListArray.from_arrays(flat, self._answers))
 

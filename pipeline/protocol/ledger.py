@@ -38,6 +38,8 @@ class LedgerEntry(StrictModel):
         Time spent on the unit by stage.
     replaced
         Classified ``galaxies`` of which bad ``pixels`` were replaced; empty if none was.
+    left_to_cpu
+        JPEGs that were to be decoded by a GPU and were by the CPU: refused, or made into another picture.
     attempt
         Tells this writing of the unit from others; part of its files' names.
     finished
@@ -53,6 +55,7 @@ class LedgerEntry(StrictModel):
     seconds: dict[str, float]
     node: str
     replaced: dict[str, int] = Field(default_factory=dict)
+    left_to_cpu: int = 0
     attempt: str | None = None
     finished: str | None = None
 

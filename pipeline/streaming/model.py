@@ -82,7 +82,7 @@ def ready_networks(
 
 
 class ModelActor:
-    """Ray Data stage: `DECODED_SCHEMA` → its `ANSWERED_COLUMNS`, with ``probabilities`` and times.
+    """Ray Data stage: `DECODED_SCHEMA` → its `ANSWERED_COLUMNS`, with ``probabilities``, times and counts.
 
     Parameters
     ----------
@@ -124,9 +124,11 @@ class ModelActor:
         started = time.perf_counter()
         probabilities = np.zeros((len(batch), self._answers), np.float32)
         problems: dict[int, ImageError] = {}
+        left_to_cpu = 0
         for rows, side in good_rows(batch):
             for part in region_parts(batch, rows, side, self._decoder):
                 problems |= part.problems
+                left_to_cpu += part.left_to_cpu
                 if len(part.rows):
                     with self._turn:
                         probabilities[part.rows] = self._classify(batch, part.rows, part.pixels)
@@ -134,6 +136,7 @@ class ModelActor:
         flat = pa.array(probabilities.reshape(-1))
         answered = with_problems(batch.select(ANSWERED_COLUMNS), problems)
         answered = answered.append_column("model_seconds", seconds)
+        answered = answered.append_column("left_to_cpu", pa.array(np.full(len(batch), left_to_cpu)))
         return answered.append_column("probabilities", pa.FixedSizeListArray.from_arrays(flat, self._answers))
 
     def _classify(self, batch: pa.Table, rows: NDArray[np.int64], pixels: Tensor) -> NDArray[np.float32]:

@@ -68,7 +68,15 @@ def write_unit(batch: pa.Table, layout: RunLayout, tree: DecisionTree, weights_s
     seconds = {"decode": first["decode_seconds"], "model": first["model_seconds"]}
     mended = np.asarray(classified["replaced"].fill_null(0).to_numpy())
     replaced = {"galaxies": int(np.count_nonzero(mended)), "pixels": int(mended.sum())}
-    entry = record_unit(layout, unit, rows, quarantined, seconds, replaced if replaced["pixels"] else None)
+    entry = record_unit(
+        layout,
+        unit,
+        rows,
+        quarantined,
+        seconds,
+        replaced if replaced["pixels"] else None,
+        first["left_to_cpu"],
+    )
     return pa.table({"entry": [entry.model_dump_json()]})
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,8 @@ from pipeline.errors import InputError
 from pipeline.images import decode_image
 from pipeline.images.jpeg import check_jpeg, plain_jpeg
 from pipeline.network import DEFAULT_WEIGHTS
-from pipeline.protocol import WorkUnit
+from pipeline.protocol import RunLayout, WorkUnit
+from pipeline.protocol.records import read_ledger
 from pipeline.streaming import regions
 from pipeline.streaming.decode import DECODED_SCHEMA, DecodeActor, decode_unit
 from pipeline.streaming.decoders import (
@@ -35,7 +37,8 @@ from pipeline.streaming.decoders import (
 )
 from pipeline.streaming.model import ANSWERED_COLUMNS, ModelActor
 from pipeline.streaming.regions import RegionPart, good_rows, images_of, region_parts
-from pipeline.tree import GALAXY_ZOO_2
+from pipeline.streaming.sink import write_unit
+from pipeline.tree import GALAXY_ZOO_2, load_tree
 from tests.support.jpegs import broken, jpeg, write_every_kind
 
 UNTIMED = [name for name in ANSWERED_COLUMNS if name != "decode_seconds"]
@@ -238,6 +241,17 @@ def test_a_picture_that_came_out_wrong_is_decoded_by_the_cpu(kind: str, shard: s
     for part in all_parts(after, Limited(CHANGES[kind])):
         side = part.pixels.shape[1]
         np.testing.assert_array_equal(part.pixels.numpy(), images_of(before["pixels"], part.rows, side))
+
+
+def test_the_ledger_says_how_many_were_left_to_the_cpu(shard: str, tmp_path: Path) -> None:
+    """Of seven plain JPEGs: those that came out black."""
+    stage, layout = model(1), RunLayout(str(tmp_path / "out"), "run")
+    write_unit(stage(kept(shard)), layout, load_tree(), "w" * 64)
+    assert read_ledger(layout)[0].left_to_cpu == 0
+    stage._decoder = Limited(lambda _, picture: picture * 0)
+    other = RunLayout(str(tmp_path / "other"), "run")
+    write_unit(stage(kept(shard)), other, load_tree(), "w" * 64)
+    assert read_ledger(other)[0].left_to_cpu == 7
 
 
 class Swapping(CpuDecoder):

@@ -29,6 +29,7 @@ def record_unit(
     rejects: pa.Table,
     seconds: dict[str, float],
     replaced: dict[str, int] | None = None,
+    left_to_cpu: int = 0,
 ) -> LedgerEntry:
     """Make a unit's rows durable, then enter it into the ledger.
 
@@ -40,7 +41,7 @@ def record_unit(
         Rows for the catalogue.
     rejects
         Quarantined rows (`QUARANTINE_SCHEMA`).
-    seconds, replaced
+    seconds, replaced, left_to_cpu
         See `LedgerEntry`.
 
     Raises
@@ -61,6 +62,7 @@ def record_unit(
             seconds={stage: round(value, 3) for stage, value in seconds.items()},
             node=socket.gethostname(),
             replaced=replaced or {},
+            left_to_cpu=left_to_cpu,
             attempt=attempt,
             finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
