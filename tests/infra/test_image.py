@@ -31,6 +31,11 @@ def instructions(stage: str | None = None) -> list[tuple[str, str]]:
     return found
 
 
+def arguments() -> dict[str, str]:
+    """What each argument of the recipe is unless it is given."""
+    return dict(rest.split("=", 1) for keyword, rest in instructions() if keyword == "ARG")
+
+
 def copied() -> list[str]:
     """What the recipe takes from the project."""
     rests = [rest for keyword, rest in instructions() if keyword == "COPY" and "--from" not in rest]
@@ -62,8 +67,7 @@ def test_every_stage_that_runs_is_not_root() -> None:
 
 
 def test_all_is_pinned() -> None:
-    arguments = dict(rest.split("=", 1) for keyword, rest in instructions() if keyword == "ARG")
-    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", arguments["PYTHON_IMAGE"])
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", arguments()["PYTHON_IMAGE"])
     bases = {rest.partition(" AS ")[0] for keyword, rest in instructions() if keyword == "FROM"}
     assert bases == {"${PYTHON_IMAGE}", "application"}
     installs = [rest for keyword, rest in instructions() if keyword == "RUN" and "pip install" in rest]
@@ -96,6 +100,7 @@ def test_its_steps_install_an_application_that_starts(tmp_path: Path) -> None:
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(tmp_path)} | {
         key: value for key, value in os.environ.items() if key.startswith(("PIP_", "SSL_", "REQUESTS_"))
     }
+    environment["EXTRAS"] = arguments()["EXTRAS"]
     for keyword, rest in instructions("build"):
         if keyword == "RUN":
             command = rest.replace("--prefix=/packages", f"--prefix={shlex.quote(str(packages))}")
@@ -111,7 +116,8 @@ def test_its_steps_install_an_application_that_starts(tmp_path: Path) -> None:
     # In the image /packages becomes /usr/local, whose .pth files Python reads.
     (installed,) = packages.glob("lib/python*/site-packages")
     (site / "application.pth").write_text(f"{installed}\n")
-    shutil.copy(next(installed.glob("__editable__*.pth")), site)
+    assert list(installed.glob("torchcodec-*"))
+    shutil.rmtree(application)
     code = "import pipeline, jobs.cli; print(pipeline.__file__, jobs.cli.__file__)"
     done = subprocess.run(
         [programs / "python", "-c", code],
@@ -122,8 +128,8 @@ def test_its_steps_install_an_application_that_starts(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.split() == [
-        str(application / "pipeline" / "__init__.py"),
-        str(application / "jobs" / "cli.py"),
+        str(installed / "pipeline" / "__init__.py"),
+        str(installed / "jobs" / "cli.py"),
     ]
     done = subprocess.run(
         [packages / "bin" / "tuningfork", "classify", "input=a", "output=b", "--print-config"],
@@ -133,4 +139,5 @@ def test_its_steps_install_an_application_that_starts(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert f"weights: {application}/configs/weights/compact.safetensors" in done.stdout, done.stderr
+    weights = installed / "pipeline" / "configs" / "weights" / "compact.safetensors"
+    assert f"weights: {weights}" in done.stdout, done.stderr
