@@ -27,7 +27,7 @@ from deltalake.transaction import create_table_with_add_actions
 
 from jobs.classify import ClassifyConfig
 from jobs.classify import run as run_classify
-from jobs.recipes.weights import (
+from jobs.recipes.tables import (
     KINDS,
     LARGEST,
     challenge,

@@ -16,7 +16,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from jobs.recipes.weights import EFIGI, efigi
+from jobs.recipes.tables import EFIGI, efigi
 from pipeline import storage
 from pipeline.network import read_card
 from pipeline.training.weights import TrainConfig, train_one
