@@ -27,7 +27,7 @@ OPEN_TO_ALL = {
 }
 FLOOR_1 = {"tree", "geometry"}
 FLOOR_2 = {"network", "images"}
-FLOOR_3 = {"averaging", "survey", "cutouts", "protocol", "catalogue", "upkeep", "evaluation"}
+FLOOR_3 = {"averaging", "confidence", "survey", "cutouts", "protocol", "catalogue", "upkeep", "evaluation"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "network": {"tree", "geometry"},
     "images": {"geometry"},
     "averaging": {"tree", "network", "geometry"},
+    "confidence": {"tree", "network", "geometry"},
     "cutouts": {"images", "geometry"},
     "survey": {"images", "geometry", "cutouts"},
     "protocol": set(),
