@@ -19,7 +19,7 @@ nothing here shows, such as a patch release of a library."""
 SAME_ANSWERS = frozenset(
     {
         "313c09a6c2b3a2413134af6af62979b83730eb204c716c0554f479a32e4fe6d2",
-        "ac3a4c915291b525cf4d024f8a537f61ab876ce30f8486213f2836e70f9e99ec",
+        "3165aafe566d792fcd015b48e49d352d0937990694d0307a021bae25b97758c4",
     }
 )
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began
@@ -42,6 +42,10 @@ DECIDING_MODULES = (
     "averaging.naive",
     "averaging.shared",
     "catalogue.rows",
+    "confidence.appearance",
+    "confidence.concentration",
+    "confidence.familiarity",
+    "confidence.intervals",
     "cutouts.contents",
     "cutouts.place",
     "cutouts.reading",
@@ -74,6 +78,7 @@ DECIDING_MODULES = (
     "streaming.regions",
     "streaming.rows",
     "streaming.sink",
+    "streaming.uncertainty",
     "survey.develop",
     "survey.formats.files",
     "survey.formats.hdf5",

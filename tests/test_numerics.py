@@ -27,6 +27,7 @@ NOT_DECIDING = {
     "faults": "ends processes in tests",
     "images.encode": "makes pictures for pages",
     "network.features": "shows what is inside a network",
+    "confidence.calibration": "learns from votes what a run then reads from a file",
     "numerics": "tells what decides",
     "protocol": "decides what is done when, and changes no row",
     "storage": "gives the bytes that are stored",

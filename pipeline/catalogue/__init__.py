@@ -11,13 +11,14 @@ from pipeline.catalogue.commit import (
 from pipeline.catalogue.delta import load_table
 from pipeline.catalogue.export import Exported, catalogue_dataset, export_catalogue
 from pipeline.catalogue.refresh import RowHashes, changed_settings, same_source, select_rows
-from pipeline.catalogue.rows import answer_matrix, catalogue_rows
+from pipeline.catalogue.rows import Uncertainty, answer_matrix, catalogue_rows
 from pipeline.catalogue.schema import catalogue_schema, tree_digest
 from pipeline.catalogue.table import read_state
 
 __all__ = [
     "Exported",
     "RowHashes",
+    "Uncertainty",
     "answer_matrix",
     "catalogue_dataset",
     "catalogue_rows",

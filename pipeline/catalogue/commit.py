@@ -98,7 +98,7 @@ def write_files(
         If a part or a data file is gone or damaged.
     """
     write_quarantine(layout, plan, ledger)
-    schema, uri = catalogue_schema(tree), catalogue_uri(layout.output)
+    schema, uri = catalogue_schema(tree, plan.uncertainty), catalogue_uri(layout.output)
     rows = _batches(layout, schema, ledger)
     if plan.kept is not None and read_ids is not None:
         table = find_table(uri, plan.kept)
@@ -118,11 +118,11 @@ def kept_files(uri: str, table: DeltaTable, by_a_run: bool) -> list[str]:
     return [file for file in files if by_a_run or recorded_digest(file) is not None]
 
 
-def holds_columns(output: str, tree: DecisionTree, version: int) -> bool:
-    """Whether a version of the catalogue has all columns for a tree, so that its rows can be kept."""
+def holds_columns(output: str, tree: DecisionTree, uncertainty: bool, version: int) -> bool:
+    """Whether a version of the catalogue has all columns that a run writes, so that its rows can be kept."""
     table = find_table(catalogue_uri(output), version)
     columns = pa.schema([]) if table is None else pa.schema(table.schema().to_arrow())
-    return all(field.name in columns.names for field in catalogue_schema(tree))
+    return all(field.name in columns.names for field in catalogue_schema(tree, uncertainty))
 
 
 def row_hashes(output: str, tree: DecisionTree, base: Base, runs: Sequence[str] | None) -> RowHashes:

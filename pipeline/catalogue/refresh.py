@@ -29,7 +29,17 @@ ReadIds = Callable[[str], pa.ChunkedArray]
 ReadContents = Callable[[PlannedShard], pa.Table]
 """A function from an input shard to its columns ``object_id, content``; null where a row can't be read."""
 
-DECIDING = ("weights", "tree", "transforms", "precision", "decoder", "survey", "schema", "numerics")
+DECIDING = (
+    "weights",
+    "tree",
+    "transforms",
+    "precision",
+    "decoder",
+    "uncertainty",
+    "survey",
+    "schema",
+    "numerics",
+)
 """The parts of a run's fingerprint on which every row depends: if one changes, all is classified anew."""
 
 INPUT = r"^(?P<shard>.*)#(?P<row>\d{1,18})$"

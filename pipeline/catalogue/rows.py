@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,35 @@ from pipeline.catalogue.schema import catalogue_schema
 from pipeline.tree import DecisionTree, agreement
 
 
+@dataclass(frozen=True)
+class Uncertainty:
+    """How sure the answers of some galaxies are.
+
+    Attributes
+    ----------
+    low, high : ndarray, shape (n, answers), float32
+        Bounds of the share of the volunteers that would give each answer, cumulative as the answers are:
+        0 ≤ low ≤ answer ≤ high ≤ 1.
+    volunteers : ndarray, shape (n, questions), float32
+        How many volunteers' votes the answer to each question is worth.
+    out_of_place : ndarray, shape (n,), float32
+        How unlike the training pictures each picture is.
+    frame_ratio : ndarray, shape (n,), float32
+        Size of each galaxy in its frame, in units of the training pictures' median.
+    """
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    volunteers: NDArray[np.float32]
+    out_of_place: NDArray[np.float32]
+    frame_ratio: NDArray[np.float32]
+
+    def columns(self) -> list[NDArray[np.float32]]:
+        """All of it in the order of the catalogue's columns."""
+        bounds = np.stack([self.low, self.high], axis=2).reshape(len(self.low), -1)
+        return [*bounds.T, *self.volunteers.T, self.out_of_place, self.frame_ratio]
+
+
 def catalogue_rows(
     tree: DecisionTree,
     positions: pa.Table,
@@ -19,6 +49,7 @@ def catalogue_rows(
     run: str,
     weights: str,
     inputs: Sequence[str],
+    uncertainty: Uncertainty | None = None,
 ) -> pa.Table:
     """Rows of the catalogue.
 
@@ -32,6 +63,8 @@ def catalogue_rows(
         Provenance: the run, and the weight file's sha256.
     inputs
         Where each galaxy was read.
+    uncertainty
+        How sure the answers are, for a catalogue that says it.
 
     Returns
     -------
@@ -47,6 +80,8 @@ def catalogue_rows(
         keys = np.array([answer.key for answer in question.answers])
         columns.append(pa.array(keys[p.argmax(axis=1)], pa.string(), mask=~asked))
         columns.append(pa.array(agreement(p).astype(np.float32), mask=~asked))
+    if uncertainty is not None:
+        columns += [pa.array(np.ascontiguousarray(column)) for column in uncertainty.columns()]
     columns += [
         pa.array([run] * n, pa.string()),
         pa.array([weights] * n, pa.string()),
@@ -54,7 +89,7 @@ def catalogue_rows(
         positions["content"],
         pa.nulls(n, pa.string()),
     ]
-    return pa.Table.from_arrays(columns, schema=catalogue_schema(tree))
+    return pa.Table.from_arrays(columns, schema=catalogue_schema(tree, uncertainty is not None))
 
 
 def answer_matrix(tree: DecisionTree, catalogue: pa.Table) -> NDArray[np.float32]:

@@ -14,14 +14,15 @@ def tree_digest(tree: DecisionTree) -> str:
     return digest(tree.name, tree.columns, sorted(tree.gates.items()))
 
 
-def catalogue_schema(tree: DecisionTree) -> pa.Schema:
+def catalogue_schema(tree: DecisionTree, uncertainty: bool = False) -> pa.Schema:
     """Columns of the catalogue for a decision tree, plain Arrow types only.
 
     ``object_id, ra, dec``; one float32 column an answer, named ``<question>_<answer>``, in the tree's order;
     per question the most probable answer and the agreement a(p), null and NaN-free where the question has no
-    probability at all; then the provenance. The metadata of each field are its `description`, its `ucd` (the
-    IVOA's UCD1+, https://www.ivoa.net/documents/UCD1+/) and, where it has one, its `unit`; every export that
-    can say them takes them from here.
+    probability at all; with `uncertainty` how sure the answers are (see `Uncertainty`); then the provenance.
+    The metadata of each field are its `description`, its `ucd` (the IVOA's UCD1+,
+    https://www.ivoa.net/documents/UCD1+/) and, where it has one, its `unit`; every export that can say them
+    takes them from here.
 
     Raises
     ------
@@ -58,6 +59,8 @@ def catalogue_schema(tree: DecisionTree) -> pa.Schema:
                 "stat.confidenceLevel;src.morph",
             ),
         ]
+    if uncertainty:
+        fields += _uncertainty_fields(tree)
     fields += [
         _field("run", pa.string(), "Run that wrote the row", "meta.id;meta.dataset", nullable=False),
         _field(
@@ -79,6 +82,47 @@ def catalogue_schema(tree: DecisionTree) -> pa.Schema:
             f"tree {tree.name!r} makes two catalogue columns {twice[0]!r}; rename the answer's key"
         )
     return pa.schema(fields)
+
+
+def _uncertainty_fields(tree: DecisionTree) -> list[pa.Field]:
+    fields = [
+        _field(
+            f"{column}_{end}",
+            pa.float32(),
+            f"Share of the volunteers that would give {column}: {percent} % of such shares are lower",
+            f"stat.probability;stat.{bound};src.morph",
+            nullable=False,
+        )
+        for column in tree.columns
+        for end, percent, bound in (("low", 5, "min"), ("high", 95, "max"))
+    ]
+    fields += [
+        _field(
+            f"{question.key}_volunteers",
+            pa.float32(),
+            f"How many volunteers' votes the answer to {question.text!r} is worth",
+            "stat.weight;src.morph",
+            nullable=False,
+        )
+        for question in tree.questions
+    ]
+    return [
+        *fields,
+        _field(
+            "out_of_place",
+            pa.float32(),
+            "How unlike the training pictures the picture is; 1 in 20 of their kind are above 1",
+            "stat.likelihood;instr",
+            nullable=False,
+        ),
+        _field(
+            "frame_ratio",
+            pa.float32(),
+            "Size of the galaxy in its frame, in units of the training pictures' median",
+            "phys.size;arith.ratio",
+            nullable=False,
+        ),
+    ]
 
 
 def _field(

@@ -53,7 +53,7 @@ def open_snapshot(
         If there is no such snapshot, or it has not the columns of `tree`.
     """
     table = open_table(uri, tree, as_of)
-    described = {field.name: field.metadata for field in catalogue_schema(tree)}
+    described = {field.name: field.metadata for field in catalogue_schema(tree, uncertainty=True)}
     fields = [
         field.with_metadata(described.get(field.name)) for field in pa.schema(table.schema().to_arrow())
     ]

@@ -135,7 +135,9 @@ def write_version(output: str, tree: DecisionTree | None, instruction: WriteVers
             table = DeltaTable(
                 uri, version=instruction.version - 1, storage_options=storage.delta_options(output)
             )
-            schema = table.schema() if plan is None or tree is None else catalogue_schema(tree)
+            schema = table.schema()
+            if plan is not None and tree is not None:
+                schema = catalogue_schema(tree, plan.uncertainty)
             try:
                 table.create_write_transaction(
                     list(instruction.files),

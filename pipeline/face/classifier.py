@@ -14,7 +14,8 @@ import pyarrow as pa
 import torch
 
 from pipeline.averaging import Precision, fastest_precision
-from pipeline.catalogue import catalogue_rows
+from pipeline.catalogue import catalogue_rows, catalogue_schema
+from pipeline.confidence.document import read_confidence
 from pipeline.config import shipped
 from pipeline.cutouts.table import CUTOUT_SCHEMA, SIZE
 from pipeline.errors import InputError
@@ -27,6 +28,7 @@ from pipeline.protocol import WorkUnit
 from pipeline.streaming.decode import decoded_table
 from pipeline.streaming.model import ModelActor
 from pipeline.streaming.rows import decode_row
+from pipeline.streaming.uncertainty import uncertainty_of
 from pipeline.survey import load_survey
 from pipeline.survey.settings import SurveySettings
 from pipeline.tree import load_tree
@@ -34,7 +36,9 @@ from pipeline.tree import load_tree
 _AT_ONCE = 256
 """Pictures that are decoded at a time."""
 
-_CHOSEN = ("answer", "agreement")
+_PROVENANCE = ("object_id", "ra", "dec", "run", "weights", "input", "content", "stale")
+"""Columns of a catalogue that pictures in memory haven't."""
+
 _DEVICES = {"auto": None, "cpu": "cpu", "gpu": "cuda"}
 
 Radii = float | Sequence[float] | Literal["measured"] | None
@@ -58,11 +62,14 @@ class Classifier:
     survey
         A survey file, by path, URI or name, or its settings: how fluxes become colours, and how wide frames
         are. Without one, pictures are RGB.
+    uncertainty
+        Whether to say how sure answers are, in the columns that a catalogue has for it.
 
     Raises
     ------
     InputError
-        If weights, tree or survey can't be used, or there is no GPU where one is asked for.
+        If weights, tree or survey can't be used, there is no GPU where one is asked for, or the weights can't
+        say how sure they are.
 
     Examples
     --------
@@ -80,6 +87,7 @@ class Classifier:
         precision: Literal["auto"] | Precision = "auto",
         device: Literal["auto", "cpu", "gpu"] = "auto",
         survey: str | os.PathLike[str] | SurveySettings | None = None,
+        uncertainty: bool = False,
     ) -> None:
         _check("transforms", transforms, (60, 1))
         _check("precision", precision, ("auto", *get_args(Precision)))
@@ -97,6 +105,7 @@ class Classifier:
             networks = load_networks(weights, self.tree)
             precision = fastest_precision("cuda" if on_gpu else "cpu", networks)
         self.survey = _survey(survey)
+        self._confidence = read_confidence(weights, self.model) if uncertainty else None
         self._stage = ModelActor(
             weights,
             tree,
@@ -104,6 +113,7 @@ class Classifier:
             precision,
             torch.get_num_threads(),
             _DEVICES[device],
+            familiarity=None if self._confidence is None else self._confidence.familiarity,
         )
 
     def predict(
@@ -135,7 +145,9 @@ class Classifier:
         pandas.DataFrame
             A row for each picture, in order, with the catalogue's answer columns: ``<question>_<answer>``,
             the share of all volunteers who would be expected to give that answer, float32; the most
-            probable answer ``<question>_answer``; and ``<question>_agreement``, float32.
+            probable answer ``<question>_answer``; and ``<question>_agreement``, float32. With `uncertainty`
+            also ``<question>_<answer>_low`` and ``_high``, ``<question>_volunteers``, ``out_of_place`` and
+            ``frame_ratio``.
 
         Raises
         ------
@@ -182,8 +194,13 @@ class Classifier:
         probabilities = np.asarray(flat, np.float32).reshape(-1, self.tree.answer_count)
         good = decoded["reason"].is_null().to_numpy()
         kept = decoded.filter(pa.array(good, pa.bool_()))
+        probabilities = probabilities[good]
+        uncertainty = None
+        if self._confidence is not None:
+            rows = answered.filter(pa.array(good, pa.bool_()))
+            uncertainty = uncertainty_of(self.tree, rows, probabilities, self._confidence.concentrations)
         answers = catalogue_rows(
-            self.tree, kept, probabilities[good], "", self.model.sha256, [""] * len(kept)
+            self.tree, kept, probabilities, "", self.model.sha256, [""] * len(kept), uncertainty
         )
         frame: pd.DataFrame = answers.select(self._columns).to_pandas()
         frame.index = pd.Index(np.flatnonzero(good))
@@ -194,8 +211,9 @@ class Classifier:
 
     @property
     def _columns(self) -> list[str]:
-        chosen = [f"{question.key}_{what}" for question in self.tree.questions for what in _CHOSEN]
-        return [*self.tree.columns, *chosen]
+        names = catalogue_schema(self.tree, self._confidence is not None).names
+        provenance = set(_PROVENANCE)
+        return [name for name in names if name not in provenance]
 
 
 def _cutouts(

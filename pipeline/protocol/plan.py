@@ -78,6 +78,11 @@ class Plan(StrictModel):
     epoch: int = 0
 
     @property
+    def uncertainty(self) -> bool:
+        """Whether its rows say how sure their answers are."""
+        return "uncertainty" in self.fingerprint
+
+    @property
     def rows(self) -> int:
         """How many rows all inputs have together."""
         return sum(shard.rows for shard in self.shards)

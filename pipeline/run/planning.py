@@ -62,7 +62,9 @@ def deciding_settings(run: Run[StreamConfig]) -> dict[str, str]:
         "transforms": str(run.config.transforms),
         "precision": run.precision,
         "survey": fingerprint_of(run.source),
-    } | ({} if run.decoder == "cpu" else {"decoder": run.decoder})
+        **({} if run.decoder == "cpu" else {"decoder": run.decoder}),
+        **({} if run.confidence is None else {"uncertainty": run.confidence.sha256}),
+    }
 
 
 def plan_everything(run: Run[StreamConfig]) -> Plan:
@@ -86,8 +88,8 @@ def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
     if base is None:
         say(f"{output} has no catalogue yet: all {every.rows:,} galaxies are new")
         return every
-    if not holds_columns(output, run.tree, base.version):
-        say(f"The catalogue answers another decision tree: all {every.rows:,} galaxies are to be done")
+    if not holds_columns(output, run.tree, run.config.uncertainty, base.version):
+        say(f"The catalogue lacks columns that this run writes: all {every.rows:,} galaxies are to be done")
         return every
     if base.plan is None:
         return _plan_beside_strangers(run, every, base)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pipeline import storage
 from pipeline.averaging import Precision
+from pipeline.confidence.document import Confidence, read_confidence
 from pipeline.network import Model, check_model
 from pipeline.run.decoder import with_decoder
 from pipeline.run.precision import automatic_precision, check_gpus
@@ -34,12 +35,15 @@ class Run(Generic[Config_co]):
         The decision tree, and the network or ensemble that answers it.
     source
         Where the cutouts come from.
+    confidence
+        How sure answers are, where the catalogue is to say it.
     """
 
     config: Config_co
     tree: DecisionTree
     model: Model
     source: Inventory
+    confidence: Confidence | None = None
 
     @property
     def precision(self) -> Precision:
@@ -71,6 +75,7 @@ class Run(Generic[Config_co]):
             self.source.survey,
             index,
             self.decoder,
+            self.confidence,
         )
 
 
@@ -85,7 +90,8 @@ def prepare(config: Config, wait: bool = True) -> Run[Config]:
     Raises
     ------
     InputError
-        If the survey file, the weights or the tree can't be used, or GPUs can't decode what they are to.
+        If the survey file, the weights or the tree can't be used, GPUs can't decode what they are to, or the
+        weights can't say how sure they are.
     """
     config = settled(config)
     tree = load_tree(config.tree)
@@ -93,8 +99,10 @@ def prepare(config: Config, wait: bool = True) -> Run[Config]:
     if config.precision == "auto":
         config = config.model_copy(update={"precision": automatic_precision(config, tree, wait)})
     check_gpus(config)
+    wanted = isinstance(config, StreamConfig) and config.uncertainty
+    confidence = read_confidence(config.weights, model) if wanted else None
     measured = bool(model.recentrings) or (source.survey is not None and source.survey.needs_pixels)
-    return Run(with_decoder(config, measured, wait), tree, model, source)
+    return Run(with_decoder(config, measured, wait), tree, model, source, confidence)
 
 
 def source_of(config: SurveyConfig) -> Inventory:

@@ -78,6 +78,9 @@ class StreamConfig(SurveyConfig):
         What decodes JPEGs: ``cpu``, or ``gpu``, which decodes several times as many a second, and moves a
         pixel by at most 9 of 255 levels. ``auto`` is gpu where networks are computed on GPUs and TorchCodec
         is there, unless galaxies are measured first. PNG, FITS and progressive JPEGs are the CPU's always.
+    uncertainty
+        Whether the catalogue says how sure answers are: bounds between which 90 % of vote shares are, how
+        many volunteers an answer is worth, and how unlike the training pictures each picture is.
     report_galaxies
         Most galaxies that the report shows one by one.
     """
@@ -86,6 +89,7 @@ class StreamConfig(SurveyConfig):
     title: str = "Galaxy morphology"
     transforms: Literal[60, 1] = 60
     decoder: Literal["auto"] | DecoderName = "auto"
+    uncertainty: bool = False
     report_galaxies: int = Field(default=400, gt=0)
 
 

@@ -21,6 +21,8 @@ from pipeline.averaging import (
     naive_average,
     use_precision,
 )
+from pipeline.confidence import COMPARED, Familiarity
+from pipeline.confidence.appearance import Appearance
 from pipeline.errors import InputError
 from pipeline.geometry import IDENTITY
 from pipeline.images import ImageError
@@ -94,6 +96,9 @@ class ModelActor:
         See `ready_networks`.
     decoder
         What decodes the JPEGs that weren't before: ``gpu``, where that is the device, or ``cpu``.
+    familiarity
+        By which pictures are compared with those trained on, in two more columns ``out_of_place`` and
+        ``frame_ratio``; not at all if it isn't given.
 
     Notes
     -----
@@ -109,10 +114,13 @@ class ModelActor:
         threads: int,
         device: str | None = None,
         decoder: DecoderName = "cpu",
+        familiarity: Familiarity | None = None,
     ) -> None:
         networks, dtype = ready_networks(weights, tree, precision, threads, device)
         self._decoder = decoder_on(networks[0].device, decoder)
         self._turn = threading.Lock()
+        self._familiarity = familiarity
+        self._appearance = None if familiarity is None else Appearance(networks[0])
         self._answers, self._count = networks[0].tree.answer_count, len(networks)
         self._groups = {
             threshold: (len(alike), predictor(alike, transforms, dtype))
@@ -123,6 +131,7 @@ class ModelActor:
         """Classify the good rows of one unit."""
         started = time.perf_counter()
         probabilities = np.zeros((len(batch), self._answers), np.float32)
+        compared = np.zeros((len(batch), len(COMPARED)), np.float32)
         problems: dict[int, ImageError] = {}
         left_to_cpu = 0
         for rows, side in good_rows(batch):
@@ -132,21 +141,41 @@ class ModelActor:
                 if len(part.rows):
                     with self._turn:
                         probabilities[part.rows] = self._classify(batch, part.rows, part.pixels)
+                        compared[part.rows] = self._compare(batch, part.rows, part.pixels)
         seconds = pa.array(np.full(len(batch), time.perf_counter() - started))
         flat = pa.array(probabilities.reshape(-1))
         answered = with_problems(batch.select(ANSWERED_COLUMNS), problems)
         answered = answered.append_column("model_seconds", seconds)
         answered = answered.append_column("left_to_cpu", pa.array(np.full(len(batch), left_to_cpu)))
-        return answered.append_column("probabilities", pa.FixedSizeListArray.from_arrays(flat, self._answers))
+        answered = answered.append_column(
+            "probabilities", pa.FixedSizeListArray.from_arrays(flat, self._answers)
+        )
+        for name, column in zip(COMPARED if self._familiarity else (), compared.T, strict=False):
+            answered = answered.append_column(name, pa.array(column))
+        return answered
 
     def _classify(self, batch: pa.Table, rows: NDArray[np.int64], pixels: Tensor) -> NDArray[np.float32]:
         total = torch.zeros(len(rows), self._answers)
-        thresholds = sorted(threshold for threshold in self._groups if threshold is not None)
         for threshold, (count, predict) in self._groups.items():
-            frames = frames_of(batch, rows, None if threshold is None else thresholds.index(threshold))
-            regions = RegionBatch(pixels, torch.from_numpy(frames[:, :2]), torch.from_numpy(frames[:, 2]))
-            total += count / self._count * predict(regions.to(pixels.device)).cpu()
+            total += count / self._count * predict(self._regions(batch, rows, pixels, threshold)).cpu()
         return total.numpy()
+
+    def _compare(self, batch: pa.Table, rows: NDArray[np.int64], pixels: Tensor) -> NDArray[np.float32]:
+        """The `COMPARED` columns of some rows, as the first network sees them."""
+        if self._familiarity is None or self._appearance is None:
+            return np.zeros((len(rows), len(COMPARED)), np.float32)
+        statistics, sizes = self._appearance(self._regions(batch, rows, pixels, next(iter(self._groups))))
+        out_of_place = self._familiarity.out_of_place(statistics.cpu().numpy())
+        return np.stack([out_of_place, self._familiarity.frame_ratio(sizes.cpu().numpy())], axis=1)
+
+    def _regions(
+        self, batch: pa.Table, rows: NDArray[np.int64], pixels: Tensor, threshold: float | None
+    ) -> RegionBatch:
+        """Regions in the frames of networks that recentre by a threshold, or don't."""
+        thresholds = sorted(threshold for threshold in self._groups if threshold is not None)
+        frames = frames_of(batch, rows, None if threshold is None else thresholds.index(threshold))
+        regions = RegionBatch(pixels, torch.from_numpy(frames[:, :2]), torch.from_numpy(frames[:, 2]))
+        return regions.to(pixels.device)
 
 
 def with_problems(batch: pa.Table, problems: Mapping[int, ImageError]) -> pa.Table:

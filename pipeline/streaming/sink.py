@@ -8,9 +8,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.catalogue import catalogue_rows
+from pipeline.confidence import Concentrations
 from pipeline.cutouts.place import Place
 from pipeline.protocol import RunLayout, WorkUnit
 from pipeline.protocol.records import QUARANTINE_SCHEMA, record_unit
+from pipeline.streaming.uncertainty import uncertainty_of
 from pipeline.tree import DecisionTree, load_tree
 
 
@@ -21,21 +23,36 @@ class SinkActor:
     apart than that, each would wait for a process to start.
     """
 
-    def __init__(self, layout: RunLayout, tree: str, weights_sha256: str) -> None:
+    def __init__(
+        self,
+        layout: RunLayout,
+        tree: str,
+        weights_sha256: str,
+        concentrations: Concentrations | None = None,
+    ) -> None:
         self._layout, self._tree, self._weights_sha256 = layout, load_tree(tree), weights_sha256
+        self._concentrations = concentrations
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Write one unit."""
-        return write_unit(batch, self._layout, self._tree, self._weights_sha256)
+        return write_unit(batch, self._layout, self._tree, self._weights_sha256, self._concentrations)
 
 
-def write_unit(batch: pa.Table, layout: RunLayout, tree: DecisionTree, weights_sha256: str) -> pa.Table:
+def write_unit(
+    batch: pa.Table,
+    layout: RunLayout,
+    tree: DecisionTree,
+    weights_sha256: str,
+    concentrations: Concentrations | None = None,
+) -> pa.Table:
     """Make one unit durable.
 
     Parameters
     ----------
     batch
         All rows of one unit, from the model stage.
+    concentrations
+        By which rows say how sure their answers are, if they are to.
 
     Returns
     -------
@@ -62,7 +79,11 @@ def write_unit(batch: pa.Table, layout: RunLayout, tree: DecisionTree, weights_s
         str(Place(shard, row))
         for shard, row in zip(classified["shard"].to_pylist(), classified["row"].to_pylist(), strict=True)
     ]
-    rows = catalogue_rows(tree, classified, probabilities[good], layout.run, weights_sha256, inputs)
+    answers = probabilities[good]
+    uncertainty = (
+        None if concentrations is None else uncertainty_of(tree, classified, answers, concentrations)
+    )
+    rows = catalogue_rows(tree, classified, answers, layout.run, weights_sha256, inputs, uncertainty)
     first = batch.slice(0, 1).to_pylist()[0]
     unit = WorkUnit(first["unit"], first["shard"], 0, len(batch))
     seconds = {"decode": first["decode_seconds"], "model": first["model_seconds"]}

@@ -13,6 +13,7 @@ from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
 from pipeline.averaging import Precision
+from pipeline.confidence.document import Confidence
 from pipeline.errors import InputError, RunError
 from pipeline.protocol import LedgerEntry, RunLayout, WorkUnit
 from pipeline.streaming.cluster import StreamResources
@@ -70,6 +71,8 @@ class StreamSettings:
         See `pipeline.survey.formats.open_source`.
     decoder
         ``gpu`` where plain JPEGs go as they are to the model stage, which decodes them.
+    confidence
+        By which rows say how sure their answers are, if they are to.
     """
 
     weights: str
@@ -81,6 +84,7 @@ class StreamSettings:
     survey: SurveySettings | None = None
     index: str | None = None
     decoder: DecoderName = "cpu"
+    confidence: Confidence | None = None
 
 
 def stream_units(
@@ -125,6 +129,7 @@ def unit_stream(
         limits,
         transforms=settings.transforms,
         decoder=settings.decoder,
+        familiarity=None if settings.confidence is None else settings.confidence.familiarity,
     ).map_batches(
         SinkActor,
         compute=ActorPoolStrategy(size=min(resources.sink_actors, len(units))),
@@ -132,6 +137,7 @@ def unit_stream(
             "layout": layout,
             "tree": settings.tree,
             "weights_sha256": settings.weights_sha256,
+            "concentrations": None if settings.confidence is None else settings.confidence.concentrations,
         },
         num_cpus=resources.sink_cpus,
         max_restarts=_SINK_RESTARTS,

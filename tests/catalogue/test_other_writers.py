@@ -189,8 +189,9 @@ def test_a_first_version_of_another_programs_is_not_empty(made: Made, tmp_path: 
 
 
 def test_rows_of_another_tree_cannot_be_kept(made: Made) -> None:
-    assert holds_columns(made.layout.output, made.tree, 1)
-    assert not holds_columns(made.layout.output, load_tree(Path("configs/trees/efigi.yaml")), 1)
+    assert holds_columns(made.layout.output, made.tree, False, 1)
+    assert not holds_columns(made.layout.output, made.tree, True, 1)
+    assert not holds_columns(made.layout.output, load_tree(Path("configs/trees/efigi.yaml")), False, 1)
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,11 @@ class Run:
     entries: dict[str, str] = field(default_factory=dict)
 
     @property
+    def schema(self) -> pa.Schema:
+        """Columns of its rows."""
+        return catalogue_schema(self.tree, self.plan.uncertainty)
+
+    @property
     def complete(self) -> bool:
         """Whether every unit has a sound ledger entry."""
         return len(self.ledger) == self.plan.unit_count
@@ -128,7 +133,7 @@ def check_unit(run: Run, unit: WorkUnit, entry: LedgerEntry) -> Iterator[Finding
     if entry.rows != unit.rows:
         yield Finding(about, f"{entered}: expected {unit.rows} rows as planned, found {entry.rows}", redo)
     try:
-        part = _read_stored(run, entry.part, entry.classified, catalogue_schema(run.tree))
+        part = _read_stored(run, entry.part, entry.classified, run.schema)
         rejects = _read_stored(run, entry.rejects, entry.rows - entry.classified, QUARANTINE_SCHEMA)
     except Damaged as error:
         yield Finding(about, str(error), redo)
@@ -194,7 +199,7 @@ def check_catalogue_file(run: Run, file: SnapshotFile) -> Iterator[Finding]:
         data = _read_whole(file.uri, recorded_digest(file.uri), "in its name")
         if recorded_digest(file.uri) is not None:
             _check_log_of(run, file, data)
-        for both in _batches(file.uri, data, catalogue_schema(run.tree)):
+        for both in _batches(file.uri, data, run.schema):
             rows += len(both)
             tally.add(_stale_problems(run, both), both)
             table = both.filter(both["stale"].is_null())
@@ -247,7 +252,7 @@ def _difference(run: Run, rows: pa.Table, places: NDArray[np.int64], i: int) -> 
     if run.book.rejected[place[0]]:
         return "a row that its unit rejected"
     entry = run.ledger[int(run.book.units(place)[0])]
-    part = _read_stored(run, entry.part, entry.classified, catalogue_schema(run.tree))
+    part = _read_stored(run, entry.part, entry.classified, run.schema)
     match = int(np.flatnonzero(input_places(run.book, part) == place[0])[0])
     ours, theirs = rows.slice(i, 1).to_pylist()[0], part.slice(match, 1).to_pylist()[0]
     name = next(name for name in ours if ours[name] != theirs[name])

@@ -258,6 +258,8 @@ def value_problems(
             _sentence("a sum of {:.6f} where {:.6f} were asked", total, asked),
         )
         yield from _choice_problems(question, catalogue, answers, sound)
+    if "out_of_place" in catalogue.column_names:
+        yield from _uncertainty_problems(tree, catalogue, p, sound)
 
 
 def _choice_problems(
@@ -279,4 +281,25 @@ def _choice_problems(
             f"{question.key}_{name} as the probabilities say",
             sound & wrong,
             _sentence("{} where they say {}", actual, expected),
+        )
+
+
+def _uncertainty_problems(
+    tree: DecisionTree, catalogue: pa.Table, p: NDArray[np.float32], sound: NDArray[np.bool_]
+) -> Iterator[RowProblem]:
+    """Rows whose answers lie outside their bounds, or whose other measures of certainty can't be."""
+    for place, column in enumerate(tree.columns):
+        low, high = (catalogue[f"{column}_{end}"].to_numpy() for end in ("low", "high"))
+        inside = (low >= 0) & (low <= p[:, place] + _PROBABILITY_TOLERANCE) & (high <= 1)
+        inside &= p[:, place] <= high + _PROBABILITY_TOLERANCE
+        yield RowProblem(
+            f"{column} between its bounds",
+            sound & ~inside,
+            _sentence("{:g} where they are {:g} and {:g}", p[:, place], low, high),
+        )
+    names = [f"{question.key}_volunteers" for question in tree.questions]
+    for name in (*names, "out_of_place", "frame_ratio"):
+        values = catalogue[name].to_numpy()
+        yield RowProblem(
+            f"a finite {name} from 0", ~(np.isfinite(values) & (values >= 0)), _sentence("{:g}", values)
         )
