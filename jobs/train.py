@@ -18,8 +18,15 @@ from pipeline.network import (
     save_ensemble,
 )
 from pipeline.training import Recipe, read_labels
-from pipeline.training.score import score, score_in_words
-from pipeline.training.weights import TrainConfig, recipe_of, train_one, trained_count, tree_of
+from pipeline.training.score import answers_for, score_in_words, score_of
+from pipeline.training.weights import (
+    TrainConfig,
+    keep_confidence,
+    recipe_of,
+    train_one,
+    trained_count,
+    tree_of,
+)
 
 
 class Member(StrictModel):
@@ -71,8 +78,12 @@ def run(config: TrainConfig) -> None:
     save_ensemble(uri, Ensemble(name=ensemble.name, members=hashes))
     tree = tree_of(config.tree)
     labels = read_labels(storage.absolute(config.data), tree, config.labels)
-    held_out = labels[trained_count(config, recipe_of(config), labels) :]
-    say(f"All together: {score_in_words(score(load_networks(uri, tree), held_out))}")
+    count = trained_count(config, recipe_of(config), labels)
+    trained_on, held_out = labels[:count], labels[count:]
+    networks = load_networks(uri, tree)
+    answers, single = answers_for(networks, held_out)
+    say(f"All together: {score_in_words(score_of(tree, answers, single, held_out))}")
+    keep_confidence(uri, networks, answers, held_out, trained_on)
     say(f"Ensemble: {uri}")
 
 

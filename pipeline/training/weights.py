@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pydantic import Field
+from torch import Tensor
 
 from pipeline import storage
+from pipeline.confidence.document import confidence_uri, write_confidence
 from pipeline.config import CONFIGS, StrictModel, load_config
 from pipeline.console import progress, say
 from pipeline.errors import InputError
@@ -15,6 +17,7 @@ from pipeline.network import (
     Card,
     NetworkSpec,
     ViewpointNetwork,
+    check_model,
     load_network,
     load_network_spec,
     read_card,
@@ -22,6 +25,7 @@ from pipeline.network import (
 )
 from pipeline.places import EnsembleFile, InitialWeightsFile, NetworkFile, Output, RecipeFile, TreeFiles
 from pipeline.training.checkpoints import newest_checkpoint
+from pipeline.training.confidence import FEWEST_HELD_OUT, learn_confidence
 from pipeline.training.galaxies import Cut, check_images
 from pipeline.training.identity import as_begun, claim, identity_of, is_same
 from pipeline.training.initial import initial_network
@@ -30,7 +34,7 @@ from pipeline.training.labels import LABELS_FILE, Labels, read_labels
 from pipeline.training.precision import Precision, fastest_precision
 from pipeline.training.recipe import Recipe
 from pipeline.training.run import RunSettings
-from pipeline.training.score import SCORE_REACH, score, score_in_words
+from pipeline.training.score import SCORE_REACH, answers_for, score_in_words, score_of
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, joined, load_tree
 
 
@@ -167,10 +171,27 @@ def train_one(config: TrainConfig) -> None:
     )
     save_network(network, weights, card)
     stored, card = load_network(weights, tree)
-    scores = score([stored], held_out)
+    answers, single = answers_for([stored], held_out)
+    scores = score_of(tree, answers, single, held_out)
     save_network(stored, weights, card.model_copy(update={"score": scores}))
     say(score_in_words(scores))
+    keep_confidence(weights, [stored], answers, held_out, trained_on)
     say(f"Weights: {weights}")
+
+
+def keep_confidence(
+    weights: str,
+    networks: Sequence[ViewpointNetwork],
+    answers: Tensor,
+    held_out: Labels,
+    trained_on: Labels,
+) -> None:
+    """Write beside weights, or an ensemble, how sure their answers are, if enough galaxies were held out."""
+    if len(held_out) < FEWEST_HELD_OUT:
+        return
+    model = check_model(weights, networks[0].tree)
+    write_confidence(weights, learn_confidence(networks, model.sha256, answers, held_out, trained_on))
+    say(f"How sure its answers are: {confidence_uri(weights)}")
 
 
 def trained_count(config: TrainConfig, recipe: Recipe, labels: Labels) -> int:
