@@ -77,7 +77,7 @@ def run(config: EvaluateConfig) -> None:
         with progress(f"Reading {name}", open_snapshot(uri, tree).all_rows) as advance:
             read[name] = read_labelled(uri, table, tree, advance)
     own = read[config.name]
-    results = measure(tree, own.predicted, own.votes)
+    results = measure(tree, own.predicted, own.votes, own.uncertainty)
     scores = _scores_on_common(read, results.score)
     extremes = extreme_galaxies(config.catalogue, own, results, config.pictures)
     reader = reader_of(config.catalogue)
@@ -102,12 +102,14 @@ def run(config: EvaluateConfig) -> None:
 def headline(results: Results) -> list[tuple[str, str]]:
     """The few figures that tell most, each with its name."""
     first, score = results.questions[0], results.score
+    sure = [] if results.uncertainty is None else results.uncertainty.questions[:1]
     return [
         ("RMSE", f"{score.rmse:.4f}"),
         ("its 95 % interval", f"{score.low:.4f} – {score.high:.4f}"),
         ("RMSE of mean votes, of the majority", f"{results.constant:.4f}, {results.majority:.4f}"),
         ("accuracy on the first question", f"{100 * first.asked.accuracy:.1f} %"),
         ("its calibration error against vote shares", f"{first.share_error:.4f}"),
+        *(("of its votes within 90 % intervals", f"{100 * first.coverage:.1f} %") for first in sure),
         ("galaxies", f"{score.galaxies:,}"),
     ]
 

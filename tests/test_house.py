@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "protocol": set(),
     "catalogue": {"tree", "protocol", "cutouts"},
     "upkeep": {"tree", "protocol", "catalogue", "cutouts"},
-    "evaluation": {"tree", "protocol", "catalogue"},
+    "evaluation": {"tree", "protocol", "catalogue", "confidence"},
     "__init__": {"face"},
     "face": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming"},
     "streaming": FLOOR_1 | FLOOR_2 | FLOOR_3,

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.catalogue.schema import catalogue_schema
+from pipeline.catalogue.schema import catalogue_schema, uncertainty_columns
 from pipeline.tree import DecisionTree, agreement
 
 
@@ -40,6 +40,16 @@ class Uncertainty:
         """All of it in the order of the catalogue's columns."""
         bounds = np.stack([self.low, self.high], axis=2).reshape(len(self.low), -1)
         return [*bounds.T, *self.volunteers.T, self.out_of_place, self.frame_ratio]
+
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Uncertainty:
+        """That of some rows, as a mask or by their indices."""
+        return Uncertainty(
+            self.low[rows],
+            self.high[rows],
+            self.volunteers[rows],
+            self.out_of_place[rows],
+            self.frame_ratio[rows],
+        )
 
 
 def catalogue_rows(
@@ -96,4 +106,23 @@ def answer_matrix(tree: DecisionTree, catalogue: pa.Table) -> NDArray[np.float32
     """The answer columns of a catalogue as an array of shape (n, answers), float32."""
     return np.stack([catalogue[name].to_numpy() for name in tree.columns], axis=1).astype(
         np.float32, copy=False
+    )
+
+
+def read_uncertainty(tree: DecisionTree, catalogue: pa.Table) -> Uncertainty | None:
+    """How sure the answers of a catalogue's rows are; None where it has not all columns that say it.
+
+    Values that are null become NaN.
+    """
+    names = uncertainty_columns(tree)
+    if not set(names) <= set(catalogue.column_names):
+        return None
+    columns = np.stack([catalogue[name].to_numpy() for name in names], axis=1).astype(np.float32, copy=False)
+    bounds = columns[:, : 2 * tree.answer_count]
+    return Uncertainty(
+        low=bounds[:, 0::2],
+        high=bounds[:, 1::2],
+        volunteers=columns[:, bounds.shape[1] : -2],
+        out_of_place=columns[:, -2],
+        frame_ratio=columns[:, -1],
     )

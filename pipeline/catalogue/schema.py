@@ -84,6 +84,11 @@ def catalogue_schema(tree: DecisionTree, uncertainty: bool = False) -> pa.Schema
     return pa.schema(fields)
 
 
+def uncertainty_columns(tree: DecisionTree) -> list[str]:
+    """Names of the columns that a catalogue with uncertainty has more than one without."""
+    return [field.name for field in _uncertainty_fields(tree)]
+
+
 def _uncertainty_fields(tree: DecisionTree) -> list[pa.Field]:
     fields = [
         _field(

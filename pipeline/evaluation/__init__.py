@@ -8,6 +8,7 @@ from pipeline.evaluation.confusion import AnswerScore, answer_scores, confusion_
 from pipeline.evaluation.metrics import Score, galaxy_rmse, rmse, rmse_interval, rmse_scores
 from pipeline.evaluation.paper import PAPER_SCORES, PaperRow
 from pipeline.evaluation.results import QuestionResult, Results, measure
+from pipeline.evaluation.uncertainty import QuestionUncertainty, UncertaintyResults
 from pipeline.evaluation.votes import VoteTable, read_votes
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "Bin",
     "PaperRow",
     "QuestionResult",
+    "QuestionUncertainty",
     "ReliabilityBin",
     "Results",
     "Score",
     "Trend",
+    "UncertaintyResults",
     "VoteTable",
     "answer_scores",
     "asked",

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.catalogue.export import open_snapshot
+from pipeline.catalogue.rows import Uncertainty, read_uncertainty
+from pipeline.catalogue.schema import uncertainty_columns
 from pipeline.catalogue.snapshot import silent
 from pipeline.errors import InputError
 from pipeline.evaluation import VoteTable, read_votes
@@ -35,6 +37,8 @@ class Labelled:
         Rows of the catalogue without votes, which are left out.
     unmatched
         Rows of the label table that the catalogue doesn't hold.
+    uncertainty
+        How sure the answers are; None where the catalogue doesn't say.
     """
 
     tree: DecisionTree
@@ -44,6 +48,7 @@ class Labelled:
     inputs: tuple[str | None, ...]
     unlabelled: int
     unmatched: int
+    uncertainty: Uncertainty | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,6 +64,7 @@ class Labelled:
             tuple(self.inputs[i] for i in chosen),
             self.unlabelled,
             self.unmatched,
+            None if self.uncertainty is None else self.uncertainty[chosen],
         )
 
 
@@ -94,7 +100,8 @@ def read_labelled(
     snapshot = open_snapshot(catalogue, tree, as_of=as_of)
     table = read_votes(labels, tree) if isinstance(labels, str) else labels
     voted_ids = pa.array(table.ids, pa.string())
-    columns = ["object_id", *tree.columns, *(["input"] if "input" in snapshot.schema.names else [])]
+    optional = ["input", *uncertainty_columns(tree)]
+    columns = ["object_id", *tree.columns, *(name for name in optional if name in snapshot.schema.names)]
     kept, example, rows = [], None, 0
     for batch in snapshot.batches(columns, progress):
         ids = batch["object_id"].cast(pa.string())
@@ -135,6 +142,7 @@ def _joined(catalogue: str, table: VoteTable, tree: DecisionTree, matched: pa.Ta
             f"{table.uri} has no vote for any of the {len(ids):,} galaxies that {catalogue} holds, all are "
             "empty; expected vote fractions"
         )
+    uncertainty = read_uncertainty(tree, matched)
     inputs = matched["input"].to_pylist() if "input" in matched.column_names else [None] * len(matched)
     return Labelled(
         tree,
@@ -144,4 +152,5 @@ def _joined(catalogue: str, table: VoteTable, tree: DecisionTree, matched: pa.Ta
         tuple(inputs[i] for i in order),
         rows - len(ids),
         len(table.ids) - len(ids),
+        None if uncertainty is None else uncertainty[order],
     )

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pipeline.catalogue.rows import Uncertainty
 from pipeline.evaluation.asked import Asked, asked
 from pipeline.evaluation.baselines import column_means, majority_answers
 from pipeline.evaluation.bins import Bin, Trend, bin_numbers, equal_count_bins, rising_trend
 from pipeline.evaluation.calibration import ReliabilityBin, expected_calibration_error, reliability
 from pipeline.evaluation.confusion import AnswerScore, answer_scores, confusion_matrix
 from pipeline.evaluation.metrics import Score, galaxy_rmse, rmse, rmse_scores
+from pipeline.evaluation.uncertainty import UncertaintyResults, measure_uncertainty
 from pipeline.tree import DecisionTree, Question
 
 
@@ -69,6 +71,8 @@ class Results:
         RMSE of the constant column means by answer.
     galaxies : ndarray, shape (n,), float64
         RMSE of each galaxy.
+    uncertainty
+        How good what the catalogue says of its uncertainty is; None where it says nothing.
     """
 
     tree: DecisionTree
@@ -79,15 +83,20 @@ class Results:
     constant_answers: NDArray[np.float64]
     questions: list[QuestionResult]
     galaxies: NDArray[np.float64]
+    uncertainty: UncertaintyResults | None = None
 
 
-def measure(tree: DecisionTree, predicted: ArrayLike, votes: ArrayLike) -> Results:
+def measure(
+    tree: DecisionTree, predicted: ArrayLike, votes: ArrayLike, uncertainty: Uncertainty | None = None
+) -> Results:
     """Measure answers against votes.
 
     Parameters
     ----------
     predicted, votes : array_like, shape (n, answers)
         Cumulative, in the order of the tree; missing votes are NaN.
+    uncertainty
+        How sure the answers are, where that is known.
     """
     answers, fractions = np.asarray(predicted, np.float64), np.asarray(votes, np.float64)
     parts = [tree.slices[question.key] for question in tree.questions]
@@ -95,6 +104,11 @@ def measure(tree: DecisionTree, predicted: ArrayLike, votes: ArrayLike) -> Resul
     overall, *scores = rmse_scores(answers, fractions, [slice(None), *parts, *single])
     constant = np.broadcast_to(column_means(fractions), fractions.shape)
     majority = np.broadcast_to(majority_answers(tree, fractions), fractions.shape)
+    questions = [
+        _of_question(tree, question, score, answers, fractions, constant)
+        for question, score in zip(tree.questions, scores, strict=False)
+    ]
+    asked_each = [result.asked for result in questions]
     return Results(
         tree=tree,
         score=overall,
@@ -102,11 +116,11 @@ def measure(tree: DecisionTree, predicted: ArrayLike, votes: ArrayLike) -> Resul
         constant=rmse(constant, fractions),
         majority=rmse(majority, fractions),
         constant_answers=galaxy_rmse(constant.T, fractions.T),
-        questions=[
-            _of_question(tree, question, score, answers, fractions, constant)
-            for question, score in zip(tree.questions, scores, strict=False)
-        ],
+        questions=questions,
         galaxies=galaxy_rmse(answers, fractions),
+        uncertainty=None
+        if uncertainty is None
+        else measure_uncertainty(tree, asked_each, answers, fractions, uncertainty),
     )
 
 

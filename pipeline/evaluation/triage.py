@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
 from pipeline.evaluation.asked import LEAST_ASKED
+from pipeline.evaluation.proportion import proportion_interval
 from pipeline.tree import DecisionTree, Question, agreement
 
 NOT_ASKED, SETTLED, TO_PEOPLE = 0, 1, 2
@@ -124,7 +125,7 @@ def learn_threshold(
         if binomtest(int(inside.sum()), len(inside), target, "greater").pvalue <= risk / _STEPS:
             lowest = least
     settled = right if lowest is None else right[confidence >= lowest]
-    low, high = interval(int(settled.sum()), len(settled), 0.05)
+    low, high = proportion_interval(int(settled.sum()), len(settled))
     return Threshold(
         question=question.key,
         target=target,
@@ -160,11 +161,3 @@ def split(
     states = np.where(confidence >= np.array(least), SETTLED, TO_PEOPLE)
     states[~np.column_stack([each.asked for each in said])] = NOT_ASKED
     return states.astype(np.int8), confidence
-
-
-def interval(right: int, count: int, alpha: float) -> tuple[float, float]:
-    """The exact two-sided interval of a share at level 1 − `alpha` (Clopper & Pearson 1934)."""
-    if not count:
-        return 0.0, 1.0
-    bounds = binomtest(right, count).proportion_ci(1 - alpha, method="exact")
-    return float(bounds.low), float(bounds.high)

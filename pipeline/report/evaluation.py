@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluation import PAPER_SCORES, QuestionResult, Results, Score
+from pipeline.evaluation import PAPER_SCORES, QuestionResult, Results, Score, UncertaintyResults
 from pipeline.report import evaluation_plots as plots
 from pipeline.report.document import Figure, Gallery, Picture, Raw, Section, Table
 from pipeline.tree import DecisionTree
@@ -47,6 +47,7 @@ def evaluation_sections(
         _scores(results, scores),
         _agreement(results),
         _calibration(results),
+        *([] if results.uncertainty is None else [_uncertainty(results, results.uncertainty)]),
         _answers(results),
         _galaxies(results, ids, extremes, gallery),
     ]
@@ -187,6 +188,66 @@ def _calibration(results: Results) -> Section:
                 ("question", "against", "low", "high", "n", "probability", "outcome"),
                 bins,
                 0,
+            ),
+        ],
+    )
+
+
+def _uncertainty(results: Results, uncertainty: UncertaintyResults) -> Section:
+    measured = list(zip(results.questions, uncertainty.questions, strict=True))
+    questions = [
+        (
+            f"Q{i}",
+            q.question.key,
+            u.galaxies,
+            u.coverage,
+            u.low,
+            u.high,
+            u.width,
+            u.crps,
+            u.crps_votes,
+            u.volunteers,
+        )
+        for i, (q, u) in enumerate(measured, start=1)
+    ]
+    bins = [
+        (q.question.key, i / len(u.pit), (i + 1) / len(u.pit), density)
+        for q, u in measured
+        for i, density in enumerate(u.pit)
+    ]
+    alike = [
+        (name, score.galaxies, score.rmse, score.low, score.high)
+        for name, score in (("at most 1", uncertainty.familiar), ("above 1", uncertainty.unfamiliar))
+    ]
+    intervals = ("within", "low", "high", "width", "CRPS", "CRPS of the votes", "volunteers")
+    return Section(
+        "Uncertainty",
+        "Whether the catalogue knows how sure its answers are, over the galaxies of which at least half of "
+        "the volunteers were asked the question. 90 % of the votes should lie within their 90 % intervals: "
+        "“within” is how many do, with a 95 % interval. The narrower the intervals then are, the better: "
+        "“width” is their mean. The continuous ranked probability score (CRPS) judges both at once, and less "
+        "is better; beside it is what would be scored without any picture, by how the votes for these same "
+        "galaxies are distributed. “Volunteers” is how many people’s votes an answer is worth, the median."
+        "\n\n"
+        "The figure shows how probable a smaller share than the volunteers’ was said to be. Its bars are "
+        "level if votes scatter as predicted, high at both ends if intervals are too narrow, and high in the "
+        "middle if they are too wide.",
+        [
+            Table(
+                "uncertainty",
+                "90 % intervals and distributions.",
+                ("", "question", "n", *intervals),
+                questions,
+            ),
+            Figure(
+                "pit", "Probability integral transform of the votes.", plots.pit_panels(results, uncertainty)
+            ),
+            Table("pit", "The figure’s bars.", ("question", "low", "high", "density"), bins, 0),
+            Table(
+                "out_of_place",
+                "RMSE by how unlike the training pictures a picture is: above 1 is 1 in 20 of their kind.",
+                ("out_of_place", "galaxies", *_INTERVAL),
+                alike,
             ),
         ],
     )

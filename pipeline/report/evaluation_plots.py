@@ -10,7 +10,7 @@ import matplotlib.lines
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.evaluation import QuestionResult, ReliabilityBin, Results
+from pipeline.evaluation import QuestionResult, ReliabilityBin, Results, UncertaintyResults
 from pipeline.report.palette import BLUE, ORANGE, PANEL, SEQUENTIAL, SOFT, VERMILION, plot_style
 
 _COLUMNS = 4
@@ -90,6 +90,27 @@ def _curve(axes: Axes, bins: Sequence[ReliabilityBin], color: str, marker: str) 
     most = max((b.galaxies for b in bins), default=1)
     axes.plot(x, y, color=color)
     axes.scatter(x, y, [4 + 26 * b.galaxies / most for b in bins], color=color, marker=marker)
+
+
+def pit_panels(results: Results, uncertainty: UncertaintyResults) -> matplotlib.figure.Figure:
+    """Histograms of the probability integral transform, a panel each question."""
+    places = {result.question.key: place for place, result in enumerate(results.questions)}
+
+    def draw(axes: Axes, result: QuestionResult) -> None:
+        density = uncertainty.questions[places[result.question.key]].pit
+        edges = np.linspace(0, 1, len(density) + 1)
+        axes.bar(
+            edges[:-1], density, np.diff(edges), align="edge", color=BLUE, edgecolor=PANEL, linewidth=0.8
+        )
+        axes.axhline(1.0, color=SOFT, linewidth=0.8, linestyle="--")
+        axes.set_ylim(0, max(2.0, 1.1 * max(density)))
+
+    labels = ("predicted probability of a smaller share", "density of votes")
+    entries = [
+        ("votes", {"color": BLUE, "linewidth": 6}),
+        ("perfect", {"color": SOFT, "linewidth": 0.8, "linestyle": "--"}),
+    ]
+    return _panels(results, draw, labels, entries)
 
 
 def confusion_panels(results: Results) -> matplotlib.figure.Figure:

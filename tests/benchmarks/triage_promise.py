@@ -16,7 +16,8 @@ import sys
 import numpy as np
 
 from pipeline.evaluation.labelled import read_labelled
-from pipeline.evaluation.triage import NOT_ASKED, SETTLED, answered, interval, learn_threshold, split
+from pipeline.evaluation.proportion import proportion_interval
+from pipeline.evaluation.triage import NOT_ASKED, SETTLED, answered, learn_threshold, split
 from pipeline.tree import load_tree
 
 FOLDS = 5
@@ -47,7 +48,9 @@ def main() -> None:
             "asked": asked,
             "settled": settled,
             "accuracy": round(right / settled, 4) if settled else None,
-            "interval": [round(bound, 4) for bound in interval(right, settled, 0.05)] if settled else None,
+            "interval": [round(bound, 4) for bound in proportion_interval(right, settled)]
+            if settled
+            else None,
         }
     print(json.dumps({"target": target, "galaxies": len(galaxies), "questions": results}, indent=1))
 

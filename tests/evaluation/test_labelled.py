@@ -13,7 +13,10 @@ from deltalake import DeltaTable, write_deltalake
 from pipeline.errors import InputError
 from pipeline.evaluation.labelled import read_labelled
 from pipeline.tree import DecisionTree, load_tree
+from tests.support.catalogues import random_probabilities
 from tests.support.outputs import make_output, obedient
+from tests.support.uncertain import uncertainty_of
+from tests.support.voted import write_voted
 
 
 @pytest.fixture
@@ -47,6 +50,31 @@ def test_galaxies_of_both_are_joined(
         "a.parquet#0",
     ]
     assert found[np.array([False, True, False])].ids == ("g03",)
+
+
+def test_how_sure_answers_are_comes_in_the_labels_order(tree: DecisionTree, tmp_path: Path) -> None:
+    predicted = random_probabilities(50)
+    out_of_place = np.linspace(0, 2, 50)
+    uncertainty = uncertainty_of(tree, predicted, 8.0, out_of_place)
+    ids = write_voted(tmp_path, tree, predicted, predicted, uncertainty)
+    order = [41, 3, 17]
+    table = labels(tmp_path, tree, [ids[row] for row in order])
+    found = read_labelled(str(tmp_path / "catalogue"), table, tree)
+    assert found.uncertainty is not None
+    np.testing.assert_array_equal(found.uncertainty.low, uncertainty.low[order])
+    np.testing.assert_array_equal(found.uncertainty.high, uncertainty.high[order])
+    np.testing.assert_allclose(found.uncertainty.volunteers, 8.0, rtol=1e-6)
+    part = found[np.array([False, True, True])].uncertainty
+    assert part is not None
+    np.testing.assert_allclose(part.out_of_place, out_of_place[order[1:]], rtol=1e-6)
+
+
+def test_a_catalogue_that_does_not_say_how_sure_it_is_is_read_as_before(
+    catalogue: str, tree: DecisionTree, tmp_path: Path
+) -> None:
+    found = read_labelled(catalogue, labels(tmp_path, tree, ["g00", "g03"]), tree)
+    assert found.uncertainty is None
+    assert found[np.array([True, False])].uncertainty is None
 
 
 def message(catalogue: str, table: str, tree: DecisionTree) -> str:

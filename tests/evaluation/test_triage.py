@@ -6,27 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import beta, binomtest
+from scipy.stats import binomtest
 
 from pipeline.evaluation.triage import (
     NOT_ASKED,
     SETTLED,
     TO_PEOPLE,
     Threshold,
-    interval,
     learn_threshold,
     split,
 )
 from pipeline.tree import DecisionTree
 from tests.support.votes import sample
-
-
-@given(st.integers(0, 3000), st.integers(0, 3000), st.floats(0.01, 0.2))
-def test_the_interval_is_that_of_clopper_and_pearson(right: int, wrong: int, alpha: float) -> None:
-    """Quantiles of beta distributions, as they are in textbooks."""
-    low = beta.ppf(alpha / 2, right, wrong + 1) if right else 0.0
-    high = beta.ppf(1 - alpha / 2, right + 1, wrong) if wrong else 1.0
-    np.testing.assert_allclose(interval(right, right + wrong, alpha), (low, high), rtol=0, atol=2e-12)
 
 
 def test_what_is_promised_holds_on_unseen_galaxies_as_often_as_said(tree: DecisionTree) -> None:

@@ -15,6 +15,7 @@ from pipeline.evaluation import rmse
 from pipeline.tree import DecisionTree
 from tests.support.browser import accessibility, opened
 from tests.support.catalogues import random_probabilities
+from tests.support.uncertain import uncertainty_of
 from tests.support.voted import write_voted
 
 COUNT = 120
@@ -64,6 +65,37 @@ def test_its_tables_hold_what_the_votes_say(
     assert [row["question"] for row in table(survey, "scores_questions")] == [q.key for q in tree.questions]
     assert len(table(survey, "answers")) == tree.answer_count
     assert sum(row["RMSE"] != "" for row in table(survey, "galaxies")) == COUNT - 1
+
+
+def test_how_sure_answers_are_is_judged_where_the_catalogue_says_it(
+    survey: Path,
+    tree: DecisionTree,
+    answers: tuple[np.ndarray, np.ndarray],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    browser: Browser,
+) -> None:
+    assert not (survey / "out" / "tables" / "uncertainty.csv").exists()
+    strange = np.where(np.arange(COUNT) < 30, 2.4, 0.5)
+    write_voted(tmp_path, tree, *answers, uncertainty_of(tree, answers[0], 6.0, strange))
+    assert run(tmp_path, "pictures=2", "shown=12") == 0
+    rows = table(tmp_path, "uncertainty")
+    assert [row["question"] for row in rows] == [question.key for question in tree.questions]
+    first = rows[0]
+    assert int(first["n"]) == COUNT - 1  # one has no votes
+    assert 0 < float(first["low"]) < float(first["within"]) < float(first["high"]) <= 1
+    assert float(first["CRPS"]) < float(first["CRPS of the votes"])
+    assert float(first["volunteers"]) == pytest.approx(6.0, rel=1e-5)
+    assert f"{100 * float(first['within']):.1f} %" in capsys.readouterr().out
+    heights = [
+        float(row["density"]) for row in table(tmp_path, "pit") if row["question"] == first["question"]
+    ]
+    assert sum(heights) == pytest.approx(10)
+    assert [int(row["galaxies"]) for row in table(tmp_path, "out_of_place")] == [COUNT - 1 - 29, 29]
+    with opened(browser, tmp_path / "out" / "report.html") as found:
+        assert found.page.get_by_role("img", name="Probability integral transform").is_visible()
+        assert accessibility(found.page) == ""
+        assert found.complaints() == []
 
 
 def test_its_page_works_in_a_browser(survey: Path, browser: Browser) -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from deltalake import write_deltalake
 from numpy.typing import NDArray
 
-from pipeline.catalogue import catalogue_rows
+from pipeline.catalogue import Uncertainty, catalogue_rows
 from pipeline.tree import DecisionTree
 from tests.support.galaxies import galaxy, png
 
@@ -20,7 +20,11 @@ PICTURED = 40
 
 
 def write_voted(
-    folder: Path, tree: DecisionTree, predicted: NDArray[np.float64], votes: NDArray[np.float64]
+    folder: Path,
+    tree: DecisionTree,
+    predicted: NDArray[np.float64],
+    votes: NDArray[np.float64],
+    uncertainty: Uncertainty | None = None,
 ) -> list[str]:
     """Write ``catalogue``, ``votes.csv`` and a shard of cutouts; the galaxies' ids."""
     count = len(predicted)
@@ -29,7 +33,7 @@ def write_voted(
     pq.write_table(pa.table({"object_id": ids[:PICTURED], "image": images}), folder / "shard.parquet")
     known = pa.table({"object_id": ids, "ra": np.arange(count) / 4, "dec": np.zeros(count), "content": ids})
     inputs = [f"{folder}/shard.parquet#{row % PICTURED}" for row in range(count)]
-    rows = catalogue_rows(tree, known, predicted.astype(np.float32), "run", "w" * 64, inputs)
+    rows = catalogue_rows(tree, known, predicted.astype(np.float32), "run", "w" * 64, inputs, uncertainty)
     write_deltalake(str(folder / "catalogue"), rows)
     frame = pd.DataFrame(votes, columns=list(tree.columns))
     frame.insert(0, "object_id", ids)
