@@ -60,6 +60,8 @@ class CatalogueCounts:
         Histogram of the agreement in the tree's first question, where it was asked.
     confidence
         Histogram of the confidence in the class.
+    unfamiliar
+        Galaxies whose pictures are unlike those trained on; None where the catalogue doesn't say.
     """
 
     rows: int
@@ -67,6 +69,7 @@ class CatalogueCounts:
     means: dict[str, MeanAnswers]
     agreement: Histogram
     confidence: Histogram
+    unfamiliar: int | None = None
 
 
 class CatalogueCounter:
@@ -77,6 +80,7 @@ class CatalogueCounter:
         self._classes = np.zeros(len(tree.classes) + 1, np.int64)
         self._votes = np.zeros(tree.answer_count)
         self._agreement, self._confidence = HistogramCounter(), HistogramCounter()
+        self._unfamiliar: int | None = None
 
     def add(self, rows: pa.Table, reading: Reading) -> None:
         """Count some rows, of which `reading` tells the classes."""
@@ -87,6 +91,8 @@ class CatalogueCounter:
             self._votes += np.nan_to_num(p).sum(axis=0)
         self._agreement.add(rows[name].drop_null().to_numpy().astype(np.float64))
         self._confidence.add(reading.confidence)
+        if "out_of_place" in rows.column_names:
+            self._unfamiliar = (self._unfamiliar or 0) + int((rows["out_of_place"].to_numpy() > 1).sum())
 
     def counts(self) -> CatalogueCounts:
         """The counts over all rows that were added so far."""
@@ -97,6 +103,7 @@ class CatalogueCounter:
             {question.key: self._means(question, rows) for question in self._tree.questions},
             self._agreement.histogram(),
             self._confidence.histogram(),
+            self._unfamiliar,
         )
 
     def _means(self, question: Question, rows: int) -> MeanAnswers:

@@ -231,7 +231,8 @@ def _uncertainty(results: Results, uncertainty: UncertaintyResults) -> Section:
         "\n\n"
         "The figure shows how probable a smaller share than the volunteers’ was said to be. Its bars are "
         "level if votes scatter as predicted, high at both ends if intervals are too narrow, and high in the "
-        "middle if they are too wide.",
+        "middle if they are too wide. In later questions they lean to the right even of an honest catalogue: "
+        "galaxies are in them for the very reason that many volunteers were asked.",
         [
             Table(
                 "uncertainty",

@@ -20,6 +20,7 @@ from pipeline.catalogue.classes import (
     steps_to_class,
     without_views,
 )
+from pipeline.catalogue.rows import Uncertainty, read_uncertainty
 from pipeline.cutouts.table import REQUIRED_COLUMNS, conform
 from pipeline.evaluation.metrics import galaxy_rmse
 from pipeline.report.classes import ClassView
@@ -75,6 +76,8 @@ class Galaxy:
         Thumbnail as a data URI; None if there is no cutout.
     judged
         None where the page has no votes.
+    uncertainty
+        How sure its answers are, one row; None where the catalogue doesn't say.
     """
 
     index: int
@@ -93,11 +96,17 @@ class Galaxy:
     deciding: int
     picture: str | None
     judged: Judged | None = None
+    uncertainty: Uncertainty | None = None
 
     @property
     def on_field(self) -> bool:
         """Whether its position in the field is known."""
         return self.x is not None and self.y is not None
+
+    @property
+    def unfamiliar(self) -> bool:
+        """Whether its picture is known to be unlike those trained on."""
+        return self.uncertainty is not None and float(self.uncertainty.out_of_place[0]) > 1
 
 
 def read_galaxies(
@@ -132,6 +141,7 @@ def read_galaxies(
     images = {row["object_id"]: row for row in conform(cutouts.filter(is_shown)).to_pylist()}
     side = thumbnail_side(len(shown))
     judged = [None] * len(shown) if votes is None else _judged(tree, vectors, votes)
+    uncertainty = read_uncertainty(tree, shown)
 
     galaxies: list[Galaxy] = []
     for index, row in enumerate(shown.select(["object_id", "ra", "dec", *agreement_names]).to_pylist()):
@@ -157,6 +167,7 @@ def read_galaxies(
                 deciding=steps_to_class(named, steps),
                 picture=thumbnail_uri(images.get(row["object_id"]), side),
                 judged=judged[index],
+                uncertainty=None if uncertainty is None else _known(uncertainty[np.array([index])]),
             )
         )
     return galaxies
@@ -167,13 +178,25 @@ def ring_radius(galaxy: Galaxy, width: int) -> float:
     return max(galaxy.radius or 0.0, RING_LEAST * width)
 
 
-def page_data(tree: DecisionTree, classes: Sequence[ClassView], galaxies: list[Galaxy]) -> str:
-    """What the page's script reads, as JSON that can't end the element it stands in."""
+def page_data(
+    tree: DecisionTree,
+    classes: Sequence[ClassView],
+    galaxies: list[Galaxy],
+    usual_frames: tuple[float, float] | None = None,
+) -> str:
+    """What the page's script reads, as JSON that can't end the element it stands in.
+
+    Parameters
+    ----------
+    usual_frames
+        Frame ratios between which nearly all training pictures are, where they are known.
+    """
     answers = {q.key: {a.key: j for j, a in enumerate(q.answers)} for q in tree.questions}
     numbers = {q.key: i for i, q in enumerate(tree.questions)}
     data = {
         "questions": [{"text": q.text, "answers": [a.text for a in q.answers]} for q in tree.questions],
         "classes": [{"name": c.name, "code": c.code, "color": c.color, "ink": c.ink} for c in classes],
+        "usualFrames": usual_frames,
         "galaxies": [
             {
                 "id": g.object_id,
@@ -193,6 +216,7 @@ def page_data(tree: DecisionTree, classes: Sequence[ClassView], galaxies: list[G
                 ],
                 "deciding": g.deciding,
                 **_judged_data(g.judged),
+                **_uncertainty_data(g.uncertainty),
             }
             for g in galaxies
         ],
@@ -220,6 +244,27 @@ def _judged_data(judged: Judged | None) -> dict[str, Any]:
         "votes": [round(v, 6) for v in judged.votes],
         "votesClass": judged.morphology,
         "rmse": round(judged.rmse, 6),
+    }
+
+
+def _known(uncertainty: Uncertainty) -> Uncertainty | None:
+    """The same, unless a part of it is missing."""
+    return uncertainty if all(np.isfinite(column).all() for column in uncertainty.columns()) else None
+
+
+def _uncertainty_data(uncertainty: Uncertainty | None) -> dict[str, Any]:
+    if uncertainty is None:
+        return {}
+    low, high, volunteers = (
+        [round(value, 4) for value in part[0].tolist()]
+        for part in (uncertainty.low, uncertainty.high, uncertainty.volunteers)
+    )
+    return {
+        "low": low,
+        "high": high,
+        "volunteers": volunteers,
+        "outOfPlace": round(float(uncertainty.out_of_place[0]), 4),
+        "frameRatio": round(float(uncertainty.frame_ratio[0]), 4),
     }
 
 

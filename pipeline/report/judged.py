@@ -10,6 +10,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pipeline.catalogue.classes import read_classes
+from pipeline.catalogue.rows import Uncertainty
+from pipeline.catalogue.schema import uncertainty_columns
 from pipeline.evaluation.labelled import Labelled
 from pipeline.evaluation.metrics import galaxy_rmse
 from pipeline.report.classes import class_views
@@ -50,6 +52,7 @@ def judged_gallery(
     votes: NDArray[np.float64],
     shown: NDArray[np.int64],
     cutouts: pa.Table,
+    uncertainty: Uncertainty | None = None,
 ) -> Raw:
     """The gallery, as a part of a document; a document holds at most one.
 
@@ -62,6 +65,8 @@ def judged_gallery(
         Rows of those that get a picture and a card; see `spread_by_error`.
     cutouts
         Columns of `pipeline.cutouts.table.CUTOUT_SCHEMA`, for the shown galaxies at least.
+    uncertainty
+        How sure the answers of all galaxies are, where that is known.
 
     Raises
     ------
@@ -69,6 +74,9 @@ def judged_gallery(
         If the cutouts lack a column.
     """
     rows = _rows(tree, [ids[i] for i in shown], predicted[shown])
+    if uncertainty is not None:
+        for name, column in zip(uncertainty_columns(tree), uncertainty[shown].columns(), strict=True):
+            rows = rows.append_column(name, pa.array(column))
     galaxies = read_galaxies(tree, rows, cutouts, votes[shown])
     counts = np.bincount(
         read_classes(tree, _rows(tree, ids, predicted)).classes, minlength=len(tree.classes) + 1
@@ -115,5 +123,11 @@ def gallery_of(labelled: Labelled, read: Callable[[Sequence[str]], pa.Table], mo
     shown = spread_by_error(labelled.predicted, labelled.votes, most)
     places = [place for row in shown if (place := labelled.inputs[row])]
     return judged_gallery(
-        labelled.tree, labelled.ids, labelled.predicted, labelled.votes, shown, read(places)
+        labelled.tree,
+        labelled.ids,
+        labelled.predicted,
+        labelled.votes,
+        shown,
+        read(places),
+        labelled.uncertainty,
     )

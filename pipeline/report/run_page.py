@@ -27,6 +27,7 @@ def render_report(
     cutouts: pa.Table,
     facts: RunFacts,
     field: bytes | None,
+    usual_frames: tuple[float, float] | None = None,
 ) -> str:
     """Write the report of a run as one HTML page that needs no other file and no network.
 
@@ -42,6 +43,8 @@ def render_report(
         What the run tells about itself.
     field
         JPEG or PNG of the whole field that the cutouts' ``x, y`` refer to; None if there is none.
+    usual_frames
+        Frame ratios between which nearly all training pictures are, where they are known.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def render_report(
         total=catalogue.rows,
         common=max(classes, key=lambda c: c.count) if catalogue.rows else None,
         judged=False,
-        **_gallery(tree, classes, galaxies),
+        **_gallery(tree, classes, galaxies, usual_frames),
         **_field(field, galaxies),
         **_distributions(tree, catalogue),
     )
@@ -80,21 +83,28 @@ def render_report(
 def _figures(catalogue: CatalogueCounts, facts: RunFacts) -> list[tuple[str, str]]:
     """The few figures that are seen first, each with what it is of."""
     median = catalogue.confidence.median
+    unfamiliar = [] if catalogue.unfamiliar is None else [catalogue.unfamiliar / max(catalogue.rows, 1)]
     return [
         (f"{catalogue.rows:,}", "in the catalogue"),
         (f"{facts.counts.quarantined:,}", "quarantined"),
         ("–" if median is None else wording.percent(median), "median confidence in the class"),
+        *((wording.percent(share), "unlike the training pictures") for share in unfamiliar),
         (wording.rate(facts.rate()), "throughput of galaxies"),
         (wording.duration(facts.seconds), f"run of {wording.moment(facts.started_at())}"),
     ]
 
 
-def _gallery(tree: DecisionTree, classes: list[ClassView], galaxies: list[Galaxy]) -> dict[str, Any]:
+def _gallery(
+    tree: DecisionTree,
+    classes: list[ClassView],
+    galaxies: list[Galaxy],
+    usual_frames: tuple[float, float] | None,
+) -> dict[str, Any]:
     return {
         "galaxies": galaxies,
         "classes": classes,
         "present": [c for c in classes if c.count or c.shown],
-        "data": Markup(page_data(tree, classes, galaxies)),  # noqa: S704
+        "data": Markup(page_data(tree, classes, galaxies, usual_frames)),  # noqa: S704
     }
 
 

@@ -47,7 +47,9 @@ def write_report(run: Run[StreamConfig], summary: RunSummary) -> None:
         limits=run.model.not_good_for,
     )
     cutouts = read_cutouts(shown["input"].to_pylist(), lambda shard: source)
-    page = render_report(run.tree, counts, shown, cutouts, facts, field_of(source, config.input))
+    usual_frames = None if run.confidence is None else run.confidence.familiarity.usual_frames
+    field = field_of(source, config.input)
+    page = render_report(run.tree, counts, shown, cutouts, facts, field, usual_frames)
     storage.write_bytes(report_uri(config.output), page.encode())
 
 

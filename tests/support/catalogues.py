@@ -13,7 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.catalogue.schema import catalogue_schema
+from pipeline.catalogue.rows import Uncertainty
+from pipeline.catalogue.schema import catalogue_schema, uncertainty_columns
 from pipeline.cutouts.table import CUTOUT_SCHEMA
 from pipeline.report import RunCounts, RunFacts
 from pipeline.tree import DecisionTree, agreement, load_tree
@@ -68,7 +69,9 @@ def saying(**answers: str) -> NDArray[np.float64]:
     return consistent(TREE, choices)[0]
 
 
-def catalogue(p: NDArray[Any], ids: Sequence[str] | None = None, **columns: Any) -> pa.Table:
+def catalogue(
+    p: NDArray[Any], ids: Sequence[str] | None = None, uncertainty: Uncertainty | None = None, **columns: Any
+) -> pa.Table:
     p = np.asarray(p, dtype=np.float32).reshape(-1, TREE.answer_count)
     n = len(p)
     values: dict[str, Any] = {
@@ -93,8 +96,10 @@ def catalogue(p: NDArray[Any], ids: Sequence[str] | None = None, **columns: Any)
         values[f"{question.key}_agreement"] = [
             float(v) if known else None for v, known in zip(a, asked, strict=True)
         ]
+    if uncertainty is not None:
+        values |= dict(zip(uncertainty_columns(TREE), uncertainty.columns(), strict=True))
     values |= columns
-    schema = catalogue_schema(TREE)
+    schema = catalogue_schema(TREE, uncertainty is not None)
     return pa.Table.from_arrays([pa.array(values[f.name], f.type) for f in schema], schema=schema)
 
 

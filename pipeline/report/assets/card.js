@@ -5,6 +5,31 @@ let current = null;
 let opener = null;
 let openedWith = null;
 
+// Bounds of the share among those who are asked, as the bars show it.
+const boundsOf = (galaxy, q, j, total) => galaxy.low &&
+  [galaxy.low, galaxy.high].map((bounds) => Math.min(1, bounds[starts[q] + j] / total));
+const whisker = (low, high) => {
+  const line = make("b", "whisker");
+  line.style.left = `${(100 * low).toFixed(1)}%`;
+  line.style.right = `${(100 * (1 - high)).toFixed(1)}%`;
+  return line;
+};
+
+// What to know before the answers are believed.
+const warningsOf = (galaxy) => {
+  const warnings = [], times = (value) => value.toFixed(1);
+  if (galaxy.outOfPlace > 1) {
+    warnings.push(`Unlike the pictures the network was trained on (${times(galaxy.outOfPlace)} times as far as is ` +
+      "usual): take the answers with care.");
+  }
+  const [smallest, largest] = data.usualFrames ?? [0, Infinity];
+  if (galaxy.frameRatio < smallest || galaxy.frameRatio > largest) {
+    warnings.push(`${galaxy.frameRatio < smallest ? "Smaller" : "Larger"} in its frame than nearly all pictures the ` +
+      `network was trained on (${galaxy.frameRatio.toPrecision(2)} times their median).`);
+  }
+  return warnings.map((text) => make("p", "warning", text));
+};
+
 const answerRow = (galaxy, q, j, onPath) => {
   const question = data.questions[q];
   const row = make("li", onPath ? "chosen" : "", make("span", "answer-text", question.answers[j]));
@@ -16,13 +41,20 @@ const answerRow = (galaxy, q, j, onPath) => {
     const share = total > 0 ? p[starts[q] + j] / total : 0;
     const fill = make("i", kind);
     fill.style.width = `${(100 * share).toFixed(1)}%`;
-    bars.append(make("span", "track", fill));
+    const within = kind === "network" && total > 0 ? boundsOf(galaxy, q, j, total) : null;
+    bars.append(make("span", "track", fill, ...(within ? [whisker(...within)] : [])));
     const most = kind === "votes" && mostProbable(p, q) === j;
     numbers.append(make("span", most ? "most" : "", total > 0 ? percent(share) : "–"));
     if (galaxy.votes) numbers.lastChild.prepend(make("span", "hidden", kind === "votes" ? "volunteers " : "network "));
+    if (within) numbers.lastChild.append(make("span", "hidden", ` (90% between ${within.map(percent).join(" and ")})`));
   }
   row.append(bars, numbers);
   return row;
+};
+
+const inVolunteers = (worth) => {
+  const number = worth.toFixed(worth < 9.95 ? 1 : 0);
+  return `${number} ${number === "1.0" ? "volunteer" : "volunteers"}`;
 };
 
 const questionBlock = (galaxy, q, chosen) => {
@@ -32,7 +64,8 @@ const questionBlock = (galaxy, q, chosen) => {
   block.append(make("p", "step-facts",
     `asked with probability ${percent(Math.min(total, 1))}`,
     galaxy.votes ? `, of ${percent(Math.min(asked(galaxy.votes, q), 1))} of the volunteers` : "",
-    agreement === null || !(total > 0) ? "" : ` · agreement ${agreement.toFixed(2)}`));
+    agreement === null || !(total > 0) ? "" : ` · agreement ${agreement.toFixed(2)}`,
+    galaxy.volunteers && total > 0 ? ` · worth ${inVolunteers(galaxy.volunteers[q])}` : ""));
   if (galaxy.votes && disagree(galaxy, q)) block.append(make("p", "differs", "≠ Network and volunteers choose differently"));
   if (!(total > 0) && !(galaxy.votes && asked(galaxy.votes, q) > 0)) return block;
   const list = make("ul", "answers");
@@ -80,10 +113,12 @@ const fillCard = (galaxy, i) => {
     shown = make("div", "cutout missing", "no cutout");
   }
   const path = make("div", "path", make("h3", "", "Path through the questions"));
-  if (galaxy.votes) {
-    path.append(make("p", "whose",
-      make("span", "", make("i", "network"), "network"), make("span", "", make("i", "votes"), "volunteers")));
-  }
+  const key = (className, text) => make("span", "", make("i", className), text);
+  const keys = [
+    ...(galaxy.votes ? [key("network", "network"), key("votes", "volunteers")] : []),
+    ...(galaxy.low ? [make("span", "", make("i", "reach", whisker(0, 1)), "where 90% of shares are")] : []),
+  ];
+  if (keys.length) path.append(make("p", "whose", ...keys));
   galaxy.path.forEach(([q, j], n) => {
     path.append(questionBlock(galaxy, q, j));
     if (n === galaxy.deciding - 1) {
@@ -95,7 +130,7 @@ const fillCard = (galaxy, i) => {
   const others = data.questions.map((_, q) => q).filter((q) => !onPath.has(q));
   const rest = make("details", "rest", make("summary", "", `The other questions (${others.length})`));
   for (const q of others) rest.append(questionBlock(galaxy, q, -1));
-  cardBody.replaceChildren(title, make("div", "card-top", shown, make("div", "", verdict, facts)), path, rest);
+  cardBody.replaceChildren(title, make("div", "card-top", shown, make("div", "", verdict, facts)), ...warningsOf(galaxy), path, rest);
 };
 
 const markCurrent = () => {

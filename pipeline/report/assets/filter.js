@@ -2,7 +2,7 @@
 const rings = all(".ring");
 const chips = all(".chip");
 const search = find("#search"), sort = find("#sort"), least = find("#least");
-const question = find("#question"), answer = find("#answer"), differ = find("#differ");
+const question = find("#question"), answer = find("#answer"), differ = find("#differ"), unfamiliar = find("#unfamiliar");
 const chosenClasses = new Set();
 const chosenQuestion = () => (question.value === "" ? null : Number(question.value));
 const chosenAnswer = () => (answer.value === "" ? null : Number(answer.value));
@@ -64,6 +64,7 @@ const applyFilter = () => {
     galaxy.confidence >= floor &&
     answers(galaxy) &&
     (!differ?.checked || disagree(galaxy, q)) &&
+    (!unfamiliar?.checked || galaxy.outOfPlace > 1) &&
     (!text || galaxy.id.toLowerCase().includes(text));
   const keep = data.galaxies.map(matches);
   const classesLeft = new Set();
@@ -110,6 +111,7 @@ search.addEventListener("input", applyFilter);
 least.addEventListener("input", applyFilter);
 answer.addEventListener("change", applyFilter);
 differ?.addEventListener("change", applyFilter);
+unfamiliar?.addEventListener("change", applyFilter);
 sort.addEventListener("change", () => { order(); applyFilter(); });
 question.addEventListener("change", () => { offerAnswers(); order(); applyFilter(); });
 find("#reset").addEventListener("click", () => {
@@ -118,6 +120,7 @@ find("#reset").addEventListener("click", () => {
   least.value = "0";
   sort.value = "class";
   if (differ) differ.checked = false;
+  if (unfamiliar) unfamiliar.checked = false;
   offerAnswers();
   order();
   applyFilter();
