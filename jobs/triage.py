@@ -66,8 +66,10 @@ def run(config: TriageConfig) -> None:
     tree = load_tree(config.tree)
     questions = _questions(tree, config.questions)
     labelled = read_labelled(config.catalogue, config.labels, tree)
+    volunteers = None if labelled.uncertainty is None else labelled.uncertainty.volunteers
+    both = labelled.predicted, labelled.votes
     thresholds = [
-        learn_threshold(tree, question, labelled.predicted, labelled.votes, config.target, config.risk)
+        learn_threshold(tree, question, *both, config.target, config.risk, volunteers)
         for question in questions
     ]
     for threshold in thresholds:
@@ -93,7 +95,7 @@ def run(config: TriageConfig) -> None:
         "Triage",
         f"{share} of the answers are settled. {rows - people:,} of {rows:,} galaxies are in all that they "
         f"were asked; {people:,} are for people.",
-        triage_sections(tree, labelled.predicted, labelled.votes, thresholds, counts),
+        triage_sections(tree, *both, thresholds, counts, volunteers),
         facts=[
             (share, "of the answers settled"),
             (f"{settled * config.votes_each:,}", "answers that volunteers needn’t give"),

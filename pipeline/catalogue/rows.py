@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.catalogue.schema import catalogue_schema, uncertainty_columns
+from pipeline.catalogue.schema import catalogue_schema, holds_uncertainty, uncertainty_columns
 from pipeline.tree import DecisionTree, agreement
 
 
@@ -114,9 +114,9 @@ def read_uncertainty(tree: DecisionTree, catalogue: pa.Table) -> Uncertainty | N
 
     Values that are null become NaN.
     """
-    names = uncertainty_columns(tree)
-    if not set(names) <= set(catalogue.column_names):
+    if not holds_uncertainty(tree, catalogue.column_names):
         return None
+    names = uncertainty_columns(tree)
     columns = np.stack([catalogue[name].to_numpy() for name in names], axis=1).astype(np.float32, copy=False)
     bounds = columns[:, : 2 * tree.answer_count]
     return Uncertainty(

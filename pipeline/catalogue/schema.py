@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 from pipeline.digest import digest
@@ -87,6 +89,11 @@ def catalogue_schema(tree: DecisionTree, uncertainty: bool = False) -> pa.Schema
 def uncertainty_columns(tree: DecisionTree) -> list[str]:
     """Names of the columns that a catalogue with uncertainty has more than one without."""
     return [field.name for field in _uncertainty_fields(tree)]
+
+
+def holds_uncertainty(tree: DecisionTree, columns: Iterable[str]) -> bool:
+    """Whether a catalogue with these columns says how sure its answers are."""
+    return set(uncertainty_columns(tree)) <= set(columns)
 
 
 def _uncertainty_fields(tree: DecisionTree) -> list[pa.Field]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import betainc
 from scipy.stats import binomtest
 
+from pipeline.confidence.concentration import conditional
 from pipeline.evaluation.asked import LEAST_ASKED
 from pipeline.evaluation.proportion import proportion_interval
 from pipeline.tree import DecisionTree, Question, agreement
@@ -31,7 +33,9 @@ class Answered:
     answer : ndarray, shape (n,), int64
         The most probable answer.
     confidence : ndarray, shape (n,), float64
-        The agreement a(p) = 1 − H(p) / log n of the prediction; 0 where it isn't asked at all.
+        Where it is known how many volunteers an answer is worth, the probability that it is what most
+        volunteers would say (`plurality_probability`); else the agreement a(p) = 1 − H(p) / log n of the
+        prediction. 0 where it isn't asked at all.
     """
 
     asked: NDArray[np.bool_]
@@ -80,10 +84,49 @@ class Threshold:
         )
 
 
-def answered(tree: DecisionTree, question: Question, predicted: ArrayLike) -> Answered:
-    """What cumulative probabilities, shape (n, answers), say to a question."""
+def answered(
+    tree: DecisionTree, question: Question, predicted: ArrayLike, volunteers: ArrayLike | None = None
+) -> Answered:
+    """What a catalogue says to a question.
+
+    Parameters
+    ----------
+    predicted : array_like, shape (n, answers)
+        Cumulative, in the tree's order.
+    volunteers : array_like, shape (n, questions)
+        How many volunteers the answer to each question of the tree is worth, where that is known.
+    """
     p = np.asarray(predicted, np.float64)[:, tree.slices[question.key]]
-    return Answered(p.sum(axis=1) >= LEAST_ASKED, p.argmax(axis=1), np.nan_to_num(agreement(p)))
+    total = p.sum(axis=1)
+    if volunteers is None:
+        confidence = np.nan_to_num(agreement(p))
+    else:
+        worth = np.asarray(volunteers, np.float64)[:, tree.questions.index(question)]
+        confidence = np.where(total > 0, plurality_probability(p, worth), 0.0)
+    return Answered(total >= LEAST_ASKED, p.argmax(axis=1), confidence)
+
+
+def plurality_probability(answers: ArrayLike, volunteers: ArrayLike) -> NDArray[np.float64]:
+    """Probability that of the two most probable answers the first is what more volunteers would give.
+
+    The shares of two answers of a Dirichlet distribution, κp₁ and κp₂ its parameters, are to each other as
+    x to 1 − x, where x is Beta-distributed with these parameters: it is 1 − I½(κp₁, κp₂).
+
+    Parameters
+    ----------
+    answers : array_like, shape (n, k)
+        Probabilities of one question's answers; their sum doesn't matter.
+    volunteers : array_like, shape (n,)
+        How many volunteers the answer is worth, κ.
+
+    Examples
+    --------
+    >>> plurality_probability([[0.6, 0.4], [0.6, 0.4], [0.5, 0.5]], [5, 50, 50]).round(2).tolist()
+    [0.69, 0.92, 0.5]
+    """
+    shares = np.sort(conditional(np.asarray(answers, np.float64)), axis=1)
+    first, second = (np.asarray(volunteers, np.float64) * shares[:, place] for place in (-1, -2))
+    return np.asarray(betainc(second, first, 0.5))
 
 
 def learn_threshold(
@@ -93,6 +136,7 @@ def learn_threshold(
     votes: ArrayLike,
     target: float,
     risk: float = 0.1,
+    volunteers: ArrayLike | None = None,
 ) -> Threshold:
     """Find the lowest confidence at which answers are right at least as often as `target`.
 
@@ -105,13 +149,15 @@ def learn_threshold(
     ----------
     predicted, votes : array_like, shape (n, answers)
         Cumulative, in the tree's order; missing votes are NaN.
+    volunteers : array_like, shape (n, questions)
+        See `answered`.
 
     References
     ----------
     Angelopoulos et al. 2021, Learn then Test (arXiv:2110.01052), section 2; the interval is that of Clopper &
     Pearson 1934.
     """
-    said = answered(tree, question, predicted)
+    said = answered(tree, question, predicted, volunteers)
     fractions = np.asarray(votes, np.float64)[:, tree.slices[question.key]]
     judged = said.asked & (fractions.sum(axis=1) > 0)
     right = (said.answer == np.nan_to_num(fractions).argmax(axis=1))[judged]
@@ -139,7 +185,10 @@ def learn_threshold(
 
 
 def split(
-    tree: DecisionTree, thresholds: Sequence[Threshold], predicted: ArrayLike
+    tree: DecisionTree,
+    thresholds: Sequence[Threshold],
+    predicted: ArrayLike,
+    volunteers: ArrayLike | None = None,
 ) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     """What becomes of galaxies in each of the questions that have a threshold.
 
@@ -147,6 +196,8 @@ def split(
     ----------
     predicted : array_like, shape (n, answers)
         Cumulative, in the tree's order.
+    volunteers : array_like, shape (n, questions)
+        As the thresholds were learnt with.
 
     Returns
     -------
@@ -155,7 +206,7 @@ def split(
     confidence : ndarray, shape (n, thresholds), float64
     """
     questions = {question.key: question for question in tree.questions}
-    said = [answered(tree, questions[threshold.question], predicted) for threshold in thresholds]
+    said = [answered(tree, questions[threshold.question], predicted, volunteers) for threshold in thresholds]
     confidence = np.column_stack([each.confidence for each in said])
     least = [np.inf if t.confidence is None else t.confidence for t in thresholds]
     states = np.where(confidence >= np.array(least), SETTLED, TO_PEOPLE)

@@ -22,6 +22,7 @@ def triage_sections(
     votes: NDArray[np.float64],
     thresholds: Sequence[Threshold],
     counts: Mapping[str, int],
+    volunteers: NDArray[np.float32] | None = None,
 ) -> list[Section]:
     """Sections for `write_document`.
 
@@ -31,6 +32,8 @@ def triage_sections(
         Cumulative answers and votes of the labelled galaxies.
     counts
         ``<question>_settled`` and ``<question>_people`` of the whole catalogue.
+    volunteers : ndarray, shape (n, questions)
+        How many volunteers the answers of the labelled galaxies are worth, where that is known.
     """
     rows = [
         [
@@ -65,12 +68,19 @@ def triage_sections(
         "accuracy",
         "Accuracy of the most confident answers on the labelled galaxies, against the share of them that "
         "would be settled. The dashed line is the promise, the point the threshold with its 95 % interval.",
-        _figure(tree, predicted, votes, thresholds),
+        _figure(tree, predicted, votes, thresholds, volunteers),
+    )
+    confidence = (
+        "Confidence is the agreement, 1 − H(p) / log n, of the answer’s probabilities."
+        if volunteers is None
+        else "Confidence is the probability that the answer is what most volunteers would say, by how many "
+        "volunteers the catalogue says that it is worth."
     )
     text = (
         "A question counts for a galaxy if the catalogue says that at least half of the volunteers would be "
         "asked it. An answer is right if most of those volunteers gave it. A threshold is taken only if the "
-        "exact binomial test says that its answers keep the promise, so few labels settle few galaxies."
+        "exact binomial test says that its answers keep the promise, so few labels settle few galaxies.\n\n"
+        f"{confidence}"
     )
     return [Section("Thresholds", text, [table, figure])]
 
@@ -80,6 +90,7 @@ def _figure(
     predicted: NDArray[np.float64],
     votes: NDArray[np.float64],
     thresholds: Sequence[Threshold],
+    volunteers: NDArray[np.float32] | None,
 ) -> matplotlib.figure.Figure:
     questions = {question.key: question for question in tree.questions}
     lines = -(-len(thresholds) // _COLUMNS)
@@ -87,7 +98,7 @@ def _figure(
         figure = matplotlib.figure.Figure(figsize=(9, 2.4 * lines))
         panels = figure.subplots(lines, _COLUMNS, sharey=True, squeeze=False).ravel()
         for panel, t in zip(panels, thresholds, strict=False):
-            said = answered(tree, questions[t.question], predicted)
+            said = answered(tree, questions[t.question], predicted, volunteers)
             fractions = votes[:, tree.slices[t.question]]
             judged = said.asked & (fractions.sum(axis=1) > 0)
             right = (said.answer == np.nan_to_num(fractions).argmax(axis=1))[judged]

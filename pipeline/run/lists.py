@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.catalogue.export import Snapshot
 from pipeline.catalogue.rows import answer_matrix
+from pipeline.catalogue.schema import holds_uncertainty
 from pipeline.catalogue.snapshot import Progress
 from pipeline.evaluation.triage import NOT_ASKED, SETTLED, TO_PEOPLE, Threshold, split
 from pipeline.tree import DecisionTree
@@ -41,6 +42,8 @@ def write_lists(
     counts = dict.fromkeys(["people", *(f"{key}_{end}" for key in keys for end in ("settled", "people"))], 0)
     answers = [f"{key}_answer" for key in keys]
     extra = [name for name in ("input",) if name in snapshot.schema.names]
+    sure = holds_uncertainty(tree, snapshot.schema.names)
+    worth = [f"{question.key}_volunteers" for question in tree.questions] if sure else []
     place = [snapshot.schema.field(name) for name in _PLACE]
     settled_schema = pa.schema([*place, *(pa.field(name, pa.string()) for name in answers)])
     work_schema = pa.schema(
@@ -51,9 +54,10 @@ def write_lists(
         _parquet(storage.join(output, "settled.parquet"), settled_schema) as settled,
         _parquet(storage.join(output, "worklist.parquet"), work_schema) as work,
     ):
-        for batch in snapshot.batches([*_PLACE, *tree.columns, *answers, *extra], advance):
+        for batch in snapshot.batches([*_PLACE, *tree.columns, *answers, *extra, *worth], advance):
             predicted = answer_matrix(tree, pa.Table.from_batches([batch])).astype(np.float64)
-            states, confidence = split(tree, thresholds, predicted)
+            volunteers = np.column_stack([batch[name].to_numpy() for name in worth]) if sure else None
+            states, confidence = split(tree, thresholds, predicted, volunteers)
             people = (states == TO_PEOPLE).any(axis=1)
             counts["people"] += int(people.sum())
             for number, key in enumerate(keys):

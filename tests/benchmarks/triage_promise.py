@@ -35,8 +35,11 @@ def main() -> None:
         asked = settled = right = 0
         for fold in range(FOLDS):
             seen, unseen = galaxies[folds != fold], galaxies[folds == fold]
-            threshold = learn_threshold(tree, question, seen.predicted, seen.votes, target)
-            state = split(tree, [threshold], unseen.predicted)[0][:, 0]
+            worths = [None if g.uncertainty is None else g.uncertainty.volunteers for g in (seen, unseen)]
+            threshold = learn_threshold(
+                tree, question, seen.predicted, seen.votes, target, volunteers=worths[0]
+            )
+            state = split(tree, [threshold], unseen.predicted, worths[1])[0][:, 0]
             votes = unseen.votes[:, tree.slices[question.key]]
             voted = votes.sum(axis=1) > 0
             stands = (state == SETTLED) & voted

@@ -13,7 +13,9 @@ from pipeline.evaluation.triage import (
     SETTLED,
     TO_PEOPLE,
     Threshold,
+    answered,
     learn_threshold,
+    plurality_probability,
     split,
 )
 from pipeline.tree import DecisionTree
@@ -85,3 +87,38 @@ def test_a_galaxy_is_settled_at_the_threshold_and_above_where_it_is_asked(
     asked = predicted[:, where].sum(axis=1) >= 0.5
     assert ((states[:, 0] == NOT_ASKED) == ~asked).all()
     assert ((states[:, 0] == SETTLED) == (asked & (confidence[:, 0] >= least))).all()
+
+
+@pytest.mark.parametrize("worth", [0.7, 6.0, 60.0])
+@pytest.mark.parametrize("shares", [[0.6, 0.4], [0.5, 0.3, 0.2], [0.4, 0.39, 0.21]])
+def test_the_first_of_two_answers_is_ahead_as_often_as_said(shares: list[float], worth: float) -> None:
+    mixed = 0.99 * np.array(shares) + 0.01 / len(shares)
+    drawn = np.random.default_rng(0).dirichlet(worth * mixed, 200_000)
+    expected = (drawn[:, 0] > drawn[:, 1]).mean()
+    found = plurality_probability([shares[::-1]], [worth])
+    assert found == pytest.approx([expected], abs=0.005)
+
+
+def test_what_an_answer_is_worth_settles_what_probabilities_cannot_tell_apart(tree: DecisionTree) -> None:
+    """All answers are 0.7 to 0.3; of half of the galaxies volunteers are of all minds."""
+    rng = np.random.default_rng(6)
+    question = tree.questions[0]
+    predicted, votes = np.zeros((2, 4000, tree.answer_count))
+    predicted[:, :2] = 0.7, 0.3
+    volunteers = np.ones((4000, len(tree.questions)))
+    volunteers[:2000, 0] = 30
+    shares = rng.beta(volunteers[:, 0] * 0.7, volunteers[:, 0] * 0.3)
+    votes[:, 0], votes[:, 1] = shares, 1 - shares
+    blind = learn_threshold(tree, question, predicted, votes, 0.95)
+    assert blind.confidence is None
+    seeing = learn_threshold(tree, question, predicted, votes, 0.95, volunteers=volunteers)
+    assert seeing.settled == 2000
+    states, confidence = split(tree, [seeing], predicted, volunteers)
+    assert (states[:2000] == SETTLED).all()
+    assert (states[2000:] == TO_PEOPLE).all()
+    assert confidence[0, 0] > 0.97
+
+
+def test_a_question_that_nobody_is_asked_has_no_confidence(tree: DecisionTree) -> None:
+    predicted, worth = np.zeros((1, tree.answer_count)), np.full((1, len(tree.questions)), 9.0)
+    assert answered(tree, tree.questions[1], predicted, worth).confidence.tolist() == [0.0]

@@ -11,8 +11,9 @@ from scipy.special import betainc
 from pipeline.evaluation import Results, measure
 from pipeline.evaluation.uncertainty import PIT_BINS, beta_crps, pit_density, sample_crps
 from pipeline.tree import DecisionTree
+from tests.confidence.votes import drawn_votes
 from tests.support.catalogues import random_probabilities
-from tests.support.uncertain import uncertainty_of, votes_about
+from tests.support.uncertain import uncertainty_of
 
 WORTH = 6.0
 COUNT = 1500
@@ -22,7 +23,7 @@ COUNT = 1500
 def galaxies(tree: DecisionTree) -> tuple[np.ndarray, np.ndarray]:
     """Answers, and votes that scatter about them as those of six people would."""
     predicted = random_probabilities(COUNT)
-    return predicted, votes_about(tree, predicted, WORTH, np.random.default_rng(1))
+    return predicted, drawn_votes(tree, predicted, WORTH, 40, np.random.default_rng(1))
 
 
 def measured(tree: DecisionTree, galaxies: tuple[np.ndarray, np.ndarray], worth: float) -> Results:

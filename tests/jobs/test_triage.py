@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from jobs.cli import main
+from pipeline.evaluation.triage import plurality_probability
 from pipeline.tree import DecisionTree
+from tests.support.uncertain import uncertainty_of
 from tests.support.voted import write_voted
 from tests.support.votes import sample
 
@@ -57,6 +59,23 @@ def test_every_galaxy_is_settled_or_for_people_and_people_get_pictures(
             assert (picture.format, picture.size) == ("JPEG", (424, 424))
     assert "have no cutout to show" in said  # those whose shard holds other galaxies in their place
     assert "Thresholds" in (survey / "out" / "report.html").read_text()
+
+
+def test_where_the_catalogue_says_how_sure_it_is_confidence_is_a_probability(
+    survey: Path, tree: DecisionTree, tmp_path: Path
+) -> None:
+    assert run(survey, f"labels={survey}/votes.csv", "target=0.85", "subjects=5") == 0
+    assert "Confidence is the agreement" in (survey / "out" / "report.html").read_text()
+    predicted, votes = sample(tree, COUNT, np.random.default_rng(7))
+    write_voted(tmp_path, tree, predicted, votes, uncertainty_of(tree, predicted, 5.0))
+    assert run(tmp_path, f"labels={tmp_path}/votes.csv", "target=0.85", "subjects=5") == 0
+    assert "Confidence is the probability that" in (tmp_path / "out" / "report.html").read_text()
+    work = pq.read_table(tmp_path / "out" / "worklist.parquet")
+    rows = [int(name.removeprefix("g/")) for name in work["object_id"].to_pylist()]
+    shares = predicted[rows][:, tree.slices["smooth_or_featured"]]
+    expected = plurality_probability(shares.astype(np.float32), np.full(len(rows), 5.0))
+    assert 0 < len(rows) < COUNT
+    np.testing.assert_allclose(work["confidence"], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Answers that say how sure they are, and votes that scatter about answers as those of some people."""
+"""Answers that say how sure they are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue.rows import Uncertainty
 from pipeline.confidence import Concentrations, share_intervals
-from pipeline.confidence.concentration import VOLUNTEERS, QuestionConcentration
+from pipeline.confidence.concentration import QuestionConcentration
 from pipeline.tree import DecisionTree
 
 
@@ -35,18 +35,3 @@ def uncertainty_of(
         0.5 * ones if out_of_place is None else out_of_place.astype(np.float32),
         ones,
     )
-
-
-def votes_about(
-    tree: DecisionTree, predicted: NDArray[np.float64], worth: float, random: np.random.Generator
-) -> NDArray[np.float64]:
-    """Vote fractions of 40 people, shape (n, answers), about answers that are worth as many volunteers."""
-    counts = np.zeros(predicted.shape, np.int64)
-    for key in tree.in_order():
-        where, gate = tree.slices[key], tree.gates.get(key)
-        asked = np.full(len(predicted), int(VOLUNTEERS)) if gate is None else counts[:, gate].sum(axis=1)
-        shares = predicted[:, where] / predicted[:, where].sum(axis=1, keepdims=True)
-        chances = random.gamma(worth * shares + 1e-9)
-        chances /= chances.sum(axis=1, keepdims=True)
-        counts[:, where] = random.multinomial(asked, chances)
-    return counts / VOLUNTEERS
