@@ -1,4 +1,4 @@
-"""``{catalogue-columns}`` and ``{quarantine-columns}``: what tables hold, as their schemas describe them."""
+"""``{catalogue-columns}`` and others: what tables hold, as their schemas describe them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rebuilding import note_files
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from pipeline.catalogue.schema import catalogue_schema
+from pipeline.catalogue.schema import catalogue_schema, uncertainty_columns
 from pipeline.protocol.records import quarantine
 from pipeline.tree import load_tree
 
@@ -43,6 +43,19 @@ class CatalogueColumns(SphinxDirective):
         return self.parse_text_to_nodes("\n".join([*lines, *provenance]), allow_section_headings=True)
 
 
+class UncertaintyColumns(SphinxDirective):
+    """Columns that a catalogue has if it is to say how sure its answers are."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write and parse them."""
+        note_files(self, catalogue_schema)
+        tree = load_tree()
+        schema = catalogue_schema(tree, uncertainty=True)
+        return self.parse_text_to_nodes(
+            "\n".join(table([schema.field(n) for n in uncertainty_columns(tree)]))
+        )
+
+
 class QuarantineColumns(SphinxDirective):
     """Columns of a quarantine, and the reasons that there are."""
 
@@ -58,5 +71,6 @@ class QuarantineColumns(SphinxDirective):
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
     app.add_directive("catalogue-columns", CatalogueColumns)
+    app.add_directive("uncertainty-columns", UncertaintyColumns)
     app.add_directive("quarantine-columns", QuarantineColumns)
     return {"parallel_read_safe": True}
