@@ -16,6 +16,8 @@ _DIMMEST, _SMOOTHEST = 1e-3, 1e-4
 """What is added before a logarithm is taken."""
 
 _STRIDE = 2
+"""Every so manyth position of rows and columns tells as much."""
+
 _SMALLEST = 0.02
 _SKY_SHARE = 0.7
 """Share of a crop's pixels that are taken for sky."""
@@ -68,7 +70,7 @@ class Appearance(nn.Module):
         """
         crops = self.crops(regions)
         responses = functional.relu(functional.conv2d(crops, self.filters, self.bias, stride=_STRIDE))
-        detail = (crops - functional.avg_pool2d(crops, 3, 1, 1)).flatten(2)
+        detail = (crops[:, :, ::_STRIDE, ::_STRIDE] - functional.avg_pool2d(crops, 3, _STRIDE, 1)).flatten(2)
         radii = self._radii(crops)
         statistics = [
             torch.log(responses.mean(dim=(2, 3)) + _DIMMEST),
@@ -87,14 +89,15 @@ class Appearance(nn.Module):
         place = regions.center[:, None] + regions.scale[:, None, None] * self.offsets
         place = place.clamp(0, side - 1 - 1e-6)
         corner = place.floor()
-        x, y = (place - corner).float().unbind(2)
-        first = (corner[:, :, 1] * side + corner[:, :, 0]).long()
-        pixels, rows = regions.pixels.flatten(1, 2), torch.arange(len(regions), device=first.device)[:, None]
-        upper, lower = (
-            pixels[rows, first + below] * (1 - x)[..., None] + pixels[rows, first + below + 1] * x[..., None]
-            for below in (0, side)
+        x, y = (place - corner).float()[..., None].unbind(2)
+        rows = torch.arange(len(regions), device=corner.device)[:, None] * side**2
+        first = ((corner[:, :, 1] * side + corner[:, :, 0]).long() + rows).flatten()
+        pixels = regions.pixels.reshape(-1, 3)
+        here, right, below, across = (
+            pixels.index_select(0, first + step).view(*rows.shape[:1], -1, 3).float()
+            for step in (0, 1, side, side + 1)
         )
-        mean = upper * (1 - y)[..., None] + lower * y[..., None]
+        mean = torch.lerp(torch.lerp(here, right, x), torch.lerp(below, across, x), y)
         levels = 255.0 if pixels.dtype == torch.uint8 else 1.0
         sampled: Tensor = (mean / levels).transpose(1, 2).unflatten(2, (CROP_PIXELS, CROP_PIXELS))
         return sampled.contiguous()
