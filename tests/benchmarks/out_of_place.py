@@ -71,7 +71,8 @@ def picture_sets(data: Path) -> dict[str, Iterable[tuple[bytes, float | None]]]:
     more = more[(more["sample"] == "fair") & more["Class3.1"].notna()]
     first = pd.read_csv(challenge / "training_solutions_rev1.csv", dtype={"GalaxyID": str})
     fair = [challenge / "images_training_rev1" / f"{name}.jpg" for name in first["GalaxyID"][-100:]]
-    fair += [challenge / row.folder / f"{row.GalaxyID}.jpg" for row in more.itertuples()]
+    places = zip(more["folder"].tolist(), more["GalaxyID"].tolist(), strict=True)
+    fair += [challenge / folder / f"{name}.jpg" for folder, name in places]
     sky = sorted((data / "sdss_sky").rglob("*.jpg"))
     return {
         "fair": whole(fair),
@@ -113,7 +114,7 @@ def is_star(picture: NDArray[np.uint8]) -> bool:
 def score(appearance: Appearance, familiarity: Familiarity, image: bytes, frame: float | None) -> float:
     region, _ = cut_frames(decode_image(image), SCORE_REACH, None, frame, [])
     batch = RegionBatch(
-        torch.from_numpy(region.pixels[None]),
+        torch.from_numpy(region.pixels[None].copy()),
         torch.tensor([region.center], dtype=torch.float64),
         torch.tensor([region.scale], dtype=torch.float64),
     )
