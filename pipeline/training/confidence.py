@@ -11,7 +11,6 @@ from torch import Tensor
 
 from pipeline.confidence import (
     Concentrations,
-    Familiarity,
     calibrated,
     fit_concentrations,
     fit_familiarity,
@@ -62,7 +61,7 @@ def learn_confidence(
         model_sha256=model_sha256,
         galaxies=len(held_out),
         concentrations=concentrations_for(tree, probabilities, votes),
-        familiarity=_familiarity(every, others),
+        familiarity=fit_familiarity(every[0].numpy(), every[1].numpy(), others[0].numpy()),
         coverage=crossed_coverage(tree, probabilities, votes),
     )
 
@@ -107,7 +106,3 @@ def _appearances(network: ViewpointNetwork, labels: Labels, step: int) -> tuple[
     )
     parts = [appearance(batch) for _, batch in galaxies.regions.by_side(_AT_ONCE)]
     return torch.cat([statistics for statistics, _ in parts]), torch.cat([size for _, size in parts])
-
-
-def _familiarity(every: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) -> Familiarity:
-    return fit_familiarity(every[0].numpy(), every[1].numpy(), others[0].numpy())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 from pydantic import Field
 from torch import Tensor
 
@@ -129,6 +130,8 @@ def train_one(config: TrainConfig) -> None:
     recipe = as_begun(settings.folder, recipe)
     identity = identity_of(spec, recipe, tree, labels, config.init) | {"held_out": len(labels) - count}
     if storage.exists(weights) and is_same(settings.folder, identity):
+        if not _is_judged(weights, labels[count:]):
+            _judge(weights, tree, labels[:count], labels[count:])
         say(f"{weights} is complete: {score_in_words(read_card(weights).score)}. Nothing to do.")
         return
     if storage.exists(weights):
@@ -170,13 +173,24 @@ def train_one(config: TrainConfig) -> None:
         not_good_for=config.not_good_for,
     )
     save_network(network, weights, card)
+    _judge(weights, tree, trained_on, held_out)
+    say(f"Weights: {weights}")
+
+
+def _is_judged(weights: str, held_out: Labels) -> bool:
+    """Whether nothing is left to be learnt of weights from the galaxies held out."""
+    sure = len(held_out) < FEWEST_HELD_OUT or storage.exists(confidence_uri(weights))
+    return sure and bool(read_card(weights).score or np.isnan(held_out.votes).all())
+
+
+def _judge(weights: str, tree: DecisionTree, trained_on: Labels, held_out: Labels) -> None:
+    """Score weights, and learn how sure they are, from the galaxies held out."""
     stored, card = load_network(weights, tree)
     answers, single = answers_for([stored], held_out)
     scores = score_of(tree, answers, single, held_out)
     save_network(stored, weights, card.model_copy(update={"score": scores}))
     say(score_in_words(scores))
     keep_confidence(weights, [stored], answers, held_out, trained_on)
-    say(f"Weights: {weights}")
 
 
 def keep_confidence(

@@ -14,7 +14,7 @@ from jobs import train
 from jobs.cli import main
 from pipeline.config import CONFIGS
 from pipeline.errors import InputError
-from pipeline.network import check_model, load_network, read_card
+from pipeline.network import check_model, load_network, read_card, write_card
 from pipeline.training import Cut, evaluate, fastest_precision, load_galaxies, read_labels
 from pipeline.training.identity import as_begun
 from pipeline.training.labels import LABELS_FILE
@@ -50,6 +50,15 @@ def test_it_trains_scores_and_says_when_there_is_nothing_to_do(
     train.run(config)
     assert "is complete: RMSE 0." in capsys.readouterr().out
     assert Path(weights).read_bytes() == before
+
+
+def test_weights_whose_training_was_killed_before_they_were_scored_are_scored(config: TrainConfig) -> None:
+    train.run(config)
+    weights = f"{config.output}/small.safetensors"
+    card = read_card(weights)
+    write_card(weights, card.model_copy(update={"score": {}}))
+    train.run(config)
+    assert read_card(weights) == card
 
 
 @pytest.mark.parametrize(("galaxies", "share", "held_out"), [(61_578, 0.1, 6157), (500, 0.2, 100), (3, 0, 0)])

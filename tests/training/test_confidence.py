@@ -10,9 +10,9 @@ import torch
 from pipeline.confidence.document import read_confidence
 from pipeline.network import DEFAULT_WEIGHTS, check_model, load_networks
 from pipeline.network.checkpoint import card_uri
-from pipeline.training.confidence import learn_confidence
+from pipeline.training.confidence import FEWEST_HELD_OUT, learn_confidence
 from pipeline.training.labels import Labels
-from pipeline.training.weights import FEWEST_HELD_OUT, keep_confidence
+from pipeline.training.weights import keep_confidence
 from pipeline.tree import load_tree
 from tests.confidence.votes import drawn_answers, drawn_votes
 from tests.support.galaxies import galaxy, png
