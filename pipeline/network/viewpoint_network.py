@@ -8,8 +8,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from pipeline.geometry import PATCH_PIXELS
+from pipeline.geometry import PATCH_PIXELS, VIEWPOINTS
 from pipeline.network.layers import Dense, UntiedConvolution, round_filters
 from pipeline.network.output import TreeOutput
 from pipeline.network.spec import NetworkSpec
@@ -108,6 +109,29 @@ class ViewpointNetwork(nn.Module):
         """Map features of all viewpoints (…, 16, features) to raw answers (…, answers)."""
         x = features.flatten(-2)
         return self.raw_after(x, self.dense_layers)
+
+    def raw_of_some(self, features: Tensor, which: Tensor) -> Tensor:
+        """Map features of some viewpoints of each example to raw answers, as if dropout had taken the others.
+
+        The first dense layer's own dropout takes what is still missing to its share, if anything.
+
+        Parameters
+        ----------
+        features : Tensor, shape (n, v, features)
+        which : Tensor, shape (n, v), int64
+            Their viewpoints' numbers, 0 to 15.
+
+        Returns
+        -------
+        Tensor, shape (n, answers)
+        """
+        first, *others = self.dense_layers
+        share = which.shape[1] / VIEWPOINTS
+        missing = max(0.0, 1 - (1 - first.dropout.p) / share) if self.training else 0.0
+        rows = torch.arange(len(which), device=which.device)[:, None].expand_as(which)
+        shown = functional.dropout(features, missing) / share
+        every = features.new_zeros(len(which), VIEWPOINTS, features.shape[-1]).index_put((rows, which), shown)
+        return self.raw_after(first.activate(first.linear(every.flatten(-2))), others)
 
     def raw_after(self, x: Tensor, remaining: Sequence[Dense]) -> Tensor:
         """Run the remaining dense layers and the last one: from the input of the first to raw answers.

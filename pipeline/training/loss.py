@@ -22,11 +22,13 @@ class WeightedLoss(nn.Module):
         With weights in float32.
     dtype
         Data type of convolutions and products.
+    viewpoints
+        How many of each example's viewpoints are shown; see `Recipe`.
     """
 
-    def __init__(self, network: ViewpointNetwork, dtype: torch.dtype) -> None:
+    def __init__(self, network: ViewpointNetwork, dtype: torch.dtype, viewpoints: int = VIEWPOINTS) -> None:
         super().__init__()
-        self.network, self.dtype = network, dtype
+        self.network, self.dtype, self.viewpoints = network, dtype, viewpoints
 
     def forward(
         self, views: Tensor, votes: Tensor, weights: Tensor, clipped: bool = False
@@ -49,13 +51,21 @@ class WeightedLoss(nn.Module):
             Which answers have a positive raw value for some example.
         """
         with torch.autocast(views.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            raw = self.network.raw(self.network.viewpoint_features(views))
-        raw = raw.float()
+            raw = self._raw(views).float()
         answers = raw.clamp(0, 1) if clipped else self.network.output(raw)
         voted = ~votes.isnan()
         square = functional.mse_loss(answers, torch.where(voted, votes, answers.detach()), reduction="none")
         each = square.sum(dim=1) / voted.sum(dim=1).clamp(min=1)
         return (weights * each).sum(), (raw.detach() > 0).any(dim=0)
+
+    def _raw(self, views: Tensor) -> Tensor:
+        if self.viewpoints == VIEWPOINTS:
+            return self.network.raw(self.network.viewpoint_features(views))
+        which = torch.rand(views.shape[:2], device=views.device).argsort(dim=1)[:, : self.viewpoints]
+        rows = torch.arange(len(views), device=views.device)[:, None]
+        # By their pixels' layout, channels last, which the convolutions are fastest in.
+        some = views.movedim(-3, -1)[rows, which].movedim(-1, -3)
+        return self.network.raw_of_some(self.network.viewpoint_features(some), which)
 
 
 def compiler_for(device: torch.device) -> str | None:

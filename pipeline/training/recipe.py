@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pipeline.config import StrictModel
+from pipeline.geometry import VIEWPOINTS
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.precision import Precision
 
@@ -117,6 +118,10 @@ class Recipe(StrictModel):
         For so many examples at the start, the loss is taken on raw values clipped to [0, 1] instead of
         on the output layer's probabilities, which revives questions that have no gradient
         (Dieleman, Willett & Dambre 2015, section 7.5).
+    viewpoints
+        How many of an example's sixteen viewpoints are shown, drawn anew each time. With 8, a step takes half
+        the time, and the network leans less on any of them: the others' features are nothing, which stands
+        in for dropout of the first dense layer.
     average_decay
         Decay per step of the moving average of the weights, which is what gets saved; 0 for none.
     precision
@@ -135,6 +140,7 @@ class Recipe(StrictModel):
     optimizer: Annotated[AdamW | Nesterov, Field(discriminator="kind")] = AdamW()
     schedule: Annotated[OneCycle | Steps, Field(discriminator="kind")] = OneCycle(highest=2e-3)
     clipped_examples: int = Field(default=0, ge=0)
+    viewpoints: int = Field(default=VIEWPOINTS, ge=1, le=VIEWPOINTS)
     average_decay: float = Field(default=0.0, ge=0, lt=1)
     precision: Literal["auto"] | Precision = "auto"
     held_out: float = Field(default=0.2, ge=0, lt=1)

@@ -145,7 +145,7 @@ class Trainer:
         self._sampler = ViewpointSampler().to(network.device)
         self._optimizer = optimizer_of(network, recipe)
         precision = fastest_precision() if recipe.precision == "auto" else recipe.precision
-        eager = WeightedLoss(network, use_precision(precision))
+        eager = WeightedLoss(network, use_precision(precision), recipe.viewpoints)
         self._loss: nn.Module = eager
         if compiler:
             clipped = recipe.clipped_examples > 0

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.training import Trainer
+from pipeline.geometry import VIEWPOINTS
+from pipeline.network.spec import DenseSpec
+from pipeline.training import Trainer, initial_network
 from pipeline.training.augmentation import Augmentation
+from pipeline.training.loss import WeightedLoss
 from pipeline.tree import DecisionTree
-from tests.training.small import losses, made_galaxies, recipe, trainer, weights
+from tests.training.small import SPEC, losses, made_galaxies, recipe, trainer, weights
 
 
 @pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
@@ -22,6 +25,46 @@ def test_a_compiled_training_is_the_same_up_to_rounding(precision: str, tree: De
     assert losses(fast) == pytest.approx(losses(eager), rel=1e-5 if precision == "float32" else 2e-2)
     near = 1e-6 if precision == "float32" else 2e-3
     torch.testing.assert_close(weights(fast.network), weights(eager.network), rtol=0, atol=near)
+
+
+@pytest.mark.parametrize("shown", [1, 8, 16])
+def test_so_many_viewpoints_are_shown(shown: int, tree: DecisionTree) -> None:
+    """Only their pixels have a gradient, and which they are differs from example to example."""
+    loss = WeightedLoss(initial_network(SPEC, tree, 0), torch.float32, shown)
+    views = torch.rand(6, VIEWPOINTS, 3, 45, 45, requires_grad=True)
+    votes = made_galaxies(tree, 6).votes
+    loss(views, votes, torch.ones(6))[0].backward()
+    assert views.grad is not None
+    seen = views.grad.flatten(2).abs().sum(-1) > 0
+    assert seen.sum(dim=1).tolist() == [shown] * 6
+    assert shown == VIEWPOINTS or len({tuple(row) for row in seen.tolist()}) > 1
+
+
+def test_viewpoints_left_out_stand_in_for_dropout(tree: DecisionTree) -> None:
+    """On average over draws the first dense layer sees what it sees of all, and as much is missing."""
+    spec = SPEC.model_copy(update={"dense": (DenseSpec(units=4, weight_std=0.02, dropout=0.5),)})
+    network = initial_network(spec, tree, 0).train()
+    features = torch.rand(1, VIEWPOINTS, spec.convolution_features) + 1
+    first = network.dense_layers[0]
+    seen: list[torch.Tensor] = []
+    first.linear.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for shown in (4, 8, 12):
+        seen.clear()
+        for _ in range(2000):
+            which = torch.rand(1, VIEWPOINTS).argsort(dim=1)[:, :shown]
+            network.raw_of_some(features[:, which[0]], which)
+        inputs = torch.cat(seen)
+        kept = min(shown / VIEWPOINTS, 0.5)
+        assert (inputs > 0).float().mean().item() == pytest.approx(kept, abs=0.02)
+        assert inputs.mean().item() == pytest.approx(features.mean().item(), rel=0.05)
+
+
+def test_all_viewpoints_in_any_order_are_the_network(tree: DecisionTree) -> None:
+    network = initial_network(SPEC, tree, 0).eval()
+    features = torch.rand(3, VIEWPOINTS, SPEC.convolution_features)
+    which = torch.rand(3, VIEWPOINTS).argsort(dim=1)
+    some = features[torch.arange(3)[:, None], which]
+    torch.testing.assert_close(network.raw_of_some(some, which), network.raw(features))
 
 
 def test_a_compiler_that_fails_is_named_and_done_without(tree: DecisionTree) -> None:
