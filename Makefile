@@ -42,8 +42,15 @@ train-demo: classify
 	$(BIN)/python -m jobs.recipes.demo out/hubble/cutouts out/demo/answers.csv out/demo/galaxies
 	$(BIN)/tuningfork train --config configs/jobs/train_demo.yaml
 
+# On a bare machine with a GPU, PACK is what `python -m jobs.recipes.pack` made of the label tables, and torch is there.
+ifdef GPU
+weights:
+	python3 -m jobs.recipes.weights $(PACK)
+else
 weights: $(READY)
-	$(BIN)/python -m jobs.recipes.weights $(DATA) out/weights
+	test -f out/weights/unseen.csv || $(BIN)/python -m jobs.recipes.labels $(DATA) out/weights
+	$(BIN)/python -m jobs.recipes.weights out/weights
+endif
 
 evaluation: $(READY)
 	$(BIN)/python -m jobs.recipes.cross_validation $(DATA) out/cross_validation

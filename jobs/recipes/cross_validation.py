@@ -53,14 +53,10 @@ VIEWS: dict[str, Literal[60, 1]] = {"catalogue": 60, "single_view": 1}
 
 
 class LabelledSet(NamedTuple):
-    """Galaxies with votes, which are divided into fifths.
-
-    `weight` is what each counts in training.
-    """
+    """Galaxies with votes, which are divided into fifths."""
 
     name: str
     galaxies: pd.DataFrame
-    weight: float
 
     def part(self, fold: int, inside: bool) -> pd.DataFrame:
         """The galaxies of one fifth, or (`inside` False) those of the four others."""
@@ -74,14 +70,16 @@ def main() -> None:
     data, out = storage.absolute(sys.argv[1]), storage.absolute(sys.argv[2])
     tree = load_tree()
     sets = [
-        LabelledSet("stripe_82", stripe_82(data, tree), 0.5),
-        LabelledSet("challenge", challenge(data, tree), 1.0),
+        LabelledSet("stripe_82", stripe_82(data, tree).assign(volunteers=0.5)),
+        LabelledSet("challenge", challenge(data, tree).assign(volunteers=1.0)),
     ]
-    trunk = _trunk(out, [(largest_answers(data), 0.7), (galaxy_zoo_1(data), 1.0)])
+    trunk = _trunk(
+        out, [largest_answers(data).assign(volunteers=0.7), galaxy_zoo_1(data).assign(volunteers=1.0)]
+    )
     for fold in range(FOLDS):
-        unseen = [(each.part(fold, inside=True), each.weight) for each in sets]
-        seen = [(each.part(fold, inside=False), each.weight) for each in sets]
-        number = sum(len(galaxies) for galaxies, _ in unseen)
+        unseen = [each.part(fold, inside=True) for each in sets]
+        seen = [each.part(fold, inside=False) for each in sets]
+        number = sum(map(len, unseen))
         say(f"Fifth {fold + 1} of {FOLDS}: {number} galaxies that the network doesn't see")
         write_labels(f"{out}/fold-{fold}.csv", [*seen, *unseen], tree)
         train_one(
@@ -103,7 +101,7 @@ def main() -> None:
         _gather(each, f"{out}/{each.name}", tree)
 
 
-def _trunk(out: str, parts: list[tuple[pd.DataFrame, float]]) -> str:
+def _trunk(out: str, parts: list[pd.DataFrame]) -> str:
     """Train the network that all fifths start from; the path of its weights."""
     trees = (KINDS, LARGEST)
     write_labels(f"{out}/trunk.csv", parts, joined(*(load_tree(path) for path in trees)))

@@ -6,7 +6,9 @@ Each is a table with ``object_id``, ``image``, columns of votes, and where neede
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,8 @@ from threadpoolctl import threadpool_limits
 from pipeline import storage
 from pipeline.config import CONFIGS
 from pipeline.images import decode_image
-from pipeline.images.detection import DetectionCriteria, detect_sources
+from pipeline.images.detection import DetectedSource, DetectionCriteria, detect_sources
+from pipeline.images.region import FRAME_RADII
 from pipeline.tree import DecisionTree, load_tree
 
 VOTES, EFIGI, KINDS, LARGEST = (
@@ -32,9 +35,54 @@ _EFIGI_FRAME = 2.2
 _FRAME_HALF_LIGHT_RADII = 12.7
 """Width of a frame in half-light radii: the median of galaxies in the challenge's 8-bit pictures."""
 
+FRAMES: dict[str, Callable[[DetectedSource], float]] = {
+    "half_light": lambda source: _FRAME_HALF_LIGHT_RADII * source.half_light_radius,
+    "petrosian": lambda source: FRAME_RADII * source.radius,
+}
+"""How wide a galaxy's frame is, by what is measured of it in the picture."""
+
 _DETECTION = DetectionCriteria(background_pixels=64, minimum_area=10)
 
 _FOLDS = 5
+
+
+HELD_OUT = 100
+"""How many of the challenge's first 500 galaxies, the last ones, nothing is ever learnt from."""
+
+
+class VotedGalaxies(NamedTuple):
+    """The Galaxy Challenge's galaxies with votes, divided by what they are for.
+
+    Attributes
+    ----------
+    trained
+        To learn from, with a column ``volunteers``: what each counts (see `importance`), 1 on average.
+    calibration
+        Fair galaxies with all votes that no network learns from: they tell how sure its answers are.
+    held_out
+        The last 100, by which weights are scored.
+    """
+
+    trained: pd.DataFrame
+    calibration: pd.DataFrame
+    held_out: pd.DataFrame
+
+    @property
+    def unseen(self) -> list[pd.DataFrame]:
+        """The last rows of a label table, which aren't trained on."""
+        return [self.calibration, self.held_out]
+
+
+def voted_galaxies(data: str, tree: DecisionTree) -> VotedGalaxies:
+    """All galaxies of the challenge with votes."""
+    first, more = challenge(data, tree).assign(sample="fair"), more_challenge(data, tree)
+    known = pd.concat([first[:-HELD_OUT], more], ignore_index=True)
+    known["volunteers"] = importance(known[list(tree.columns)], known["sample"] != "clean")
+    chosen = known["object_id"].isin(more["object_id"]) & (known["sample"] == "fair")
+    chosen &= known[list(tree.columns)].notna().all(axis=1)
+    return VotedGalaxies(
+        known[~chosen], known[chosen].assign(volunteers=1.0), first[-HELD_OUT:].assign(volunteers=1.0)
+    )
 
 
 def more_challenge(data: str, tree: DecisionTree) -> pd.DataFrame:
@@ -78,7 +126,7 @@ def importance(votes: ArrayLike, fair: ArrayLike) -> NDArray[np.float64]:
 
 
 def challenge(data: str, tree: DecisionTree) -> pd.DataFrame:
-    """The labelled galaxies of the Galaxy Challenge that aren't held out."""
+    """The first 500 labelled galaxies of the Galaxy Challenge, a fair sample."""
     table = _read(f"{data}/galaxy_zoo_challenge/training_solutions_rev1.csv", "GalaxyID")
     votes = table[list(tree.class_columns)].set_axis(list(tree.columns), axis=1)
     images = f"{data}/galaxy_zoo_challenge/images_training_rev1/" + table["GalaxyID"] + ".jpg"
@@ -97,8 +145,14 @@ def largest_answers(data: str) -> pd.DataFrame:
     return pd.DataFrame(votes).assign(object_id="challenge-" + table["GalaxyID"], image=images)
 
 
-def stripe_82(data: str, tree: DecisionTree) -> pd.DataFrame:
-    """Galaxies of Stripe 82 with votes on deeper images, in frames that are scaled to them here."""
+def stripe_82(data: str, tree: DecisionTree, frame: str = "half_light") -> pd.DataFrame:
+    """Galaxies of Stripe 82 with votes on deeper images, in frames that are scaled to them here.
+
+    Parameters
+    ----------
+    frame
+        One of `FRAMES`.
+    """
     table = _read(f"{data}/stripe82/votes.csv", "objid")
     votes = table[list(tree.class_columns)].set_axis(list(tree.columns), axis=1)
     for question, gate in tree.gates.items():  # asked, and answered by nobody
@@ -106,7 +160,9 @@ def stripe_82(data: str, tree: DecisionTree) -> pd.DataFrame:
         votes.loc[(votes[own].sum(axis=1) == 0) & (votes.iloc[:, list(gate)].sum(axis=1) > 0), own] = np.nan
     images = f"{data}/stripe82/images/" + table["objid"] + ".jpg"
     return votes.assign(
-        object_id="stripe82-" + table["objid"], image=images, frame_pixels=[frame_of(i) for i in images]
+        object_id="stripe82-" + table["objid"],
+        image=images,
+        frame_pixels=[frame_of(image, FRAMES[frame]) for image in images],
     )
 
 
@@ -136,7 +192,7 @@ def efigi(data: str) -> pd.DataFrame:
     return votes.assign(object_id="efigi-" + ids, image=images, frame_pixels=88 * _EFIGI_FRAME)
 
 
-def frame_of(image: str) -> float:
+def frame_of(image: str, width: Callable[[DetectedSource], float]) -> float:
     """Width of the frame that suits the galaxy in the middle of an image, in the image's pixels."""
     pixels = decode_image(storage.read_bytes(image)).astype(np.float64)
     middle = (np.array(pixels.shape[1::-1]) - 1) / 2
@@ -144,12 +200,15 @@ def frame_of(image: str) -> float:
     if not sources:
         return float(max(pixels.shape))
     nearest = min(sources, key=lambda s: float(np.hypot(s.x - middle[0], s.y - middle[1])))
-    return float(np.clip(_FRAME_HALF_LIGHT_RADII * nearest.half_light_radius, 60, 2 * max(pixels.shape)))
+    return float(np.clip(width(nearest), 60, 2 * max(pixels.shape)))
 
 
-def write_labels(uri: str, parts: list[tuple[pd.DataFrame, float]], tree: DecisionTree) -> None:
-    """Write a label table of several parts, each with a weight; what a part has no votes for stays empty."""
-    table = pd.concat([part.assign(volunteers=weight) for part, weight in parts], ignore_index=True)
+def write_labels(uri: str, parts: Sequence[pd.DataFrame], tree: DecisionTree) -> None:
+    """Write a label table of several parts; what a part has no votes for stays empty.
+
+    What a galaxy counts for is its column ``volunteers``.
+    """
+    table = pd.concat(parts, ignore_index=True)
     columns = ["object_id", "image", "frame_pixels", "volunteers", *tree.columns]
     storage.write_bytes(uri, table.reindex(columns=columns).to_csv(index=False).encode())
 

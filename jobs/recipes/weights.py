@@ -1,68 +1,57 @@
-"""The weights that come with the project, from galaxies labelled in several ways: ``make weights DATA=DIR``.
+"""The weights that come with the project: ``make weights DATA=DIR``, or ``GPU=1 PACK=DIR`` on a bare machine.
 
-    python -m jobs.recipes.weights DIR OUT [--without-efigi]
+    python -m jobs.recipes.weights OUT [--share S]
 
-DIR holds the folders ``galaxy_zoo_challenge``, ``stripe82``, ``sdss_gz1`` and ``efigi``.
+OUT holds what `jobs.recipes.labels` or `jobs.recipes.pack` wrote, and gets the weights. Four steps, each of
+which goes on where it was stopped:
 
-An hour on two cores:
+1. One network learns all that people said of 12,000 galaxies, at a constant rate: eight of sixteen viewpoints
+   at a time, each galaxy with the labels that it has.
+2. From there teachers, who differ in their seeds, cool down on Galaxy Zoo 2's votes alone.
+3. Their mean answers, over 60 transforms, take the place of votes where a galaxy has none, and half their
+   place where it has some: votes of forty people are noisy.
+4. From the first network again, the one that is kept cools down on these.
 
-1. One network learns all that volunteers and astronomers said of 6,783 galaxies, each where it has labels.
-2. From there, two learn Galaxy Zoo 2's votes alone: on 400 galaxies of the challenge, and 383 of Stripe 82.
-3. Their mean answers, over 60 transforms, are labels for 3,000 galaxies of the same kind that have none.
-4. From the first network again, the one that is kept learns votes and those labels together.
-
-The last 100 galaxies of the challenge's labels are in none of this; they are the score. Weights that never
-saw an EFIGI label, and so can be judged by how few of them they need, are made ``--without-efigi``; they
-score 0.112 where these score 0.109.
+No network sees the last galaxies of the tables: by them weights are scored, and how sure they are is learnt.
+``--share`` shows so much of the recipes' examples (0.001 tries that everything works).
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import io
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from jobs.recipes.tables import (
-    EFIGI,
-    KINDS,
-    LARGEST,
-    VOTES,
-    challenge,
-    efigi,
-    galaxy_zoo_1,
-    largest_answers,
-    stripe_82,
-    write_labels,
-)
+from jobs.recipes.labels import TREES
 from pipeline import storage
 from pipeline.averaging import average_of, fastest_precision, use_precision
-from pipeline.config import CONFIGS
+from pipeline.config import CONFIGS, load_config
 from pipeline.console import progress, say
 from pipeline.geometry import averaging_transforms, reach
 from pipeline.network import ENSEMBLE_SUFFIX, Ensemble, load_networks, read_card, save_ensemble, write_card
 from pipeline.training import Cut, load_galaxies, read_labels
+from pipeline.training.recipe import Recipe
 from pipeline.training.score import score, score_in_words
 from pipeline.training.weights import TrainConfig, train_one
-from pipeline.tree import DecisionTree, joined, load_tree
+from pipeline.tree import DecisionTree, load_tree
 
-HELD_OUT = 100
-"""How many of the challenge's galaxies, the last ones, are never trained on."""
+TEACHERS = (1, 2, 3)
+"""Seeds of the teachers."""
 
-TEACHERS = (1, 2)
-"""Seeds of the two teachers, whose answers the last network learns for galaxies without votes."""
+TAUGHT = 0.5
+"""Share of a teacher's answer in what is learnt of a galaxy with votes."""
 
 LIMITS = (
-    "Trained on the votes for 783 galaxies: answers that few volunteers gave (odd features, arm counts, "
-    "bulges of edge-on disks) are learnt poorly.",
     "Knows SDSS colour pictures. On other cameras, depths or colour mappings, Hubble's among them, its "
     "answers are extrapolations that nobody has scored.",
     "Saw next to no stars or artifacts, so it doesn't find them; clean the input first.",
 )
 DATA_NAME = (
-    "Galaxy Zoo 2 votes for 400 galaxies of the Galaxy Challenge (Kaggle 2014) and 383 of Stripe 82, answers "
-    "of two teachers for 3,000 more, and pre-training on EFIGI and Galaxy Zoo 1; all SDSS images"
+    "Galaxy Zoo 2 votes for 9,870 galaxies of the Galaxy Challenge (Kaggle 2014), 4,000 of them on five "
+    "questions; Galaxy Zoo 1's classes of 1,500; answers of teachers for 2,028 more; all SDSS images"
 )
 
 _AT_ONCE = 64
@@ -70,46 +59,36 @@ _AT_ONCE = 64
 
 def main() -> None:
     """Make the weights, in as many steps as are still to be done."""
-    data, out, *options = storage.absolute(sys.argv[1]), storage.absolute(sys.argv[2]), *sys.argv[3:]
-    tree = load_tree()
-    labelled = challenge(data, tree)
-    voted, held_out = labelled[:-HELD_OUT], labelled[-HELD_OUT:]
-    deep, weak, kinds = stripe_82(data, tree), largest_answers(data), galaxy_zoo_1(data)
-    every, trees = [(voted, 3.0), (weak, 0.7), (deep, 2.0), (kinds, 1.0)], [VOTES, KINDS, LARGEST]
-    if "--without-efigi" not in options:
-        every, trees = [*every, (efigi(data), 1.5)], [VOTES, EFIGI, KINDS, LARGEST]
-    write_labels(f"{out}/pretraining.csv", every, joined(*(load_tree(path) for path in trees)))
-    common: dict[str, Any] = {"data": out, "output": out}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out")
+    parser.add_argument("--share", type=float, default=1.0)
+    options = parser.parse_args()
+    out, tree = storage.absolute(options.out), load_tree()
+    common: dict[str, Any] = {"data": out, "output": out, "held_out": len(_table(f"{out}/unseen.csv"))}
     train_one(
         TrainConfig(
             **common,
+            **_recipe("pretraining", options.share),
             name="pretraining",
             labels="pretraining.csv",
-            tree=tuple(trees),
-            recipe=_recipe("pretraining"),
+            tree=TREES,
         )
     )
-    votes = [(deep, 0.5), (voted, 1.0), (held_out, 1.0)]
-    write_labels(f"{out}/votes.csv", votes, tree)
-    common |= {"init": f"{out}/pretraining.safetensors", "held_out": HELD_OUT}
-    teachers = {}
+    common |= {"init": f"{out}/pretraining.safetensors"}
     for seed, name in zip(TEACHERS, _teachers(), strict=True):
-        recipe = _recipe("fine_tuning")
-        train_one(TrainConfig(**common, name=name, labels="votes.csv", seed=seed, recipe=recipe))
-        teachers[f"{name}.safetensors"] = read_card(f"{out}/{name}.safetensors").sha256
-    ensemble = f"{out}/teachers{ENSEMBLE_SUFFIX}"
-    save_ensemble(ensemble, Ensemble(name="teachers", members=teachers))
+        recipe = _recipe("fine_tuning", options.share)
+        train_one(TrainConfig(**common, **recipe, name=name, labels="votes.csv", seed=seed))
+    teachers = _together(out)
+    unseen = read_labels(out, tree, "unseen.csv")
+    say(f"The teachers together: {score_in_words(score(load_networks(teachers, tree), unseen))}")
     if not storage.exists(f"{out}/student.csv"):
-        without = pd.concat([weak, kinds], ignore_index=True)[["object_id", "image"]]
-        write_labels(f"{out}/student.csv", [(answered(without, ensemble, tree, out), 0.5), *votes], tree)
-    unseen = read_labels(out, tree, "votes.csv")[-HELD_OUT:]
-    say(f"The teachers together: {score_in_words(score(load_networks(ensemble, tree), unseen))}")
+        write_student(out, teachers, tree)
     train_one(
         TrainConfig(
             **common,
+            **_recipe("distillation", options.share),
             labels="student.csv",
-            recipe=_recipe("distillation"),
-            seed=3,
+            seed=len(TEACHERS) + 1,
             data_name=DATA_NAME,
             not_good_for=LIMITS,
         )
@@ -117,6 +96,40 @@ def main() -> None:
     weights = f"{out}/compact.safetensors"
     card = read_card(weights)
     write_card(weights, card.model_copy(update={"recipe": card.recipe | {"steps_before": _steps(out)}}))
+
+
+def write_student(out: str, teachers: str, tree: DecisionTree) -> None:
+    """Write the label table of the last step: votes and the teachers' answers."""
+    columns, held_out = list(tree.columns), len(_table(f"{out}/unseen.csv"))
+    votes = _table(f"{out}/votes.csv")
+    voted, unseen = votes[:-held_out], votes[-held_out:]
+    without = _table(f"{out}/unlabelled.csv")
+    taught = voted[columns].fillna(answers_of(teachers, tree, out, "votes.csv")[: len(voted)])
+    mixed = voted.assign(**(TAUGHT * taught + (1 - TAUGHT) * voted[columns].fillna(taught)))
+    alone = without.assign(volunteers=0.5, **answers_of(teachers, tree, out, "unlabelled.csv"))
+    table = pd.concat([mixed, alone, unseen], ignore_index=True)
+    storage.write_bytes(f"{out}/student.csv", table.to_csv(index=False).encode())
+
+
+def answers_of(weights: str, tree: DecisionTree, out: str, table: str) -> pd.DataFrame:
+    """Answers of weights for the galaxies of a table, averaged over 60 transforms."""
+    labels, networks = read_labels(out, tree, table), load_networks(weights, tree)
+    average = average_of(*networks, dtype=use_precision(fastest_precision("cpu")))
+    answers = np.empty((len(labels), tree.answer_count), np.float32)
+    with progress("Answers of the teachers", len(labels)) as advance:
+        regions = load_galaxies(labels, Cut(reach(zoom=min(t.zoom for t in averaging_transforms())))).regions
+        for rows, batch in regions.by_side(_AT_ONCE):
+            answers[rows.numpy()] = average(batch).numpy()
+            advance(len(rows))
+    return pd.DataFrame(answers, columns=list(tree.columns))
+
+
+def _together(out: str) -> str:
+    """The ensemble of the teachers; the path of its file."""
+    path = f"{out}/teachers{ENSEMBLE_SUFFIX}"
+    digests = {f"{name}.safetensors": read_card(f"{out}/{name}.safetensors").sha256 for name in _teachers()}
+    save_ensemble(path, Ensemble(name="teachers", members=digests))
+    return path
 
 
 def _steps(out: str) -> list[dict[str, Any]]:
@@ -133,23 +146,16 @@ def _teachers() -> list[str]:
     return [f"teacher-{seed}" for seed in TEACHERS]
 
 
-def answered(galaxies: pd.DataFrame, ensemble: str, tree: DecisionTree, out: str) -> pd.DataFrame:
-    """Galaxies with an ensemble's answers, averaged over 60 transforms, in the place of votes."""
-    write_labels(f"{out}/unlabelled.csv", [(galaxies, 1.0)], tree)
-    labels = read_labels(out, tree, "unlabelled.csv")
-    networks = load_networks(ensemble, tree)
-    average = average_of(*networks, dtype=use_precision(fastest_precision("cpu")))
-    answers = np.empty((len(labels), tree.answer_count), np.float32)
-    with progress("Answers of the teachers", len(labels)) as advance:
-        regions = load_galaxies(labels, Cut(reach(zoom=min(t.zoom for t in averaging_transforms())))).regions
-        for rows, batch in regions.by_side(_AT_ONCE):
-            answers[rows.numpy()] = average(batch).numpy()
-            advance(len(rows))
-    return galaxies.assign(**dict(zip(tree.columns, answers.T, strict=True)))
+def _recipe(name: str, share: float) -> dict[str, Any]:
+    """Settings of a training by one of the project's recipes, with a share of its examples."""
+    path = str(CONFIGS / "recipes" / f"{name}.yaml")
+    recipe = load_config(Recipe, path)
+    batches = max(1, round(share * recipe.examples / recipe.batch_size))
+    return {"recipe": path, "examples": batches * recipe.batch_size}
 
 
-def _recipe(name: str) -> str:
-    return str(CONFIGS / "recipes" / f"{name}.yaml")
+def _table(uri: str) -> pd.DataFrame:
+    return pd.read_csv(io.BytesIO(storage.read_bytes(uri)), dtype={"object_id": str})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pipeline.evaluation.baselines import column_means, majority_answers
 from pipeline.evaluation.bins import Bin, Trend, bin_numbers, equal_count_bins, rising_trend
 from pipeline.evaluation.calibration import ReliabilityBin, expected_calibration_error, reliability
 from pipeline.evaluation.confusion import AnswerScore, answer_scores, confusion_matrix
-from pipeline.evaluation.metrics import Score, galaxy_rmse, rmse, rmse_interval, rmse_scores
+from pipeline.evaluation.metrics import Score, galaxy_rmse, rmse, rmse_difference, rmse_interval, rmse_scores
 from pipeline.evaluation.paper import PAPER_SCORES, PaperRow
 from pipeline.evaluation.results import QuestionResult, Results, measure
 from pipeline.evaluation.uncertainty import QuestionUncertainty, UncertaintyResults
@@ -41,6 +41,7 @@ __all__ = [
     "reliability",
     "rising_trend",
     "rmse",
+    "rmse_difference",
     "rmse_interval",
     "rmse_scores",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from pipeline.evaluation import galaxy_rmse, rmse, rmse_interval, rmse_scores
+from pipeline.evaluation import galaxy_rmse, rmse, rmse_difference, rmse_interval, rmse_scores
 
 
 def test_the_score_by_hand() -> None:
@@ -55,3 +55,18 @@ def test_the_score_of_a_galaxy_by_hand() -> None:
     votes = [[0.0, 1.0], [np.nan, 0.5], [np.nan, np.nan]]
     found = galaxy_rmse([[0.3, 0.6], [0.9, 0.4], [0.0, 0.0]], votes)
     np.testing.assert_allclose(found, [np.sqrt((0.09 + 0.16) / 2), 0.1, np.nan])
+
+
+def test_a_difference_is_surer_than_either_score() -> None:
+    """Galaxies that are hard for both predictions don't widen it, and missing votes don't count."""
+    random = np.random.default_rng(0)
+    votes = random.random((300, 5))
+    hard = random.exponential(0.1, (300, 1)) * random.choice([-1, 1], (300, 5))
+    first, second = votes + hard * 1.05, votes + hard
+    votes[::7, 3:] = np.nan
+    difference, low, high = rmse_difference(first, second, votes)
+    assert difference == pytest.approx(rmse(first, votes) - rmse(second, votes))
+    assert 0 < low < difference < high
+    of_one = rmse_interval(first, votes)
+    assert high - low < (of_one[1] - of_one[0]) / 10
+    assert rmse_difference(second, first, votes)[0] == pytest.approx(-difference)

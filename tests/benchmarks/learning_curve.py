@@ -1,0 +1,131 @@
+"""What more labels are worth: ``python -m tests.benchmarks.learning_curve LABELS OUT [EXAMPLES]``.
+
+LABELS is what `jobs.recipes.labels` wrote. Networks learn from scratch from ever more of the galaxies with
+votes, all shown EXAMPLES galaxies (60,000) by one recipe, and are scored over 60 transforms on unseen ones.
+A power law, RMSE(n) = a + b n^-c, is laid through the scores, and through those of galaxies drawn anew: what
+it says of the challenge's whole set is a guess beyond all that was measured. OUT gets ``learning_curve.json``
+and ``learning_curve.png``; run again, it continues.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import curve_fit
+
+from pipeline import storage
+from pipeline.evaluation import rmse, rmse_interval
+from pipeline.network import load_network
+from pipeline.training import read_labels
+from pipeline.training.score import answers_for
+from pipeline.training.weights import TrainConfig, train_one
+from pipeline.tree import load_tree
+
+COUNTS = (400, 800, 1600, 3200)
+"""And all."""
+
+WHOLE_SET = 55_421
+"""Galaxies that the paper's networks learnt from."""
+
+_DRAWS = 500
+
+
+def power_law(counts: ArrayLike, floor: float, scale: float, exponent: float) -> NDArray[np.float64]:
+    """Error after learning from so many galaxies."""
+    return np.asarray(floor + scale * np.asarray(counts, np.float64) ** -exponent)
+
+
+def fitted(counts: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
+    """Floor, scale and exponent of the power law nearest to scores."""
+    bounds = ([0.0, 0.0, 0.05], [0.15, 10.0, 1.5])
+    parameters, _ = curve_fit(power_law, counts, scores, p0=(0.08, 0.5, 0.4), bounds=bounds, max_nfev=20_000)
+    return np.asarray(parameters)
+
+
+def main() -> None:
+    """Train, score, fit and draw."""
+    folder, out = storage.absolute(sys.argv[1]), Path(storage.absolute(sys.argv[2]))
+    examples = int(sys.argv[3]) if len(sys.argv) > 3 else 60_000
+    out.mkdir(parents=True, exist_ok=True)
+    tree = load_tree()
+    unseen = read_labels(folder, tree, "unseen.csv")
+    table = pd.read_csv(io.BytesIO(storage.read_bytes(f"{folder}/votes.csv")), dtype={"object_id": str})
+    table["image"] = [
+        image if image.startswith("/") else storage.join(folder, image) for image in table["image"]
+    ]
+    # More labels include the fewer.
+    voted = table[: -len(unseen)].sample(frac=1, random_state=0)
+    recipe = {
+        "name": "learning curve",
+        "seed": 0,
+        "examples": examples,
+        "batch_size": 50,
+        "viewpoints": 8,
+        "optimizer": {"kind": "adamw", "weight_decay": 0.05},
+        "schedule": {"kind": "one_cycle", "highest": 0.002},
+        "average_decay": 0.995,
+    }
+    (out / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    answers = {}
+    for count in (*COUNTS, len(voted)):
+        pd.concat([voted[:count], table[-len(unseen) :]]).to_csv(out / f"{count}.csv", index=False)
+        settings = TrainConfig(
+            data=str(out),
+            output=str(out),
+            name=f"curve-{count}",
+            labels=f"{count}.csv",
+            recipe=str(out / "recipe.yaml"),
+            held_out=len(unseen),
+            evaluate_every=examples,
+        )
+        train_one(settings)
+        network = load_network(f"{out}/curve-{count}.safetensors", tree)[0]
+        answers[count] = answers_for([network], unseen)[0].numpy()
+        print(count, rmse(answers[count], unseen.votes), flush=True)
+    counts = list(answers)
+    scores = {
+        count: (rmse(each, unseen.votes), *rmse_interval(each, unseen.votes))
+        for count, each in answers.items()
+    }
+    random = np.random.default_rng(0)
+    rows = random.integers(0, len(unseen), (_DRAWS, len(unseen)))
+    drawn = [
+        fitted(counts, [rmse(each[row], unseen.votes[row]) for each in answers.values()]) for row in rows
+    ]
+    law = fitted(counts, [score for score, *_ in scores.values()])
+    whole = [float(power_law(WHOLE_SET, *each)) for each in drawn]
+    figures = {
+        "examples": examples,
+        "scores": scores,
+        "law": dict(zip(("floor", "scale", "exponent"), law.tolist(), strict=True)),
+        "whole_set": float(power_law(WHOLE_SET, *law)),
+        "whole_set_interval": np.quantile(whole, [0.025, 0.975]).tolist(),
+    }
+    (out / "learning_curve.json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
+    draw(scores, law, out / "learning_curve.png")
+
+
+def draw(scores: dict[int, tuple[float, float, float]], law: NDArray[np.float64], path: Path) -> None:
+    """Scores with their intervals, and the law through them."""
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    counts, values = np.array(list(scores)), np.array(list(scores.values()))
+    errors = [values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]]
+    axes.errorbar(counts, values[:, 0], yerr=errors, fmt="o", capsize=3, label="measured, 95 % intervals")
+    along = np.geomspace(counts[0], WHOLE_SET, 100)
+    axes.plot(along, power_law(along, *law), "--", label="power law")
+    axes.set(xscale="log", xlabel="galaxies with votes", ylabel="RMSE over 37 answers, 60 transforms")
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
