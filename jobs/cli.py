@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from jobs.ending import exit_status
 from jobs.verb import takes
+from pipeline import __version__
 from pipeline.config import dump_config, load_config, shipped
 from pipeline.console import say
 
@@ -37,6 +38,23 @@ ingest = typer.Typer(no_args_is_help=True, help="Make a cutout shard set, the in
 bench = typer.Typer(no_args_is_help=True, help="Measure speed; prints JSON.")
 app.add_typer(ingest, name="ingest")
 app.add_typer(bench, name="bench")
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tuningfork {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version and stop."),
+    ] = False,
+) -> None:
+    pass
+
 
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[key=value]…", help="Settings, such as output=out/x.")
@@ -199,8 +217,11 @@ def export(
     out: Annotated[str, typer.Argument(metavar="OUT", help="File to write; for `hats`, the folder.")],
     words: Words = None,
     form: Annotated[
-        str, typer.Option("--format", help="csv, kaggle, parquet, fits, votable or hats.")
-    ] = "csv",
+        str | None,
+        typer.Option(
+            "--format", help="csv, kaggle, parquet, fits, votable or hats; by OUT's ending if not given."
+        ),
+    ] = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Version, or date and time (UTC), of an older snapshot.")
     ] = None,
@@ -215,7 +236,8 @@ def export(
     """
     from jobs import export as job
 
-    given = {"catalogue": catalogue, "out": out, "format": form} | ({"as_of": as_of} if as_of else {})
+    given = {"catalogue": catalogue, "out": out}
+    given |= {name: value for name, value in (("format", form), ("as_of", as_of)) if value}
     job.run(load_config(job.ExportConfig, None, words or (), given))
 
 

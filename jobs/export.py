@@ -24,6 +24,9 @@ from pipeline.tree import GALAXY_ZOO_2, load_tree
 _REGIONS: dict[str, Callable[[str], Region]] = {"cone": parse_cone, "box": parse_box, "pixels": parse_pixels}
 
 
+_ENDINGS: dict[str, Format] = {".parquet": "parquet", ".fits": "fits", ".vot": "votable", ".xml": "votable"}
+
+
 class ExportConfig(StrictModel):
     """What `tuningfork export` takes.
 
@@ -34,7 +37,8 @@ class ExportConfig(StrictModel):
     out
         File to write, for ``hats`` the folder; it must not be there.
     format
-        Format of the file; on the command line it is the option ``--format``.
+        Format of the file; on the command line it is the option ``--format``. If it isn't given, what the
+        file's name ends in tells: ``.parquet``, ``.fits``, ``.vot`` or ``.xml``, else ``csv``.
     tree
         The decision tree whose answers the catalogue holds.
     as_of
@@ -51,7 +55,7 @@ class ExportConfig(StrictModel):
 
     catalogue: TablePlace
     out: Output
-    format: Format = "csv"
+    format: Format | None = None
     tree: TreeFile = str(GALAXY_ZOO_2)
     as_of: str | None = None
     cone: str | None = None
@@ -71,11 +75,16 @@ class ExportConfig(StrictModel):
         regions = [name for name in _REGIONS if getattr(self, name) is not None]
         if len(regions) > 1:
             raise ValueError(f"{' and '.join(regions)} are given; expected one region at most")
-        if self.partition_rows is not None and self.format != "hats":
-            raise ValueError(
-                f"partition_rows is of format=hats, and the format is {self.format}; leave it out"
-            )
+        if self.partition_rows is not None and self.form != "hats":
+            raise ValueError(f"partition_rows is of format=hats, and the format is {self.form}; leave it out")
         return self
+
+    @property
+    def form(self) -> Format:
+        """The format, by the file's name where none is given."""
+        if self.format is not None:
+            return self.format
+        return next((form for ending, form in _ENDINGS.items() if self.out.lower().endswith(ending)), "csv")
 
     @property
     def region(self) -> Region | None:
@@ -97,8 +106,8 @@ def run(config: ExportConfig) -> None:
     tree = load_tree(config.tree)
     snapshot = open_snapshot(config.catalogue, tree, config.region, config.as_of)
     with progress("Exporting", snapshot.all_rows) as advance:
-        done = export_snapshot(snapshot, config.out, tree, config.format, advance, config.partition_rows)
+        done = export_snapshot(snapshot, config.out, tree, config.form, advance, config.partition_rows)
     part = f" of {snapshot.all_rows:,}" if config.region is not None else ""
-    say(f"{done.rows:,}{part} galaxies written to {config.out} ({config.format})")
+    say(f"{done.rows:,}{part} galaxies written to {config.out} ({config.form})")
     for note in done.notes:
         print(f"tuningfork: note: {note}", file=sys.stderr)

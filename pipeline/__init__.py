@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pipeline.face.catalogue import Catalogue, open_catalogue
     from pipeline.face.classifier import Classifier
 
+__version__ = "0.1.0"
+
 __all__ = ["Catalogue", "Classifier", "open_catalogue"]
 
 _HOMES = {"Catalogue": "catalogue", "Classifier": "classifier", "open_catalogue": "catalogue"}

@@ -96,8 +96,12 @@ def read_card(weights: str) -> Card:
     Raises
     ------
     InputError
-        If it is absent or not a card.
+        If it or the weight file is absent, or it is not a card.
     """
+    if not storage.exists(card_uri(weights)) and not storage.exists(weights):
+        raise InputError(
+            f"there are no weights {weights}; name a weight file, or `compact`, which comes along"
+        )
     return read_json(Card, card_uri(weights), "a weight file's card")
 
 

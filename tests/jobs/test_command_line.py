@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         ("classify input=a output=b unit_rows=0", "unit_rows=0"),
         ("classify input=/no/such/place output=b", "/no/such/place"),
         ("classify input=nowhere://x output=b", "nowhere://x"),
-        ("classify input=a output=b weights=/no/such.safetensors", "/no/such.json: it doesn't exist"),
+        ("classify input=a output=b weights=/no/such.safetensors", "there are no weights /no/such.safetensors; name a weight file"),
         ("classify input=a output=b tree=/no/such.yaml", "cannot read /no/such.yaml"),
         ("classify --config /no/such.yaml", "cannot read /no/such.yaml"),
         ("classify --config nothing", "no file nothing, and none of the jobs that come along"),
@@ -153,3 +154,7 @@ def test_each_setting_of_each_verb_has_a_meaning() -> None:
         assert model is not None
         assert [each.name for each in settings_of(model) if not each.meaning and not each.parts] == []
         assert set(command.given) <= model.model_fields.keys()
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--version") == (0, f"tuningfork {version('tuningfork')}\n", "")

@@ -87,6 +87,8 @@ def test_absent_files_are_named(weights: Path, tree: DecisionTree) -> None:
     moved.rename(weights)
     card.unlink()
     assert "small.json: it doesn't exist" in message(weights, tree)
+    weights.unlink()
+    assert message(weights, tree).startswith(f"there are no weights {weights}")
 
 
 def test_a_damaged_file_is_told_by_its_hash(weights: Path, tree: DecisionTree) -> None:

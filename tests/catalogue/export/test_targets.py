@@ -192,3 +192,19 @@ def test_the_room_is_light_until_a_format_is_asked_for() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "expected"),
+    [
+        ("galaxies.fits", None, "fits"),
+        ("galaxies.PARQUET", None, "parquet"),
+        ("galaxies.vot", None, "votable"),
+        ("galaxies.txt", None, "csv"),
+        ("galaxies.fits", "kaggle", "kaggle"),
+    ],
+)
+def test_a_files_name_tells_its_format_unless_one_is_given(
+    name: str, form: Format | None, expected: Format
+) -> None:
+    assert ExportConfig(catalogue="catalogue", out=name, format=form).form == expected
