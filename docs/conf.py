@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT), str(HERE / "_ext")]
 
+from pipeline import __version__  # noqa: E402 (found on the path from here on)
+
 project = "Tuningfork"
-version = release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+version = release = __version__
 project_copyright = "the authors; BSD 3-Clause"
 
 extensions = [
@@ -24,6 +25,7 @@ extensions = [
     "catalogue_columns",
     "command_line",
     "constants",
+    "crosswalks",
     "own_names",
     "repository_pages",
     "settings",

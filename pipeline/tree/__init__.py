@@ -1,5 +1,6 @@
 """The decision tree of a citizen-science project: questions, answers and gating, loaded from a file."""
 
+from pipeline.tree.crosswalk import Crosswalk, load_crosswalk
 from pipeline.tree.decision_tree import Answer, DecisionTree, MorphologyClass, Question, joined
 from pipeline.tree.load import GALAXY_ZOO_2, load_tree
 from pipeline.tree.reading import Step, agreement, morphology_class, most_probable_path
@@ -7,12 +8,14 @@ from pipeline.tree.reading import Step, agreement, morphology_class, most_probab
 __all__ = [
     "GALAXY_ZOO_2",
     "Answer",
+    "Crosswalk",
     "DecisionTree",
     "MorphologyClass",
     "Question",
     "Step",
     "agreement",
     "joined",
+    "load_crosswalk",
     "load_tree",
     "morphology_class",
     "most_probable_path",

@@ -35,7 +35,10 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         ("classify input=a output=b unit_rows=0", "unit_rows=0"),
         ("classify input=/no/such/place output=b", "/no/such/place"),
         ("classify input=nowhere://x output=b", "nowhere://x"),
-        ("classify input=a output=b weights=/no/such.safetensors", "there are no weights /no/such.safetensors; name a weight file"),
+        (
+            "classify input=a output=b weights=/no/such.safetensors",
+            "there are no weights /no/such.safetensors; name a weight file",
+        ),
         ("classify input=a output=b tree=/no/such.yaml", "cannot read /no/such.yaml"),
         ("classify --config /no/such.yaml", "cannot read /no/such.yaml"),
         ("classify --config nothing", "no file nothing, and none of the jobs that come along"),
