@@ -13,17 +13,17 @@ from pipeline.tree.crosswalk import Crosswalk
 
 
 def table(walk: Crosswalk) -> list[str]:
-    """A row an answer, and a row a question that has no match."""
-    rows = [f"| {walk.title} | here | |", "|---|---|---|"]
+    """A row an answer; then what is to be known of a question, and those that have no match."""
+    rows = [f"| {walk.title} | here |", "|---|---|"]
     for question in walk.questions:
-        for number, match in enumerate(question.answers):
-            theirs = " + ".join(f"`{question.theirs}_{key}`" for key in match.theirs)
-            ours = " + ".join(f"`{question.ours}_{key}`" for key in match.ours)
-            rows.append(f"| {theirs} | {ours} | {question.note if number == 0 else ''} |")
+        for match in question.answers:
+            theirs, ours = " + ".join(match.theirs), " + ".join(match.ours)
+            rows.append(f"| `{question.theirs}` {theirs} | `{question.ours}` {ours} |")
+    notes = [f"- `{question.theirs}`: {question.note}" for question in walk.questions if question.note]
     for question in walk.without_match:
-        theirs, ours = (f"`{key}`" if key else "–" for key in (question.theirs, question.ours))
-        rows.append(f"| {theirs} | {ours} | {question.note} |")
-    return [*rows, ""]
+        where = f"`{question.theirs}` (theirs)" if question.theirs else f"`{question.ours}` (ours)"
+        notes.append(f"- {where} has no match: {question.note}")
+    return [*rows, "", *notes, ""]
 
 
 class CrosswalkTable(SphinxDirective):
