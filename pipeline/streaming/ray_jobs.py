@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import time
 from typing import Any
 
+from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from pipeline.errors import InputError, RunError
 
 _NO_AGENT, _AGENT_SECONDS = "No available agent", 120
 """What a dashboard answers while the head's agent isn't up, and how long that is waited for."""
+
+_MISSING_MODULE = re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE)
 
 
 def job_client(address: str) -> JobSubmissionClient:
@@ -21,10 +25,15 @@ def job_client(address: str) -> JobSubmissionClient:
     Raises
     ------
     InputError
-        If none answers.
+        If none answers, or it asks for a token that isn't here.
     """
     try:
         return JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise InputError(
+            f"the Ray cluster at {address} takes jobs only with its token: set RAY_AUTH_MODE=token, and "
+            "RAY_AUTH_TOKEN to the token or RAY_AUTH_TOKEN_PATH to a file that holds it"
+        ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
@@ -97,11 +106,17 @@ def exit_status(client: JobSubmissionClient, job: str) -> int:
     Raises
     ------
     RunError
-        If the job was stopped, or its driver never ran.
+        If the job was stopped, its driver never ran, or the cluster's Python lacks what it imports.
     """
     info = client.get_job_info(job)
     if info.status == JobStatus.SUCCEEDED:
         return 0
+    missing = _MISSING_MODULE.search(client.get_job_logs(job))
+    if missing:
+        raise RunError(
+            f"the cluster's Python has no module {missing[1]!r}, and only the project's own code travels "
+            "with a job. Start the nodes from the project's image, or where its wheel is installed"
+        )
     if info.status == JobStatus.FAILED and info.driver_exit_code:
         return int(info.driver_exit_code)
     reason = " ".join((info.message or "").split())[:300]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import http
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +29,7 @@ from pipeline import storage
 from tests.conftest import ObjectStore, no_other_keys
 from tests.faults.harness import wait_for
 from tests.faults.survey import cutout_table
-from tests.support.command import ROOT, tuningfork
+from tests.support.command import RAY_SETTINGS, ROOT, tuningfork
 
 GALAXIES = 120
 PLAIN = {"RAY_AUTH_MODE": "disabled"}
@@ -199,3 +203,79 @@ def test_a_verb_that_cannot_be_submitted(tmp_path: Path) -> None:
     done = tuningfork("submit", "export", "--address", "http://127.0.0.1:9", cwd=tmp_path)
     assert done.returncode == 2
     assert "submit takes one of classify, refresh, train; it was given 'export'" in done.stderr
+
+
+TOKEN = "0123456789abcdef" * 4
+
+
+@pytest.fixture(scope="module")
+def guarded_cluster() -> Iterator[str]:
+    """A head that takes jobs only with its token; the address of its dashboard."""
+    with socket.socket() as free, socket.socket() as other:
+        free.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        port, dashboard = free.getsockname()[1], other.getsockname()[1]
+    ray = [sys.executable, "-m", "ray.scripts.scripts"]
+    environment = os.environ | RAY_SETTINGS | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    words = [
+        f"--port={port}",
+        f"--dashboard-port={dashboard}",
+        "--dashboard-agent-listen-port=0",
+        "--num-cpus=1",
+    ]
+    folder = tempfile.mkdtemp(prefix="ray-")  # sockets below it have short names only
+    words += ["--object-store-memory=80000000", f"--temp-dir={folder}", "--block"]
+    head = subprocess.Popen([*ray, "start", "--head", *words], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{dashboard}"
+        wait_for(lambda: _asks_for_its_token(address), 120)
+        yield address
+    finally:
+        head.send_signal(signal.SIGTERM)
+        head.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _asks_for_its_token(address: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{address}/api/version", timeout=5)
+    except urllib.error.HTTPError as error:
+        return error.code == http.HTTPStatus.UNAUTHORIZED
+    except OSError:
+        return False
+    return False
+
+
+@pytest.mark.parametrize("token", [None, "f" * 64])
+def test_a_cluster_that_asks_for_a_token_is_one_clear_line(
+    guarded_cluster: str, token: str | None, tmp_path: Path
+) -> None:
+    environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else PLAIN
+    words = ("submit", "classify", "input=s3://a/b", "output=s3://a/c", "--address", guarded_cluster)
+    done = tuningfork(*words, cwd=tmp_path, environment=environment)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "takes jobs only with its token: set RAY_AUTH_MODE=token" in line
+
+
+def test_a_module_that_the_cluster_lacks_is_named(guarded_cluster: str) -> None:
+    """In a process of its own: Ray reads how it is to authenticate once."""
+    program = f"""
+import time
+from pipeline.streaming.ray_jobs import exit_status, job_client, submit
+client = job_client({guarded_cluster!r})
+submit(client, entrypoint="python -c 'import no_such_module'", submission_id="lacking")
+while not client.get_job_status("lacking").is_terminal():
+    time.sleep(0.2)
+exit_status(client, "lacking")
+"""
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "RunError: the cluster's Python has no module 'no_such_module'" in done.stderr
