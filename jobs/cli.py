@@ -286,6 +286,21 @@ def triage(
     job.run(_configure(job.TriageConfig, config, words, print_config, catalogue=catalogue))
 
 
+@app.command(cls=takes("jobs.votes.VotesConfig"))
+def votes(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+    """Gather what volunteers answered, from exports of the Zooniverse.
+
+    `tuningfork votes export=FILE_OR_FOLDER output=URI [mapping=FILE] [tree=FILE]`
+
+    Writes `OUTPUT/votes` (a Delta table of user, subject, question, answer, time). An export of later adds
+    what is new, and each classification is counted once. Rows that can't be used go to `OUTPUT/quarantine`,
+    each with its reason.
+    """
+    from jobs import votes as job
+
+    job.run(_configure(job.VotesConfig, config, words, print_config))
+
+
 @app.command(cls=takes("jobs.evaluate.EvaluateConfig", "catalogue"))
 def evaluate(
     catalogue: Catalogue,

@@ -16,6 +16,9 @@ POINTS = ("after_part", "after_ledger", "in_compaction", "after_commit", "after_
 after the last ledger entry and before the commit; while parts are compacted; after the commit and before it
 is acknowledged; after the report and before what a refresh tells of its changes, and the summary."""
 
+VOTES_POINTS = ("after_vote_files", "after_votes")
+"""Those of `tuningfork votes`: before the commit of its data files, and after it."""
+
 
 def crash_point(name: str) -> None:
     """Kill the run's driver and this process, as a power cut would, if the environment asks for it here."""

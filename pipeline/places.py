@@ -47,6 +47,7 @@ TablePlace = Annotated[str, AfterValidator(_fit_for_a_table)]
 """Where a Delta table is, or is to be, or the output that holds it (any fsspec URI)."""
 
 TreeFile = Annotated[str, _shipped("trees")]
+MappingFile = Annotated[str, _shipped("votes")]
 TreeFiles = Annotated[str | tuple[str, ...], _shipped("trees")]
 WeightsFile = Annotated[str, _shipped("weights")]
 NetworkFile = Annotated[str, _shipped("networks")]

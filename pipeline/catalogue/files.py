@@ -139,7 +139,9 @@ def _statistics(metadata: pq.FileMetaData) -> dict[str, Any]:
 
 def _plain(value: Any) -> bool:
     """Whether JSON can hold a bound, and whole: long texts would have to be cut."""
-    return len(value) <= 64 if isinstance(value, str) else math.isfinite(value)
+    if isinstance(value, str):
+        return len(value) <= 64
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 @contextlib.contextmanager
