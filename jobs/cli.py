@@ -301,6 +301,28 @@ def votes(words: Words = None, config: ConfigFile = None, print_config: PrintCon
     job.run(_configure(job.VotesConfig, config, words, print_config))
 
 
+@app.command(cls=takes("jobs.consensus.ConsensusConfig", "votes"))
+def consensus(
+    table: Annotated[
+        str, typer.Argument(metavar="VOTES", help="The folder `votes` of an output of `votes`.")
+    ],
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Aggregate volunteers' votes: fractions, weighted fractions, and shares with credible intervals.
+
+    `tuningfork consensus VOTES output=URI [prior=CATALOGUE] [users=FILE]`
+
+    Users are weighed by their consistency, as in Galaxy Zoo 2, and their confusion is learnt together with
+    the galaxies' shares. With a catalogue of the same galaxies, a network's answers are what is known before
+    the first vote.
+    """
+    from jobs import consensus as job
+
+    job.run(_configure(job.ConsensusConfig, config, words, print_config, votes=table))
+
+
 @app.command(cls=takes("jobs.evaluate.EvaluateConfig", "catalogue"))
 def evaluate(
     catalogue: Catalogue,

@@ -1,0 +1,78 @@
+"""Consensus: what volunteers say together of each galaxy, and how far each of them is to be believed."""
+
+from __future__ import annotations
+
+from pipeline import storage
+from pipeline.config import StrictModel
+from pipeline.console import say
+from pipeline.places import TablePlace, TreeFile
+from pipeline.tree import GALAXY_ZOO_2, load_tree
+from pipeline.volunteers.ballots import read_ballots
+from pipeline.volunteers.bayesian import KINDS, aggregate
+from pipeline.volunteers.table import (
+    consensus_batches,
+    consensus_schema,
+    read_network,
+    users_table,
+    write_table,
+)
+from pipeline.volunteers.weights import weighted_votes
+
+
+class ConsensusConfig(StrictModel):
+    """What `tuningfork consensus` takes.
+
+    Attributes
+    ----------
+    votes
+        The folder ``votes`` of what `tuningfork votes` wrote.
+    output
+        The table to write: a Parquet file where the name ends in ``.parquet``, else a Delta table, which gets
+        a new version.
+    tree
+        The decision tree whose questions were asked.
+    prior
+        A catalogue of the same galaxies, whose answers are taken for what is known before the first vote; how
+        far, is learnt from the votes.
+    users
+        A Parquet file to write of users: their consistency and weight, and the probability that they are
+        careful, careless or contrary.
+    """
+
+    votes: TablePlace
+    output: TablePlace
+    tree: TreeFile = str(GALAXY_ZOO_2)
+    prior: TablePlace | None = None
+    users: str | None = None
+
+
+def run(config: ConsensusConfig) -> None:
+    """Aggregate all votes, by Galaxy Zoo 2's weights and by Bayes' rule, and write the consensus.
+
+    Raises
+    ------
+    InputError
+        If votes, catalogue or tree can't be used.
+    """
+    tree = load_tree(config.tree)
+    output = storage.absolute(config.output)
+    with read_ballots(storage.absolute(config.votes), tree) as ballots:
+        network = None
+        if config.prior is not None:
+            network = read_network(storage.absolute(config.prior), tree, ballots.subjects)
+        weighted = weighted_votes(ballots)
+        knowledge = aggregate(ballots, network, weighted.counts)
+        write_table(output, consensus_schema(tree), consensus_batches(ballots, weighted, knowledge))
+        if config.users is not None:
+            users = users_table(ballots, weighted, knowledge)
+            write_table(storage.absolute(config.users), users.schema, users.to_batches())
+        kinds = ", ".join(
+            f"{share:.1%} {kind}" for kind, share in zip(KINDS, knowledge.proportions, strict=True)
+        )
+        say(
+            f"{ballots.votes:,} votes in {ballots.classifications.sum():,} classifications of "
+            f"{len(ballots.subjects):,} galaxies by {len(ballots.users):,} users ({kinds})"
+        )
+        if network is not None:
+            say(f"{len(network.galaxies):,} of the galaxies have a network's answers as their prior")
+    say(f"Consensus: {output}")
