@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import BaseModel
 
+from jobs.bench.verbs import bench
 from jobs.ending import exit_status
 from jobs.verb import takes
+from jobs.words import ConfigFile, PrintConfig, Words, configure
 from pipeline import __version__
-from pipeline.config import dump_config, load_config, shipped
+from pipeline.config import load_config
 from pipeline.console import say
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ app = typer.Typer(
     """,
 )
 ingest = typer.Typer(no_args_is_help=True, help="Make a cutout shard set, the input of `classify`.")
-bench = typer.Typer(no_args_is_help=True, help="Measure speed; prints JSON.")
 app.add_typer(ingest, name="ingest")
 app.add_typer(bench, name="bench")
 
@@ -56,28 +56,8 @@ def _main(
     pass
 
 
-Words = Annotated[
-    list[str] | None, typer.Argument(metavar="[key=value]…", help="Settings, such as output=out/x.")
-]
-
-
-ConfigFile = Annotated[str | None, typer.Option("--config", metavar="FILE", help="YAML file of settings.")]
-PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings and stop.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and stop.")]
-
 Catalogue = Annotated[str, typer.Argument(metavar="CATALOGUE", help="The folder `catalogue` of an output.")]
-
-Config = TypeVar("Config", bound=BaseModel)
-
-
-def _configure(
-    model: type[Config], file: str | None, words: list[str] | None, print_config: bool = False, **given: str
-) -> Config:
-    config = load_config(model, file and shipped("jobs", file), words or (), given)
-    if print_config:
-        typer.echo(dump_config(config), nl=False)
-        raise typer.Exit
-    return config
 
 
 @app.command(cls=takes("jobs.classify.ClassifyConfig"))
@@ -96,7 +76,7 @@ def classify(
     """
     from jobs import classify as job
 
-    job.run(_configure(job.ClassifyConfig, config, words, print_config), dry_run)
+    job.run(configure(job.ClassifyConfig, config, words, print_config), dry_run)
 
 
 @app.command(cls=takes("pipeline.run.settings.StreamConfig"))
@@ -113,7 +93,7 @@ def refresh(words: Words = None, config: ConfigFile = None, print_config: PrintC
     from jobs import refresh as job
     from pipeline.run.settings import StreamConfig
 
-    job.run(_configure(StreamConfig, config, words, print_config))
+    job.run(configure(StreamConfig, config, words, print_config))
 
 
 @app.command(cls=takes("pipeline.run.looking.ExplainConfig"))
@@ -131,7 +111,7 @@ def explain(words: Words = None, config: ConfigFile = None, print_config: PrintC
     from jobs import explain as job
     from pipeline.run.looking import ExplainConfig
 
-    job.run(_configure(ExplainConfig, config, words, print_config))
+    job.run(configure(ExplainConfig, config, words, print_config))
 
 
 @app.command()
@@ -165,7 +145,7 @@ def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: 
     """
     from pipeline.cutouts import ingest as job
 
-    _tell(job.ingest_hubble(_configure(job.IngestHubbleConfig, config, words, print_config)))
+    _tell(job.ingest_hubble(configure(job.IngestHubbleConfig, config, words, print_config)))
 
 
 @ingest.command("images", cls=takes("pipeline.cutouts.ingest.IngestImagesConfig", "input"))
@@ -185,7 +165,7 @@ def ingest_images(
     """
     from pipeline.cutouts import ingest as job
 
-    _tell(job.ingest_images(_configure(job.IngestImagesConfig, config, words, print_config, input=folder)))
+    _tell(job.ingest_images(configure(job.IngestImagesConfig, config, words, print_config, input=folder)))
 
 
 def _tell(result: IngestResult) -> None:
@@ -208,7 +188,7 @@ def train(words: Words = None, config: ConfigFile = None, print_config: PrintCon
     from jobs import train as job
     from pipeline.training.weights import TrainConfig
 
-    job.run(_configure(TrainConfig, *job.recipe_as_setting(config, words or ()), print_config))
+    job.run(configure(TrainConfig, *job.recipe_as_setting(config, words or ()), print_config))
 
 
 @app.command(cls=takes("jobs.export.ExportConfig", "catalogue", "out", "format", "as_of"))
@@ -283,7 +263,7 @@ def triage(
     """
     from jobs import triage as job
 
-    job.run(_configure(job.TriageConfig, config, words, print_config, catalogue=catalogue))
+    job.run(configure(job.TriageConfig, config, words, print_config, catalogue=catalogue))
 
 
 @app.command(cls=takes("jobs.votes.VotesConfig"))
@@ -298,7 +278,7 @@ def votes(words: Words = None, config: ConfigFile = None, print_config: PrintCon
     """
     from jobs import votes as job
 
-    job.run(_configure(job.VotesConfig, config, words, print_config))
+    job.run(configure(job.VotesConfig, config, words, print_config))
 
 
 @app.command(cls=takes("jobs.consensus.ConsensusConfig", "votes"))
@@ -320,7 +300,7 @@ def consensus(
     """
     from jobs import consensus as job
 
-    job.run(_configure(job.ConsensusConfig, config, words, print_config, votes=table))
+    job.run(configure(job.ConsensusConfig, config, words, print_config, votes=table))
 
 
 @app.command(cls=takes("jobs.evaluate.EvaluateConfig", "catalogue"))
@@ -340,7 +320,7 @@ def evaluate(
     """
     from jobs import evaluate as job
 
-    job.run(_configure(job.EvaluateConfig, config, words, print_config, catalogue=catalogue))
+    job.run(configure(job.EvaluateConfig, config, words, print_config, catalogue=catalogue))
 
 
 Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` wrote to (any fsspec URI).")]
@@ -355,7 +335,7 @@ def verify(output: Output, words: Words = None) -> None:
     """
     from jobs import verify as job
 
-    raise typer.Exit(job.run(_configure(job.VerifyConfig, None, words, output=output)))
+    raise typer.Exit(job.run(configure(job.VerifyConfig, None, words, output=output)))
 
 
 @app.command()
@@ -366,7 +346,7 @@ def status(
     """Tell how far the runs of an output are: units, galaxies, rate, time left."""
     from jobs import status as job
 
-    job.run(_configure(job.StatusConfig, None, None, output=output), as_json)
+    job.run(configure(job.StatusConfig, None, None, output=output), as_json)
 
 
 @app.command(cls=takes("jobs.vacuum.VacuumConfig", "output"))
@@ -381,49 +361,7 @@ def vacuum(output: Output, words: Words = None, dry_run: DryRun = False) -> None
     """
     from jobs import vacuum as job
 
-    job.run(_configure(job.VacuumConfig, None, words, output=output), dry_run)
-
-
-@bench.command("averaging", cls=takes("jobs.bench.averaging.AveragingBenchConfig"))
-def bench_averaging(
-    words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False
-) -> None:
-    """The mean over 60 transforms: shared convolutions against 60 passes of the float32 network."""
-    from jobs.bench import averaging as job
-
-    job.run_averaging(_configure(job.AveragingBenchConfig, config, words, print_config))
-
-
-@bench.command("decode", cls=takes("jobs.bench.decode.DecodeBenchConfig"))
-def bench_decode(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """A unit of JPEG cutouts to regions, on one core."""
-    from jobs.bench import decode as job
-
-    job.run(_configure(job.DecodeBenchConfig, config, words, print_config))
-
-
-@bench.command("stream", cls=takes("jobs.bench.stream.StreamBenchConfig"))
-def bench_stream(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """The whole stream on this machine against the model alone; `model=identity` leaves the model out."""
-    from jobs.bench import stream as job
-
-    job.run(_configure(job.StreamBenchConfig, config, words, print_config))
-
-
-@bench.command("training", cls=takes("jobs.bench.training.TrainingBenchConfig"))
-def bench_training(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Training steps on this device, augmentation included; needs no Ray."""
-    from jobs.bench import training as job
-
-    job.run(_configure(job.TrainingBenchConfig, config, words, print_config))
-
-
-@bench.command("ensemble", cls=takes("jobs.bench.averaging.EnsembleBenchConfig"))
-def bench_ensemble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Several networks on the same viewpoints against one after another."""
-    from jobs.bench import averaging as job
-
-    job.run_ensemble(_configure(job.EnsembleBenchConfig, config, words, print_config))
+    job.run(configure(job.VacuumConfig, None, words, output=output), dry_run)
 
 
 def main(arguments: list[str] | None = None) -> None:
