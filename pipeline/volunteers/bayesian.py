@@ -81,10 +81,10 @@ class Knowledge:
         weights = np.exp(logarithm - logarithm.max(axis=1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
-    def matrices(self, question: int) -> NDArray[np.float64]:
+    def matrices(self, question: int, kinds: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Confusion matrices of a question, shape (users, said, seen); those of one seen answer sum to 1."""
         counted = self.confusion[question]
-        expected = np.tensordot(self.kinds, kind_matrices(counted.shape[1]), 1)
+        expected = np.tensordot(self.kinds if kinds is None else kinds, kind_matrices(counted.shape[1]), 1)
         sums = counted.sum(axis=1, keepdims=True)
         return np.asarray((_ROW_VOTES * expected + counted) / (_ROW_VOTES + sums))
 
@@ -166,7 +166,7 @@ class Online:
     def add(self, ballots: Ballots) -> None:
         """Take new votes; codes of galaxies and users are those of all."""
         known = self.knowledge
-        matrices = [known.matrices(question) for question in range(len(known.tree.questions))]
+        matrices = _matrices(known)
         fresh = nothing_known(known.tree, known.alpha, len(known.evidence))
         for block in ballots.blocks():
             _explain(known, matrices, block, fresh, counted=False)
@@ -179,7 +179,7 @@ class Online:
 
 def _round(knowledge: Knowledge, ballots: Ballots) -> tuple[float, Knowledge]:
     """One round of expectation maximisation, and the largest change of a share."""
-    matrices = [knowledge.matrices(question) for question in range(len(knowledge.tree.questions))]
+    matrices = _matrices(knowledge)
     fresh = nothing_known(knowledge.tree, knowledge.alpha, len(knowledge.evidence))
     change = 0.0
     for block in ballots.blocks():
@@ -202,46 +202,57 @@ def _proportions(knowledge: Knowledge) -> NDArray[np.float64]:
 def _explain(
     knowledge: Knowledge, matrices: list[NDArray[np.float64]], block: Block, fresh: Knowledge, counted: bool
 ) -> None:
-    """Add to `fresh` what a block's votes say; `counted` if they are among the counts already."""
+    """Add to `fresh` what a block's votes say; `counted` if they are among the counts already.
+
+    Arrays are of shape (answers, votes): sums over answers are then of long rows.
+    """
     part = block.galaxies
     for number, where in enumerate(knowledge.tree.slices.values()):
         votes = block.on(number)
         if not len(votes.galaxy):
             continue
-        likelihood = matrices[number][votes.user, votes.answer]
-        telling = likelihood - likelihood.min(axis=1, keepdims=True)
-        prior, counts = knowledge.alpha[part, where], knowledge.counts[part, where]
+        said = votes.user.astype(np.int64) * (where.stop - where.start) + votes.answer
+        likelihood = matrices[number].take(said, axis=1)
+        telling = likelihood - likelihood.min(axis=0)
+        prior, counts = knowledge.alpha[part, where].T, knowledge.counts[part, where].T
         for _ in range(_INNER_ROUNDS if counted else 1):
-            shares = (prior + counts)[votes.galaxy]
-            own = shares * telling / (shares * likelihood).sum(axis=1, keepdims=True)
+            shares = (prior + counts).take(votes.galaxy, axis=1)
+            own = shares * telling
+            own /= np.einsum("kn,kn->n", shares, likelihood)
             counts = _summed(votes.galaxy, own, block.count)
-        fresh.counts[part, where] += counts
-        others = shares
+        fresh.counts[part, where] += counts.T
         if counted:
-            others = np.maximum((prior + counts)[votes.galaxy] - own, 1e-9)
-        _learn_users(fresh, number, votes, others, likelihood)
+            shares = (prior + counts).take(votes.galaxy, axis=1)
+            shares = np.maximum(shares - own, 1e-9, out=shares)
+        _learn_users(fresh, number, votes, said, shares, likelihood)
 
 
 def _learn_users(
     fresh: Knowledge,
     question: int,
     votes: QuestionVotes,
+    said: NDArray[np.int64],
     shares: NDArray[np.float64],
     likelihood: NDArray[np.float64],
 ) -> None:
     """Add what votes say of their users; `shares` of the galaxies are those by all others."""
-    users, wide = len(fresh.evidence), shares.shape[1]
+    users, wide = len(fresh.evidence), len(shares)
     seen = shares * likelihood
-    seen /= seen.sum(axis=1, keepdims=True)
-    cells = votes.user.astype(np.int64) * wide + votes.answer
-    fresh.confusion[question] += _summed(cells, seen, users * wide).reshape(users, wide, wide)
-    said = shares[np.arange(len(shares)), votes.answer] / shares.sum(axis=1)
-    of_kinds = kind_matrices(wide)
-    same, other = of_kinds[:, 0, 0], of_kinds[:, 0, 1]
-    evidence = np.log(other + (same - other) * said[:, None] + 1e-12)
-    fresh.evidence += _summed(votes.user, evidence, users)
+    seen /= seen.sum(axis=0)
+    fresh.confusion[question] += _summed(said, seen, users * wide).T.reshape(users, wide, wide)
+    share = shares[votes.answer, np.arange(len(said))] / shares.sum(axis=0)
+    for kind, matrix in enumerate(kind_matrices(wide)):
+        evidence = np.log(matrix[0, 1] + (matrix[0, 0] - matrix[0, 1]) * share + 1e-12)
+        fresh.evidence[:, kind] += np.bincount(votes.user, evidence, users)
+
+
+def _matrices(knowledge: Knowledge) -> list[NDArray[np.float64]]:
+    """Of each question the confusion matrices of all users, shape (seen, users · said)."""
+    kinds = knowledge.kinds
+    matrices = [knowledge.matrices(number, kinds) for number in range(len(knowledge.tree.questions))]
+    return [np.ascontiguousarray(one.reshape(-1, one.shape[2]).T) for one in matrices]
 
 
 def _summed(cells: NDArray[Any], values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Sums of the rows of `values` that are of each cell, shape (count, columns)."""
-    return np.stack([np.bincount(cells, column, count) for column in values.T], axis=1)
+    """Sums of the columns of `values` that are of each cell, shape (rows, count)."""
+    return np.stack([np.bincount(cells, row, count) for row in values])

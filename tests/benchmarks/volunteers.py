@@ -142,20 +142,33 @@ def simulated(
             "ours": aggregate(ballots, None, weighted.counts).shares,
         }
         if network is not None:
-            found["ours_with_network"] = aggregate(ballots, network, weighted.counts).shares
+            knowledge = aggregate(ballots, network, weighted.counts)
+            found["ours_with_network"] = knowledge.shares
+            alpha = knowledge.alpha[galaxies]
+            worth = {key: alpha[:, where].sum(axis=1) for key, where in tree.slices.items()}
         results[str(each)] = {name: judged(tree, one, fair, galaxies) for name, one in found.items()}
-    return {"galaxies": len(ids), "judged": len(galaxies), "users": USERS, "seed": seed, "votes": results}
+    result = {"galaxies": len(ids), "judged": len(galaxies), "users": USERS, "seed": seed, "votes": results}
+    if network is not None:
+        result["votes_that_the_network_is_worth"] = {
+            k: round(float(np.median(w)), 1) for k, w in worth.items()
+        }
+    return result
 
 
 def reached(tree: DecisionTree, results: dict[str, Any]) -> dict[str, Any]:
-    """Of each question the fewest votes with which ours, with the network, is as good as 40 plain votes."""
+    """Of each question how few votes with the network are as good as 40 plain ones, and what 8 are worth."""
     votes, name = results["votes"], METHODS[-1] if METHODS[-1] in results["votes"]["5"] else "ours"
     summary = {}
     for question in tree.questions:
-        error, accuracy = votes["40"]["fractions"][question.key]
-        summary[question.key] = {
-            "error_at": next((n for n in votes if votes[n][name][question.key][0] <= error), None),
-            "accuracy_at": next((n for n in votes if votes[n][name][question.key][1] >= accuracy), None),
+        key = question.key
+        error, accuracy = votes["40"]["fractions"][key]
+        plain = [votes[n]["fractions"][key][0] for n in votes]
+        # Errors fall as votes grow: the number of plain votes with the same error, on a logarithmic scale.
+        worth = np.interp(-votes["8"][name][key][0], -np.array(plain), np.log(VOTES_EACH))
+        summary[key] = {
+            "error_at": next((n for n in votes if votes[n][name][key][0] <= error), None),
+            "accuracy_at": next((n for n in votes if votes[n][name][key][1] >= accuracy), None),
+            "plain_votes_that_8_are_worth": round(float(np.exp(worth)), 1),
         }
     return summary
 
@@ -165,10 +178,11 @@ def pieces(tree: DecisionTree, shares: np.ndarray, count: int, seed: int) -> Ite
     rng = np.random.default_rng(seed)
     people = crowd(tree, USERS, rng, bots=0.001)
     galaxies, each, number = max(count // 40, 1), 40, 0
+    at_once = min(max(galaxies // 10, 1), 2_500)
     subjects = pa.array([f"J{place:08d}" for place in range(galaxies)])
     users = pa.array([f"user {place}" for place in range(USERS)])
-    for first in range(0, galaxies, 2_500):
-        some = np.arange(first, min(first + 2_500, galaxies))
+    for first in range(0, galaxies, at_once):
+        some = np.arange(first, min(first + at_once, galaxies))
         galaxy, user = looks(len(some), each, people, rng)
         row, column = classify(tree, shares[some % len(shares)], people, galaxy, user, rng)
         order = np.argsort(row, kind="stable")
@@ -187,7 +201,8 @@ def pieces(tree: DecisionTree, shares: np.ndarray, count: int, seed: int) -> Ite
 
 def at_scale(tree: DecisionTree, fair: np.ndarray, count: int, folder: str) -> dict[str, Any]:
     """Time and memory of so many classifications, read in and aggregated."""
-    shares, result = conditional_shares(tree, fair), {"classifications": count}
+    shares = conditional_shares(tree, fair)
+    result: dict[str, Any] = {"classifications": count}
     clock = time.perf_counter()
 
     def lap(name: str) -> None:

@@ -110,7 +110,7 @@ def test_blocks_do_not_matter(survey: Path, tree: DecisionTree) -> None:
         with read_ballots(f"{survey}/out/votes", tree, size) as ballots:
             assert (len(list(ballots.blocks())) > 3) == (size == 100)
             found.append(aggregate(ballots).shares)
-    np.testing.assert_allclose(*found, atol=1e-12)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def dawid_skene(
         prevalence = truth.mean(axis=0)
         confusion = np.full((users, answers, answers), 1e-2)  # lest the logarithm of a 0 be asked for
         for seen in range(answers):
-            np.add.at(confusion, (user, seen, answer), truth[galaxy, seen])
+            np.add.at(confusion[:, seen], (user, answer), truth[galaxy, seen])
         confusion /= confusion.sum(axis=2, keepdims=True)
         logarithm = np.tile(np.log(prevalence + 1e-12), (galaxies, 1))
         for seen in range(answers):

@@ -21,7 +21,7 @@ Answers = Sequence[tuple[str, str]]
 """Keys of question and answer."""
 
 
-def annotations(tree: DecisionTree, answers: Answers) -> list[dict[str, Any]]:
+def annotated(tree: DecisionTree, answers: Answers) -> list[dict[str, Any]]:
     """As Panoptes tells them: label and button, the button with its picture."""
     questions = {question.key: question for question in tree.questions}
     tasks = list(questions)
@@ -36,9 +36,7 @@ def annotations(tree: DecisionTree, answers: Answers) -> list[dict[str, Any]]:
     ]
 
 
-def row(
-    number: int, user: str, galaxy: str, answers: Answers, tree: DecisionTree | None = None, **cells: Any
-) -> dict[str, Any]:
+def row(number: int, user: str, galaxy: str, answers: Answers, **cells: Any) -> dict[str, Any]:
     """A row of an export; `cells` replace what would be there."""
     subject = str(zlib.crc32(galaxy.encode()))
     anonymous = user.startswith("not-logged-in")
@@ -54,7 +52,7 @@ def row(
         "gold_standard": "",
         "expert": "",
         "metadata": json.dumps({"user_language": "en", "live_project": True}),
-        "annotations": json.dumps(annotations(tree or load_tree(), answers)),
+        "annotations": json.dumps(annotated(load_tree(), answers)),
         "subject_data": json.dumps({subject: {"retired": None, "#object_id": galaxy, "#ra": 1.5}}),
         "subject_ids": subject,
     }

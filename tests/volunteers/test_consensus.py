@@ -186,7 +186,7 @@ def test_intervals_hold_as_many_shares_as_they_say(tree: DecisionTree) -> None:
 @given(seed=st.integers(0, 2**31), votes_each=st.integers(1, 6))
 def test_shares_are_shares_whatever_the_votes(seed: int, votes_each: int, tree: DecisionTree) -> None:
     rng = np.random.default_rng(seed)
-    people = crowd(tree, 8, rng, 0.3, 0.2, 0.2)
+    people = crowd(tree, 20, rng, 0.3, 0.2, 0.2, spread=0.2)
     shares = np.hstack([rng.dirichlet(np.full(len(q.answers), 0.3), 6) for q in tree.questions])
     ballots = simulate(tree, shares, people, votes_each, rng)
     knowledge = aggregate(ballots)

@@ -19,7 +19,7 @@ from pipeline.tree import DecisionTree
 from pipeline.volunteers.exports import Piece, export_files, read_export
 from pipeline.volunteers.mapping import GALAXY_ZOO_2_TASKS, Mapping, load_mapping
 from pipeline.volunteers.records import QUARANTINE, VOTES
-from tests.support.exports import HEADER, annotations, export, row
+from tests.support.exports import HEADER, annotated, export, row
 
 SMOOTH = [("smooth_or_featured", "smooth"), ("how_rounded", "round"), ("something_odd", "no")]
 DISK = [("smooth_or_featured", "featured_or_disk"), ("disk_edge_on", "no"), ("bar", "yes")]
@@ -87,12 +87,12 @@ def test_forms_of_the_same_export_are_the_same(
 
 def test_versions_of_a_workflow(mapping: Mapping, tree: DecisionTree, tmp_path: Path) -> None:
     """Other names of tasks, tasks combined, buttons as numbers, answers changed and left out."""
-    plain = annotations(tree, SMOOTH)
+    plain = annotated(tree, SMOOTH)
     renamed = [{**one, "task": f"init{place}"} for place, one in enumerate(plain)]
     combined = [{"task": "combo", "task_label": None, "value": plain}]
     numbers = [{**one, "value": value} for one, value in zip(plain, (0, 0, 1), strict=True)]
-    changed = annotations(tree, [("something_odd", "yes")]) + plain
-    left_out = [*plain, {**annotations(tree, [("bar", "yes")])[0], "value": None}]
+    changed = annotated(tree, [("something_odd", "yes")]) + plain
+    left_out = [*plain, {**annotated(tree, [("bar", "yes")])[0], "value": None}]
     ways = [plain, renamed, combined, numbers, changed, left_out]
     rows = [
         row(number, "ada", f"g{number}", [], annotations=json.dumps(way)) for number, way in enumerate(ways)
@@ -261,7 +261,7 @@ def test_workflows_can_be_named(tree: DecisionTree, tmp_path: Path) -> None:
     text = GALAXY_ZOO_2_TASKS.read_text()
     (tmp_path / "m.yaml").write_text(f"workflows: [6122]\nignore: [T12]\n{text}")
     mapping = load_mapping(str(tmp_path / "m.yaml"), tree)
-    discuss = [*annotations(tree, SMOOTH), {"task": "T12", "task_label": "Discuss?", "value": "Yes"}]
+    discuss = [*annotated(tree, SMOOTH), {"task": "T12", "task_label": "Discuss?", "value": "Yes"}]
     rows = [
         row(1, "ada", "g1", SMOOTH, annotations=json.dumps(discuss)),
         row(2, "ada", "g2", SMOOTH, workflow_id=5),
