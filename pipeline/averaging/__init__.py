@@ -1,8 +1,8 @@
 """The mean over sixty transforms: sixty passes, or the same in the time of fifteen."""
 
 from pipeline.averaging.cores import map_chunks
-from pipeline.averaging.fastest import Average, average_of
-from pipeline.averaging.naive import naive_average
+from pipeline.averaging.fastest import Average, Predictor, average_of
+from pipeline.averaging.naive import naive_average, naive_with_hidden
 from pipeline.averaging.precision import (
     Precision,
     check_precision,
@@ -11,11 +11,14 @@ from pipeline.averaging.precision import (
     use_precision,
 )
 from pipeline.averaging.shared import SharedAverage, multiply_adds
+from pipeline.averaging.single import SingleView
 
 __all__ = [
     "Average",
     "Precision",
+    "Predictor",
     "SharedAverage",
+    "SingleView",
     "average_of",
     "check_precision",
     "fastest_precision",
@@ -23,5 +26,6 @@ __all__ = [
     "map_chunks",
     "multiply_adds",
     "naive_average",
+    "naive_with_hidden",
     "use_precision",
 ]

@@ -20,12 +20,20 @@ _GALAXIES_IN_LITTLE_MEMORY = 32
 """Where kernels' buffers for 256 galaxies don't fit: `SharedAverage` takes several times as much for each."""
 
 
-class Average(Protocol):
-    """The mean over sixty transforms and over networks, in one form or another."""
+class Predictor(Protocol):
+    """What gives a galaxy's answers: the mean over networks, and over transforms or of the view as it is."""
 
     def __call__(self, regions: RegionBatch) -> Tensor:
         """Mean answer probabilities (n, answers), float32."""
         ...
+
+    def with_hidden(self, regions: RegionBatch) -> tuple[Tensor, Tensor]:
+        """These, and mean activations of the first network's last hidden layer, (n, units), float32."""
+        ...
+
+
+class Average(Predictor, Protocol):
+    """The mean over sixty transforms and over networks, in one form or another."""
 
     def each(self, regions: RegionBatch) -> Tensor:
         """Mean answer probabilities of each network, (networks, n, answers), float32."""

@@ -28,5 +28,28 @@ def naive_average(
     ----------
     Dieleman, Willett & Dambre 2015, section 7.3.
     """
-    total = sum(network(sampler(regions, [transform])[:, 0]) for transform in transforms)
-    return torch.as_tensor(total) / len(transforms)
+    return naive_with_hidden(network, sampler, regions, transforms)[0]
+
+
+@torch.inference_mode()
+def naive_with_hidden(
+    network: ViewpointNetwork,
+    sampler: ViewpointSampler,
+    regions: RegionBatch,
+    transforms: Sequence[Transform] = averaging_transforms(),
+) -> tuple[Tensor, Tensor]:
+    """Means over transforms: of the answer probabilities, and of the last hidden layer's activations.
+
+    Returns
+    -------
+    answers : Tensor, shape (n, answers), float32
+        Those of `naive_average`.
+    hidden : Tensor, shape (n, units), float32
+    """
+    answers, hidden = torch.zeros(()), torch.zeros(())
+    for transform in transforms:
+        features = network.viewpoint_features(sampler(regions, [transform])[:, 0])
+        last = network.hidden(features)
+        answers = answers + network.output(network.raw_of_hidden(last))
+        hidden = hidden + last.float()
+    return answers / len(transforms), hidden / len(transforms)

@@ -98,9 +98,11 @@ class SharedAverage(nn.Module):
         self.compiled = compiler is not None
         if compiler is not None:
             mode = "max-autotune" if compiler == "inductor" and self.device.type == "cuda" else None
-            self._answers = torch.compile(  # type: ignore[method-assign]
-                self._answers, fullgraph=True, dynamic=False, backend=compiler, mode=mode
+            fused = functools.partial(
+                torch.compile, fullgraph=True, dynamic=False, backend=compiler, mode=mode
             )
+            self._answers = fused(self._answers)  # type: ignore[method-assign]
+            self._answers_and_hidden = fused(self._answers_and_hidden)  # type: ignore[method-assign]
 
     def forward(self, regions: RegionBatch) -> Tensor:
         """Mean answer probabilities.
@@ -110,6 +112,20 @@ class SharedAverage(nn.Module):
         Tensor, shape (n, answers), float32
         """
         return self.each(regions).mean(0)
+
+    def with_hidden(self, regions: RegionBatch) -> tuple[Tensor, Tensor]:
+        """Mean answer probabilities, and what the first network makes of the galaxies on the way to them.
+
+        Returns
+        -------
+        answers : Tensor, shape (n, answers), float32
+            Those of `forward`.
+        hidden : Tensor, shape (n, units), float32
+            Mean activations of the first network's last hidden layer.
+        """
+        chunks = zip(*self._map(self._each_with_hidden, regions), strict=True)
+        answers, hidden = (torch.cat(parts, dim=-2)[..., : len(regions), :] for parts in chunks)
+        return answers.mean(0), hidden
 
     def each(self, regions: RegionBatch) -> Tensor:
         """Mean answer probabilities of each network.
@@ -149,12 +165,25 @@ class SharedAverage(nn.Module):
 
     @torch.inference_mode()
     def _each(self, regions: RegionBatch) -> Tensor:
-        answers = self._answers(regions)
-        return answers.clone() if self.compiled else answers  # the next graph would overwrite them
+        return self._kept(self._answers(regions))
+
+    @torch.inference_mode()
+    def _each_with_hidden(self, regions: RegionBatch) -> tuple[Tensor, Tensor]:
+        answers, hidden = self._answers_and_hidden(regions)
+        return self._kept(answers), self._kept(hidden)
+
+    def _kept(self, values: Tensor) -> Tensor:
+        return values.clone() if self.compiled else values  # the next graph would overwrite them
 
     def _answers(self, regions: RegionBatch) -> Tensor:
         viewpoints = self._viewpoints(regions)
         return torch.stack([network(viewpoints) for network in self.networks])
+
+    def _answers_and_hidden(self, regions: RegionBatch) -> tuple[Tensor, Tensor]:
+        viewpoints = self._viewpoints(regions)
+        first, *others = self._shared
+        answers, hidden = first.with_hidden(viewpoints)
+        return torch.stack([answers, *(network(viewpoints) for network in others)]), hidden
 
     def _viewpoints(self, regions: RegionBatch) -> Tensor:
         return self.sampler.viewpoints(self.sampler.sample(regions, self.grid).to(self.dtype))
@@ -181,10 +210,24 @@ class SharedNetwork(nn.Module):
 
     def forward(self, viewpoints: Tensor) -> Tensor:
         """Map viewpoints (n, 15, 16, 3, 45, 45) to mean answer probabilities (n, answers), float32."""
+        return self._mean_answers(self._hidden(viewpoints), viewpoints)
+
+    def with_hidden(self, viewpoints: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean answer probabilities (n, answers), and mean last hidden layer (n, units), both float32."""
+        hidden = self._hidden(viewpoints)
+        by_galaxy = hidden.unflatten(1, viewpoints.shape[:2])
+        mean = torch.mean(by_galaxy, dim=(0, 2), dtype=torch.float32)
+        return self._mean_answers(hidden, viewpoints), mean
+
+    def _hidden(self, viewpoints: Tensor) -> Tensor:
+        """The last hidden layer in the four orders, (4, n · 15, units)."""
         features = self.network.viewpoint_features(viewpoints)
         first, *others = self.network.dense_layers
         x = first.activate(self._first_layer(features.flatten(0, 1), first))
-        probabilities: Tensor = self.network.output(self.network.raw_after(x, others))
+        return self.network.hidden_after(x, others)
+
+    def _mean_answers(self, hidden: Tensor, viewpoints: Tensor) -> Tensor:
+        probabilities: Tensor = self.network.output(self.network.raw_of_hidden(hidden))
         return torch.mean(probabilities.unflatten(1, viewpoints.shape[:2]), dim=(0, 2))
 
     def _first_layer(self, features: Tensor, first: Dense) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch._dynamo.testing import CompileCounter
 
-from pipeline.averaging import SharedAverage, naive_average
+from pipeline.averaging import SharedAverage, naive_average, naive_with_hidden
 from pipeline.averaging.shared import SharedNetwork
 from pipeline.geometry import SYMMETRY_PERMUTATIONS, averaging_transforms
 from pipeline.network import NetworkSpec, RegionBatch, ViewpointNetwork, ViewpointSampler
@@ -78,6 +78,44 @@ def test_the_mean_is_over_all_sixty_after_the_output_layer(tree: DecisionTree) -
     torch.testing.assert_close(first, each[0])
 
 
+@pytest.mark.parametrize("dense", DENSE)
+def test_the_hidden_layer_is_that_of_sixty_passes_and_moves_no_answer(dense: str, tree: DecisionTree) -> None:
+    network, regions = trained_like(spec(dense, SHORT), tree), galaxies(5, 176, 0.5)
+    with torch.no_grad():
+        views = ViewpointSampler()(regions, averaging_transforms())
+        each = network.hidden(network.viewpoint_features(views))
+    assert float(each.std(1).mean()) > 0.02  # it changes from transform to transform
+    assert float(each.mean(1).std(0).mean()) > 0.01
+    naive, expected = naive_with_hidden(network, ViewpointSampler(), regions)
+    torch.testing.assert_close(expected, each.mean(1), rtol=0, atol=1e-5)
+    average = SharedAverage(network, galaxies_at_once=2)
+    answers, hidden = average.with_hidden(regions)
+    assert hidden.dtype == torch.float32
+    torch.testing.assert_close(hidden, expected, rtol=0, atol=1e-4)
+    assert torch.equal(answers, average(regions))
+    assert torch.equal(naive, naive_average(network, ViewpointSampler(), regions))
+
+
+def test_the_hidden_layer_of_an_ensemble_is_the_first_networks(tree: DecisionTree) -> None:
+    networks = [trained_like(spec(dense, SHORT), tree) for dense in DENSE]
+    regions = galaxies(3, 176, 0.5)
+    ensemble = SharedAverage(*networks, galaxies_at_once=2)
+    answers, hidden = ensemble.with_hidden(regions)
+    assert torch.equal(answers, ensemble(regions))
+    assert torch.equal(hidden, SharedAverage(networks[0], galaxies_at_once=2).with_hidden(regions)[1])
+
+
+def test_the_hidden_layer_of_short_floats_is_averaged_in_float32(tree: DecisionTree) -> None:
+    network, regions = trained_like(spec("two maxout layers", SHORT), tree), galaxies(3, 176, 0.5)
+    average = SharedAverage(network, dtype=torch.bfloat16)
+    answers, hidden = average.with_hidden(regions)
+    assert torch.equal(answers, average(regions))
+    assert hidden.dtype == torch.float32
+    expected = naive_with_hidden(network, ViewpointSampler(), regions)[1]
+    assert not torch.equal(hidden, hidden.bfloat16().float())
+    torch.testing.assert_close(hidden, expected, rtol=0.05, atol=0.05)
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 5, 8])
 def test_it_does_not_matter_how_many_galaxies_are_in_memory(at_once: int, tree: DecisionTree) -> None:
     network, regions = trained_like(spec("two maxout layers", SHORT), tree), galaxies(5, 176, 0.5)
@@ -113,6 +151,10 @@ def test_it_compiles_to_one_graph_for_batches_of_one_size(tree: DecisionTree) ->
     torch.testing.assert_close(compiled(regions), SharedAverage(network)(regions), rtol=0, atol=1e-6)
     assert compiled(regions[:1]).shape == (1, 37)
     assert counter.frame_count == 1
+    answers, hidden = compiled.with_hidden(regions)
+    expected = SharedAverage(network).with_hidden(regions)
+    torch.testing.assert_close((answers, hidden), expected, rtol=0, atol=1e-5)
+    assert counter.frame_count == 2
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -133,6 +175,7 @@ def test_no_galaxies_give_no_rows(tree: DecisionTree) -> None:
     network, none = trained_like(spec("one maxout layer", SHORT), tree), galaxies(1, 176, 0.5)[:0]
     assert SharedAverage(network)(none).shape == (0, 37)
     assert naive_average(network, ViewpointSampler(), none).shape == (0, 37)
+    assert SharedAverage(network).with_hidden(none)[1].shape == (0, 24)
 
 
 def test_a_network_in_training_mode_is_refused(tree: DecisionTree) -> None:

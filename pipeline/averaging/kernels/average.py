@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from pipeline.averaging.cores import map_chunks
 from pipeline.averaging.kernels.choice import attempt, choose
+from pipeline.averaging.kernels.dense import ORDERS
 from pipeline.averaging.kernels.layout import CROP, CROPS, Step, Work
 from pipeline.averaging.kernels.sampling import Sampling
 from pipeline.averaging.kernels.steps import steps_of
+from pipeline.averaging.kernels.tail import inactive_layer, mean_hidden
 from pipeline.averaging.shared import refuse_training
 from pipeline.geometry import CROP_PIXELS, Transform, distinct_transforms
 from pipeline.network import RegionBatch, ViewpointNetwork
 
 _GALAXIES_AT_ONCE = 256
+
+Result = TypeVar("Result")
 
 
 class Buffers:
@@ -101,6 +105,7 @@ class KernelAverage:
         self.galaxies_at_once = galaxies_at_once
         self._networks, self._answers = len(networks), networks[0].tree.answer_count
         self._sets = len(transforms)
+        self._units, self._inactive = networks[0].last.in_features, inactive_layer(networks[0])
         with torch.inference_mode(), torch.cuda.device_of(networks[0].last.weight):
             self._sampling = Sampling(transforms, dtype, self.device)
             steps = [steps_of(network, dtype, self._sets) for network in networks]
@@ -123,6 +128,20 @@ class KernelAverage:
         Tensor, shape (n, answers), float32
         """
         return self.each(regions).mean(0)
+
+    def with_hidden(self, regions: RegionBatch) -> tuple[Tensor, Tensor]:
+        """Mean answer probabilities, and what the first network makes of the galaxies on the way to them.
+
+        Returns
+        -------
+        answers : Tensor, shape (n, answers), float32
+            Those of a plain call.
+        hidden : Tensor, shape (n, units), float32
+            Mean activations of the first network's last hidden layer.
+        """
+        chunks = zip(*self._map(self._chunk_with_hidden, regions), strict=True)
+        answers, hidden = (torch.cat(parts, dim=-2) for parts in chunks)
+        return answers.mean(0), hidden
 
     def each(self, regions: RegionBatch) -> Tensor:
         """Mean answer probabilities of each network.
@@ -147,7 +166,7 @@ class KernelAverage:
             for end, name in enumerate(names)
         }
 
-    def _map(self, work: Callable[[RegionBatch], Tensor], regions: RegionBatch) -> list[Tensor]:
+    def _map(self, work: Callable[[RegionBatch], Result], regions: RegionBatch) -> list[Result]:
         size = self.galaxies_at_once
         if self.device.type == "cuda":
             with torch.cuda.device_of(self._buffers.crops):
@@ -156,8 +175,20 @@ class KernelAverage:
         return [work(regions[start : start + size]) for start in range(0, max(len(regions), 1), size)]
 
     @torch.inference_mode()
-    def _chunk(self, regions: RegionBatch, end: int | None = None) -> Tensor:
-        """Answers (networks, n, answers) after the first so many steps, or after all."""
+    def _chunk_with_hidden(self, regions: RegionBatch) -> tuple[Tensor, Tensor]:
+        """Answers (networks, n, answers), and the first network's mean last hidden layer (n, units)."""
+        hidden = self._buffers.crops.new_zeros((len(regions), self._units), dtype=torch.float32)
+        return self._chunk(regions, hidden=hidden), hidden
+
+    @torch.inference_mode()
+    def _chunk(self, regions: RegionBatch, end: int | None = None, hidden: Tensor | None = None) -> Tensor:
+        """Answers (networks, n, answers) after the first so many steps, or after all.
+
+        Parameters
+        ----------
+        hidden
+            Takes the first network's mean last hidden layer, if it is wanted.
+        """
         answers = self._buffers.crops.new_zeros(
             (self._networks, len(regions), self._answers), dtype=torch.float32
         )
@@ -167,7 +198,15 @@ class KernelAverage:
             for step in self.steps[:end]:
                 source, target = self._ends(step.position, step.last, answers[step.network])
                 step.work(source, target, self._sets * len(regions))
+                if hidden is not None and step.last and step.network == 0:
+                    hidden.copy_(self._mean_hidden(source, len(regions)))
         return answers
+
+    def _mean_hidden(self, source: Tensor, galaxies: int) -> Tensor:
+        """The first network's mean last hidden layer, from what its last step reads."""
+        layer, rows = self._inactive, ORDERS * self._sets * galaxies
+        width = self._units if layer is None else layer.linear.out_features
+        return mean_hidden(source[: rows * width].view(ORDERS, -1, width), layer, self._sets)
 
     def _chosen(self, network: int, position: int, step: Step, last: bool) -> ChosenStep:
         def trial(work: Work) -> None:

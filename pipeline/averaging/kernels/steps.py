@@ -10,9 +10,9 @@ from pipeline.averaging.kernels.convolution import convolution
 from pipeline.averaging.kernels.dense import ORDERS, activation, first_dense, product
 from pipeline.averaging.kernels.first_convolution import first_convolution
 from pipeline.averaging.kernels.layout import Step
-from pipeline.averaging.kernels.tail import tail
+from pipeline.averaging.kernels.tail import inactive_layer, tail
 from pipeline.geometry import VIEWPOINTS
-from pipeline.network import Dense, ViewpointNetwork
+from pipeline.network import ViewpointNetwork
 from pipeline.network.layers import UntiedConvolution
 
 
@@ -41,8 +41,7 @@ def steps_of(network: ViewpointNetwork, dtype: torch.dtype, transforms: int) -> 
         steps.append(product(f"dense {number}", layer, ORDERS, 1, dtype))
         if number <= len(others):
             steps.append(activation(f"dense {number}", layer, ORDERS))
-    last: Dense | None = others[-1] if others else None
-    return [*steps, tail(network, last, transforms, dtype)]
+    return [*steps, tail(network, inactive_layer(network), transforms, dtype)]
 
 
 def _convolutions(network: ViewpointNetwork, dtype: torch.dtype) -> list[Step]:

@@ -127,6 +127,12 @@ def halves(weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return high, ((weight - high.float()) * _LOW_SCALE).to(dtype)
 
 
+def inactive_layer(network: ViewpointNetwork) -> Dense | None:
+    """The last hidden layer, where its biases and activation are left to the tail; None where not."""
+    _, *others = network.dense_layers
+    return others[-1] if others else None
+
+
 def tail(network: ViewpointNetwork, layer: Dense | None, transforms: int, dtype: torch.dtype) -> Step:
     """The last layer and all after it: from hidden values (4 orders, sets, …) to mean answers, float32.
 
@@ -194,3 +200,15 @@ def mean_answers(hidden: Tensor, network: ViewpointNetwork, layer: Dense | None,
     x = hidden if layer is None else activation_of(hidden, layer)
     probabilities: Tensor = network.output(network.raw_of_hidden(x))
     return torch.mean(probabilities.unflatten(1, (-1, transforms)), dim=(0, 2))
+
+
+def mean_hidden(hidden: Tensor, layer: Dense | None, transforms: int) -> Tensor:
+    """Mean activations of hidden values (4, sets, …) as the kernel reads them: (n, units), float32.
+
+    In plain torch, on GPUs too: what is read has just been written, and is little.
+    """
+    means = []
+    for order in hidden:  # float32 values of one order at a time
+        x = order.float() if layer is None else activation_of(order.float(), layer)
+        means.append(x.unflatten(0, (-1, transforms)).mean(1))
+    return torch.stack(means).mean(0)

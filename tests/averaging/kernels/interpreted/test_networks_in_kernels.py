@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.averaging import naive_average
+from pipeline.averaging import naive_average, naive_with_hidden
 from pipeline.averaging.kernels import KernelAverage, average
 from pipeline.averaging.kernels.layout import Step, Work
 from pipeline.config import CONFIGS
@@ -126,6 +126,24 @@ def test_an_ensemble_is_the_mean_of_its_networks(networks: list, device: torch.d
     assert float(expected.std(0).max()) > 0.01
     assert_near(ensemble.each(regions), expected, "ensemble, each", MOST)
     assert_near(ensemble(regions), expected.mean(0), "ensemble", MOST)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2], ids=["one maxout layer", "one ReLU layer", "several"])
+def test_the_hidden_layer_is_the_first_networks_and_moves_no_answer(
+    first: int, networks: list, device: torch.device
+) -> None:
+    regions, ordered = in_frames(3, device), [*networks[first:], *networks[:first]]
+    by_kernels = KernelAverage(
+        *ordered, dtype=torch.float16, galaxies_at_once=2, transforms=distinct_transforms()[:2]
+    )
+    answers, hidden = by_kernels.with_hidden(regions)
+    assert torch.equal(answers, by_kernels(regions))
+    sampler = ViewpointSampler().to(device)
+    expected = naive_with_hidden(ordered[0], sampler, regions, averaging_transforms()[:8])[1]
+    assert float(expected.std(0).mean()) > 0.02
+    assert hidden.dtype == torch.float32
+    torch.testing.assert_close(hidden, expected, rtol=5e-3, atol=5e-3)
+    assert by_kernels.with_hidden(regions[:0])[1].shape == (0, ordered[0].last.in_features)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 5])
