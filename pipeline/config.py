@@ -57,7 +57,7 @@ def shipped(kind: str | tuple[str, ...], name: str) -> str:
     files: dict[str, Path] = {}
     for folder in kinds:
         for file in sorted((CONFIGS / folder).iterdir()):
-            if file.suffix in _SHIPPED_SUFFIXES:
+            if file.suffix in _SHIPPED_SUFFIXES and _WORD.fullmatch(file.stem):
                 files.setdefault(file.stem, file)
     if name not in files:
         raise InputError(

@@ -37,6 +37,7 @@ FLOOR_3 = {
     "upkeep",
     "evaluation",
     "volunteers",
+    "representations",
 }
 
 MAY_IMPORT = {
@@ -64,6 +65,7 @@ MAY_IMPORT = {
     "upkeep": {"tree", "protocol", "catalogue", "cutouts"},
     "evaluation": {"tree", "protocol", "catalogue", "confidence"},
     "volunteers": {"tree", "catalogue", "confidence"},
+    "representations": {"tree", "catalogue"},
     "__init__": {"face"},
     "face": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming"},
     "streaming": FLOOR_1 | FLOOR_2 | FLOOR_3,

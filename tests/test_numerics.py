@@ -30,6 +30,8 @@ NOT_DECIDING = {
     "confidence.calibration": "learns from votes what a run then reads from a file",
     "numerics": "tells what decides",
     "protocol": "decides what is done when, and changes no row",
+    "representations.fitting": "learns from galaxies what a run then reads from a file",
+    "representations.reading": "reads what is in a catalogue",
     "storage": "gives the bytes that are stored",
     "streaming.child": "carries rows from one process to another",
     "streaming.isolation": "has the same rows decoded in another process",

@@ -15,7 +15,7 @@ from pipeline import storage
 from pipeline.catalogue.delta import find_table, snapshot_files
 from pipeline.catalogue.files import BATCH_ROWS, read_batches, recorded_digest, write_data_files
 from pipeline.catalogue.refresh import Keeper, ReadIds, RowHashes, kept_batches
-from pipeline.catalogue.schema import catalogue_schema
+from pipeline.catalogue.schema import catalogue_schema, planned_schema
 from pipeline.catalogue.table import read_state, table_handlers
 from pipeline.faults import crash_point
 from pipeline.protocol.commit import CheckInputs, WriteFiles, WriteVersion
@@ -98,7 +98,7 @@ def write_files(
         If a part or a data file is gone or damaged.
     """
     write_quarantine(layout, plan, ledger)
-    schema, uri = catalogue_schema(tree, plan.uncertainty), catalogue_uri(layout.output)
+    schema, uri = planned_schema(tree, plan), catalogue_uri(layout.output)
     rows = _batches(layout, schema, ledger)
     if plan.kept is not None and read_ids is not None:
         table = find_table(uri, plan.kept)
@@ -118,11 +118,11 @@ def kept_files(uri: str, table: DeltaTable, by_a_run: bool) -> list[str]:
     return [file for file in files if by_a_run or recorded_digest(file) is not None]
 
 
-def holds_columns(output: str, tree: DecisionTree, uncertainty: bool, version: int) -> bool:
-    """Whether a version of the catalogue has all columns that a run writes, so that its rows can be kept."""
+def holds_columns(output: str, schema: pa.Schema, version: int) -> bool:
+    """Whether a version of the catalogue has all columns of a schema, so that its rows can be kept."""
     table = find_table(catalogue_uri(output), version)
     columns = pa.schema([]) if table is None else pa.schema(table.schema().to_arrow())
-    return all(field.name in columns.names for field in catalogue_schema(tree, uncertainty))
+    return set(schema.names) <= set(columns.names)
 
 
 def row_hashes(output: str, tree: DecisionTree, base: Base, runs: Sequence[str] | None) -> RowHashes:

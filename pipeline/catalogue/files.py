@@ -138,7 +138,7 @@ def _statistics(metadata: pq.FileMetaData) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> bool:
-    """Whether JSON can hold a bound, and whole: long texts would have to be cut."""
+    """Whether JSON can hold a bound, and whole: long texts would have to be cut, and bytes are no text."""
     if isinstance(value, str):
         return len(value) <= 64
     return isinstance(value, int | float) and math.isfinite(value)

@@ -36,6 +36,7 @@ DECIDING = (
     "precision",
     "decoder",
     "uncertainty",
+    "embedding",
     "survey",
     "schema",
     "numerics",

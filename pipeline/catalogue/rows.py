@@ -60,6 +60,7 @@ def catalogue_rows(
     weights: str,
     inputs: Sequence[str],
     uncertainty: Uncertainty | None = None,
+    embedding: pa.ChunkedArray | None = None,
 ) -> pa.Table:
     """Rows of the catalogue.
 
@@ -75,6 +76,8 @@ def catalogue_rows(
         Where each galaxy was read.
     uncertainty
         How sure the answers are, for a catalogue that says it.
+    embedding
+        The galaxies' vectors, as the catalogue keeps them, for one that has any.
 
     Returns
     -------
@@ -92,6 +95,8 @@ def catalogue_rows(
         columns.append(pa.array(agreement(p).astype(np.float32), mask=~asked))
     if uncertainty is not None:
         columns += [pa.array(np.ascontiguousarray(column)) for column in uncertainty.columns()]
+    if embedding is not None:
+        columns.append(embedding)
     columns += [
         pa.array([run] * n, pa.string()),
         pa.array([weights] * n, pa.string()),
@@ -99,7 +104,9 @@ def catalogue_rows(
         positions["content"],
         pa.nulls(n, pa.string()),
     ]
-    return pa.Table.from_arrays(columns, schema=catalogue_schema(tree, uncertainty is not None))
+    return pa.Table.from_arrays(
+        columns, schema=catalogue_schema(tree, uncertainty is not None, embedding is not None)
+    )
 
 
 def answer_matrix(tree: DecisionTree, catalogue: pa.Table) -> NDArray[np.float32]:

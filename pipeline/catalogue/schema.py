@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from pipeline.catalogue.embedding import EMBEDDING, NUMBERS, STEP, with_projection
 from pipeline.digest import digest
 from pipeline.errors import InputError
+from pipeline.protocol.plan import Plan
 from pipeline.tree import DecisionTree
 
 
@@ -16,12 +18,13 @@ def tree_digest(tree: DecisionTree) -> str:
     return digest(tree.name, tree.columns, sorted(tree.gates.items()))
 
 
-def catalogue_schema(tree: DecisionTree, uncertainty: bool = False) -> pa.Schema:
+def catalogue_schema(tree: DecisionTree, uncertainty: bool = False, embedding: bool = False) -> pa.Schema:
     """Columns of the catalogue for a decision tree, plain Arrow types only.
 
     ``object_id, ra, dec``; one float32 column an answer, named ``<question>_<answer>``, in the tree's order;
     per question the most probable answer and the agreement a(p), null and NaN-free where the question has no
-    probability at all; with `uncertainty` how sure the answers are (see `Uncertainty`); then the provenance.
+    probability at all; with `uncertainty` how sure the answers are (see `Uncertainty`); with `embedding` the
+    galaxy's vector; then the provenance.
     The metadata of each field are its `description`, its `ucd` (the IVOA's UCD1+,
     https://www.ivoa.net/documents/UCD1+/) and, where it has one, its `unit`; every export that can say them
     takes them from here.
@@ -63,6 +66,8 @@ def catalogue_schema(tree: DecisionTree, uncertainty: bool = False) -> pa.Schema
         ]
     if uncertainty:
         fields += _uncertainty_fields(tree)
+    if embedding:
+        fields.append(_embedding_field())
     fields += [
         _field("run", pa.string(), "Run that wrote the row", "meta.id;meta.dataset", nullable=False),
         _field(
@@ -84,6 +89,12 @@ def catalogue_schema(tree: DecisionTree, uncertainty: bool = False) -> pa.Schema
             f"tree {tree.name!r} makes two catalogue columns {twice[0]!r}; rename the answer's key"
         )
     return pa.schema(fields)
+
+
+def planned_schema(tree: DecisionTree, plan: Plan) -> pa.Schema:
+    """Columns of the catalogue that a run writes; that of embeddings says by which projection they are."""
+    schema = catalogue_schema(tree, plan.uncertainty, plan.embedding is not None)
+    return schema if plan.embedding is None else with_projection(schema, plan.embedding)
 
 
 def uncertainty_columns(tree: DecisionTree) -> list[str]:
@@ -135,6 +146,16 @@ def _uncertainty_fields(tree: DecisionTree) -> list[pa.Field]:
             nullable=False,
         ),
     ]
+
+
+def _embedding_field() -> pa.Field:
+    return _field(
+        EMBEDDING,
+        pa.binary(),
+        f"What the network sees in the galaxy: a vector of {NUMBERS} int8, in units of {STEP}",
+        "src.morph.param;meta.modelled",
+        nullable=False,
+    )
 
 
 def _field(

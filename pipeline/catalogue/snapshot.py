@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from pipeline import storage
-from pipeline.catalogue.delta import open_version, snapshot_dataset, snapshot_files
+from pipeline.catalogue.delta import SnapshotFile, open_version, snapshot_dataset, snapshot_files
+from pipeline.catalogue.embedding import EMBEDDING, VECTOR, projection_of, to_lists, with_projection
 from pipeline.catalogue.region import Region, positions
 from pipeline.catalogue.schema import catalogue_schema
 from pipeline.errors import InputError
@@ -52,12 +53,23 @@ def open_snapshot(
     InputError
         If there is no such snapshot, or it has not the columns of `tree`.
     """
+    return open_files(uri, tree, as_of, region)[0]
+
+
+def open_files(
+    uri: str, tree: DecisionTree, as_of: str | None = None, region: Region | None = None
+) -> tuple[Snapshot, list[SnapshotFile]]:
+    """A snapshot, as `open_snapshot` opens it, and what the log says of its files."""
     table = open_table(uri, tree, as_of)
-    described = {field.name: field.metadata for field in catalogue_schema(tree, uncertainty=True)}
-    fields = [
-        field.with_metadata(described.get(field.name)) for field in pa.schema(table.schema().to_arrow())
-    ]
-    return Snapshot(tuple(file.uri for file in snapshot_files(uri, table)), pa.schema(fields), region)
+    described = {
+        field.name: field.metadata for field in catalogue_schema(tree, uncertainty=True, embedding=True)
+    }
+    stored = pa.schema(table.schema().to_arrow())
+    schema = pa.schema([field.with_metadata(described.get(field.name)) for field in stored])
+    if EMBEDDING in stored.names:
+        schema = with_projection(schema, projection_of(stored))
+    files = snapshot_files(uri, table)
+    return Snapshot(tuple(file.uri for file in files), schema, region), files
 
 
 def open_table(uri: str, tree: DecisionTree, as_of: str | None = None) -> DeltaTable:
@@ -146,7 +158,7 @@ class Snapshot:
             for batch in _read(group.file, group.index, read):
                 kept = batch if self.region is None else batch.filter(_within(batch, self.region))
                 if len(kept):
-                    yield kept.select(names).cast(schema)
+                    yield _as(schema, kept.select(names))
                 progress(len(batch))
 
     @cached_property
@@ -164,6 +176,14 @@ class Snapshot:
             return rows
         masks = (_within(batch, self.region) for batch in _read(file, index, ["ra", "dec"]))
         return sum(inside.true_count for inside in masks)
+
+
+def _as(schema: pa.Schema, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch with the types of a schema, which may want embeddings as vectors."""
+    place = schema.get_field_index(EMBEDDING)
+    if place >= 0 and schema.field(place).type == VECTOR:
+        batch = batch.set_column(place, schema.field(place), to_lists(batch.column(place)))
+    return batch.cast(schema)
 
 
 def _read(file: str, group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:

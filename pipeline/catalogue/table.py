@@ -10,7 +10,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from pipeline import storage
 from pipeline.catalogue.delta import find_table, load_table, reading_log
 from pipeline.catalogue.log import actions, content_of, files_transaction, version_of_entry
-from pipeline.catalogue.schema import catalogue_schema
+from pipeline.catalogue.schema import catalogue_schema, planned_schema
 from pipeline.errors import InputError, RunError, StorageTrouble
 from pipeline.protocol.commit import CreateTable, OpenTable, TableState, Unclear, WriteVersion
 from pipeline.protocol.layout import catalogue_uri
@@ -137,7 +137,7 @@ def write_version(output: str, tree: DecisionTree | None, instruction: WriteVers
             )
             schema = table.schema()
             if plan is not None and tree is not None:
-                schema = catalogue_schema(tree, plan.uncertainty)
+                schema = planned_schema(tree, plan)
             try:
                 table.create_write_transaction(
                     list(instruction.files),

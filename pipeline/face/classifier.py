@@ -15,6 +15,7 @@ import torch
 
 from pipeline.averaging import Precision, fastest_precision
 from pipeline.catalogue import catalogue_rows, catalogue_schema
+from pipeline.catalogue.embedding import EMBEDDING, to_vectors
 from pipeline.confidence.document import read_confidence
 from pipeline.config import shipped
 from pipeline.cutouts.table import CUTOUT_SCHEMA, SIZE
@@ -23,8 +24,9 @@ from pipeline.face.pictures import Opener, Picture, load, several
 from pipeline.images import ImageError
 from pipeline.images.frame import FrameWidth
 from pipeline.images.region import FRAME_RADII
-from pipeline.network import check_model, load_networks
+from pipeline.network import check_model, load_networks, member_weights
 from pipeline.protocol import WorkUnit
+from pipeline.representations import read_projection
 from pipeline.streaming.decode import decoded_table
 from pipeline.streaming.model import ModelActor
 from pipeline.streaming.rows import decode_row
@@ -64,12 +66,14 @@ class Classifier:
         are. Without one, pictures are RGB.
     uncertainty
         Whether to say how sure answers are, in the columns that a catalogue has for it.
+    embedding
+        Whether to give each galaxy's vector: what the network sees in it, however it is turned.
 
     Raises
     ------
     InputError
         If weights, tree or survey can't be used, there is no GPU where one is asked for, or the weights can't
-        say how sure they are.
+        say how sure they are, or give vectors.
 
     Examples
     --------
@@ -88,6 +92,7 @@ class Classifier:
         device: Literal["auto", "cpu", "gpu"] = "auto",
         survey: str | os.PathLike[str] | SurveySettings | None = None,
         uncertainty: bool = False,
+        embedding: bool = False,
     ) -> None:
         _check("transforms", transforms, (60, 1))
         _check("precision", precision, ("auto", *get_args(Precision)))
@@ -106,6 +111,9 @@ class Classifier:
             precision = fastest_precision("cuda" if on_gpu else "cpu", networks)
         self.survey = _survey(survey)
         self._confidence = read_confidence(weights, self.model) if uncertainty else None
+        self._projection = None
+        if embedding:
+            self._projection = read_projection(member_weights(weights), self.model.cards[0].sha256)
         self._stage = ModelActor(
             weights,
             tree,
@@ -114,6 +122,7 @@ class Classifier:
             torch.get_num_threads(),
             _DEVICES[device],
             familiarity=None if self._confidence is None else self._confidence.familiarity,
+            projection=self._projection,
         )
 
     def predict(
@@ -147,7 +156,7 @@ class Classifier:
             the share of all volunteers who would be expected to give that answer, float32; the most
             probable answer ``<question>_answer``; and ``<question>_agreement``, float32. With `uncertainty`
             also ``<question>_<answer>_low`` and ``_high``, ``<question>_volunteers``, ``out_of_place`` and
-            ``frame_ratio``.
+            ``frame_ratio``. With `embedding` also ``embedding``, an array of 64 int8.
 
         Raises
         ------
@@ -199,10 +208,13 @@ class Classifier:
         if self._confidence is not None:
             rows = answered.filter(pa.array(good, pa.bool_()))
             uncertainty = uncertainty_of(self.tree, rows, probabilities, self._confidence.concentrations)
+        embedding = answered[EMBEDDING].filter(pa.array(good, pa.bool_())) if self._projection else None
         answers = catalogue_rows(
-            self.tree, kept, probabilities, "", self.model.sha256, [""] * len(kept), uncertainty
+            self.tree, kept, probabilities, "", self.model.sha256, [""] * len(kept), uncertainty, embedding
         )
         frame: pd.DataFrame = answers.select(self._columns).to_pandas()
+        if embedding is not None:
+            frame[EMBEDDING] = list(to_vectors(embedding.combine_chunks()))
         frame.index = pd.Index(np.flatnonzero(good))
         frame = frame.reindex(range(len(rows)))
         frame[["reason", "message"]] = decoded.select(["reason", "message"]).to_pandas()
@@ -211,7 +223,8 @@ class Classifier:
 
     @property
     def _columns(self) -> list[str]:
-        names = catalogue_schema(self.tree, self._confidence is not None).names
+        sure, seen = self._confidence is not None, self._projection is not None
+        names = catalogue_schema(self.tree, sure, seen).names
         provenance = set(_PROVENANCE)
         return [name for name in names if name not in provenance]
 

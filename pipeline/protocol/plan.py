@@ -83,6 +83,11 @@ class Plan(StrictModel):
         return "uncertainty" in self.fingerprint
 
     @property
+    def embedding(self) -> str | None:
+        """sha256 of the projection by which its rows have embeddings; None where they have none."""
+        return self.fingerprint.get("embedding")
+
+    @property
     def rows(self) -> int:
         """How many rows all inputs have together."""
         return sum(shard.rows for shard in self.shards)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline import storage
 from pipeline.catalogue import (
+    catalogue_schema,
     changed_settings,
     holds_columns,
     is_finished,
@@ -64,6 +65,7 @@ def deciding_settings(run: Run[StreamConfig]) -> dict[str, str]:
         "survey": fingerprint_of(run.source),
         **({} if run.decoder == "cpu" else {"decoder": run.decoder}),
         **({} if run.confidence is None else {"uncertainty": run.confidence.sha256}),
+        **({} if run.projection is None else {"embedding": run.projection.sha256}),
     }
 
 
@@ -88,7 +90,8 @@ def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
     if base is None:
         say(f"{output} has no catalogue yet: all {every.rows:,} galaxies are new")
         return every
-    if not holds_columns(output, run.tree, run.config.uncertainty, base.version):
+    written = catalogue_schema(run.tree, run.config.uncertainty, run.config.embedding)
+    if not holds_columns(output, written, base.version):
         say(f"The catalogue lacks columns that this run writes: all {every.rows:,} galaxies are to be done")
         return every
     if base.plan is None:

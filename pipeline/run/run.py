@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from pipeline import storage
 from pipeline.averaging import Precision
 from pipeline.confidence.document import Confidence, read_confidence
-from pipeline.network import Model, check_model
+from pipeline.network import Model, check_model, member_weights
+from pipeline.representations import Projection, read_projection
 from pipeline.run.decoder import with_decoder
 from pipeline.run.precision import automatic_precision, check_gpus
 from pipeline.run.settings import Config, StreamConfig, SurveyConfig, settled
@@ -37,6 +38,8 @@ class Run(Generic[Config_co]):
         Where the cutouts come from.
     confidence
         How sure answers are, where the catalogue is to say it.
+    projection
+        By which galaxies get embeddings, where the catalogue is to have them.
     """
 
     config: Config_co
@@ -44,6 +47,7 @@ class Run(Generic[Config_co]):
     model: Model
     source: Inventory
     confidence: Confidence | None = None
+    projection: Projection | None = None
 
     @property
     def precision(self) -> Precision:
@@ -76,6 +80,7 @@ class Run(Generic[Config_co]):
             index,
             self.decoder,
             self.confidence,
+            self.projection,
         )
 
 
@@ -91,7 +96,7 @@ def prepare(config: Config, wait: bool = True) -> Run[Config]:
     ------
     InputError
         If the survey file, the weights or the tree can't be used, GPUs can't decode what they are to, or the
-        weights can't say how sure they are.
+        weights can't say how sure they are, or give embeddings.
     """
     config = settled(config)
     tree = load_tree(config.tree)
@@ -99,10 +104,13 @@ def prepare(config: Config, wait: bool = True) -> Run[Config]:
     if config.precision == "auto":
         config = config.model_copy(update={"precision": automatic_precision(config, tree, wait)})
     check_gpus(config)
-    wanted = isinstance(config, StreamConfig) and config.uncertainty
-    confidence = read_confidence(config.weights, model) if wanted else None
+    sure, embedding = (
+        (config.uncertainty, config.embedding) if isinstance(config, StreamConfig) else (False, False)
+    )
+    confidence = read_confidence(config.weights, model) if sure else None
+    projection = read_projection(member_weights(config.weights), model.cards[0].sha256) if embedding else None
     measured = bool(model.recentrings) or (source.survey is not None and source.survey.needs_pixels)
-    return Run(with_decoder(config, measured, wait), tree, model, source, confidence)
+    return Run(with_decoder(config, measured, wait), tree, model, source, confidence, projection)
 
 
 def source_of(config: SurveyConfig) -> Inventory:

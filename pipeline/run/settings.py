@@ -81,6 +81,8 @@ class StreamConfig(SurveyConfig):
     uncertainty
         Whether the catalogue says how sure answers are: bounds between which 90 % of vote shares are, how
         many volunteers an answer is worth, and how unlike the training pictures each picture is.
+    embedding
+        Whether the catalogue has a vector of each galaxy: what the network sees in it, however it is turned.
     report_galaxies
         Most galaxies that the report shows one by one.
     """
@@ -90,6 +92,7 @@ class StreamConfig(SurveyConfig):
     transforms: Literal[60, 1] = 60
     decoder: Literal["auto"] | DecoderName = "auto"
     uncertainty: bool = False
+    embedding: bool = False
     report_galaxies: int = Field(default=400, gt=0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,24 +15,22 @@ from torch import Tensor
 
 from pipeline.averaging import (
     Precision,
+    Predictor,
+    SingleView,
     average_of,
     check_precision,
-    map_chunks,
-    naive_average,
     use_precision,
 )
+from pipeline.catalogue.embedding import EMBEDDING, NUMBERS, to_binary
 from pipeline.confidence import COMPARED, Familiarity
 from pipeline.confidence.appearance import Appearance
 from pipeline.errors import InputError
-from pipeline.geometry import IDENTITY
 from pipeline.images import ImageError
-from pipeline.network import RegionBatch, ViewpointNetwork, ViewpointSampler, by_recentring, load_networks
+from pipeline.network import RegionBatch, ViewpointNetwork, by_recentring, load_networks
+from pipeline.representations import Projection
 from pipeline.streaming.decoders import DecoderName, decoder_on
 from pipeline.streaming.regions import frames_of, good_rows, region_parts
 from pipeline.tree import load_tree
-
-_GALAXIES_AT_ONCE = 16
-"""Galaxies that go through the network at once where nothing is averaged; each has sixteen viewpoints."""
 
 ANSWERED_COLUMNS = (
     "unit",
@@ -99,6 +97,8 @@ class ModelActor:
     familiarity
         By which pictures are compared with those trained on, in two more columns ``out_of_place`` and
         ``frame_ratio``; not at all if it isn't given.
+    projection
+        By which galaxies get an ``embedding``, in one more column; none if it isn't given.
 
     Notes
     -----
@@ -115,12 +115,14 @@ class ModelActor:
         device: str | None = None,
         decoder: DecoderName = "cpu",
         familiarity: Familiarity | None = None,
+        projection: Projection | None = None,
     ) -> None:
         networks, dtype = ready_networks(weights, tree, precision, threads, device)
         self._decoder = decoder_on(networks[0].device, decoder)
         self._turn = threading.Lock()
         self._familiarity = familiarity
         self._appearance = None if familiarity is None else Appearance(networks[0])
+        self._projection = projection
         self._answers, self._count = networks[0].tree.answer_count, len(networks)
         self._groups = {
             threshold: (len(alike), predictor(alike, transforms, dtype))
@@ -132,6 +134,7 @@ class ModelActor:
         started = time.perf_counter()
         probabilities = np.zeros((len(batch), self._answers), np.float32)
         compared = np.zeros((len(batch), len(COMPARED)), np.float32)
+        embeddings = np.zeros((len(batch), NUMBERS), np.int8)
         problems: dict[int, ImageError] = {}
         left_to_cpu = 0
         for rows, side in good_rows(batch):
@@ -140,7 +143,9 @@ class ModelActor:
                 left_to_cpu += part.left_to_cpu
                 if len(part.rows):
                     with self._turn:
-                        probabilities[part.rows] = self._classify(batch, part.rows, part.pixels)
+                        probabilities[part.rows], hidden = self._classify(batch, part.rows, part.pixels)
+                        if self._projection is not None and hidden is not None:
+                            embeddings[part.rows] = self._projection(hidden)
                         compared[part.rows] = self._compare(batch, part.rows, part.pixels)
         seconds = pa.array(np.full(len(batch), time.perf_counter() - started))
         flat = pa.array(probabilities.reshape(-1))
@@ -152,13 +157,24 @@ class ModelActor:
         )
         for name, column in zip(COMPARED if self._familiarity else (), compared.T, strict=False):
             answered = answered.append_column(name, pa.array(column))
+        if self._projection is not None:
+            answered = answered.append_column(EMBEDDING, to_binary(embeddings))
         return answered
 
-    def _classify(self, batch: pa.Table, rows: NDArray[np.int64], pixels: Tensor) -> NDArray[np.float32]:
-        total = torch.zeros(len(rows), self._answers)
+    def _classify(
+        self, batch: pa.Table, rows: NDArray[np.int64], pixels: Tensor
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Answers of some rows and, where galaxies get embeddings, the first network's hidden layer."""
+        total, first = torch.zeros(len(rows), self._answers), None
         for threshold, (count, predict) in self._groups.items():
-            total += count / self._count * predict(self._regions(batch, rows, pixels, threshold)).cpu()
-        return total.numpy()
+            regions = self._regions(batch, rows, pixels, threshold)
+            if self._projection is not None and first is None:
+                answers, hidden = predict.with_hidden(regions)
+                first = hidden.cpu().numpy()
+            else:
+                answers = predict(regions)
+            total += count / self._count * answers.cpu()
+        return total.numpy(), first
 
     def _compare(self, batch: pa.Table, rows: NDArray[np.int64], pixels: Tensor) -> NDArray[np.float32]:
         """The `COMPARED` columns of some rows, as the first network sees them."""
@@ -190,21 +206,9 @@ def with_problems(batch: pa.Table, problems: Mapping[int, ImageError]) -> pa.Tab
     return batch
 
 
-def predictor(
-    networks: Sequence[ViewpointNetwork], transforms: int, dtype: torch.dtype
-) -> Callable[[RegionBatch], Tensor]:
+def predictor(networks: Sequence[ViewpointNetwork], transforms: int, dtype: torch.dtype) -> Predictor:
     """The function from regions to mean answer probabilities.
 
     The mean is over networks, and over 60 transforms or of the view as it is.
     """
-    if transforms == 60:
-        return average_of(*networks, dtype=dtype)
-    device = networks[0].device
-    sampler = ViewpointSampler().to(device)
-    lowered = [network.lowered(dtype) for network in networks]
-
-    def once(regions: RegionBatch) -> Tensor:
-        each = [naive_average(network, sampler, regions, (IDENTITY,)) for network in lowered]
-        return torch.stack(each).mean(0)
-
-    return lambda regions: torch.cat(map_chunks(once, regions, _GALAXIES_AT_ONCE, device))
+    return (average_of if transforms == 60 else SingleView)(*networks, dtype=dtype)

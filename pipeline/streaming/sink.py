@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.catalogue import catalogue_rows
+from pipeline.catalogue.embedding import EMBEDDING
 from pipeline.confidence import Concentrations
 from pipeline.cutouts.place import Place
 from pipeline.protocol import RunLayout, WorkUnit
@@ -83,7 +84,10 @@ def write_unit(
     uncertainty = (
         None if concentrations is None else uncertainty_of(tree, classified, answers, concentrations)
     )
-    rows = catalogue_rows(tree, classified, answers, layout.run, weights_sha256, inputs, uncertainty)
+    embedding = classified[EMBEDDING] if EMBEDDING in classified.column_names else None
+    rows = catalogue_rows(
+        tree, classified, answers, layout.run, weights_sha256, inputs, uncertainty, embedding
+    )
     first = batch.slice(0, 1).to_pylist()[0]
     unit = WorkUnit(first["unit"], first["shard"], 0, len(batch))
     seconds = {"decode": first["decode_seconds"], "model": first["model_seconds"]}

@@ -16,6 +16,7 @@ from pipeline.averaging import Precision
 from pipeline.confidence.document import Confidence
 from pipeline.errors import InputError, RunError
 from pipeline.protocol import LedgerEntry, RunLayout, WorkUnit
+from pipeline.representations import Projection
 from pipeline.streaming.cluster import StreamResources
 from pipeline.streaming.decode import DecodeActor
 from pipeline.streaming.decoders import DecoderName
@@ -73,6 +74,8 @@ class StreamSettings:
         ``gpu`` where plain JPEGs go as they are to the model stage, which decodes them.
     confidence
         By which rows say how sure their answers are, if they are to.
+    projection
+        By which rows have embeddings, if they are to.
     """
 
     weights: str
@@ -85,6 +88,7 @@ class StreamSettings:
     index: str | None = None
     decoder: DecoderName = "cpu"
     confidence: Confidence | None = None
+    projection: Projection | None = None
 
 
 def stream_units(
@@ -130,6 +134,7 @@ def unit_stream(
         transforms=settings.transforms,
         decoder=settings.decoder,
         familiarity=None if settings.confidence is None else settings.confidence.familiarity,
+        projection=settings.projection,
     ).map_batches(
         SinkActor,
         compute=ActorPoolStrategy(size=min(resources.sink_actors, len(units))),

@@ -14,6 +14,7 @@ from deltalake import DeltaTable, TableFeatures, write_deltalake
 from pipeline.catalogue import read_state
 from pipeline.catalogue.commit import commit_handlers, holds_columns, is_finished
 from pipeline.catalogue.delta import open_version
+from pipeline.catalogue.schema import catalogue_schema
 from pipeline.catalogue.table import create_table, retention_seconds
 from pipeline.errors import InputError
 from pipeline.protocol import Plan, RunLayout, catalogue_uri, make_plan
@@ -189,9 +190,11 @@ def test_a_first_version_of_another_programs_is_not_empty(made: Made, tmp_path: 
 
 
 def test_rows_of_another_tree_cannot_be_kept(made: Made) -> None:
-    assert holds_columns(made.layout.output, made.tree, False, 1)
-    assert not holds_columns(made.layout.output, made.tree, True, 1)
-    assert not holds_columns(made.layout.output, load_tree(Path("configs/trees/efigi.yaml")), False, 1)
+    output, other = made.layout.output, load_tree(Path("configs/trees/efigi.yaml"))
+    assert holds_columns(output, catalogue_schema(made.tree), 1)
+    assert not holds_columns(output, catalogue_schema(made.tree, uncertainty=True), 1)
+    assert not holds_columns(output, catalogue_schema(made.tree, embedding=True), 1)
+    assert not holds_columns(output, catalogue_schema(other), 1)
 
 
 @pytest.mark.parametrize(

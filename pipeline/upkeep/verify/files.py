@@ -20,7 +20,7 @@ from pipeline import storage
 from pipeline.catalogue.delta import SnapshotFile
 from pipeline.catalogue.files import recorded_digest, statistics_of
 from pipeline.catalogue.hashes import hash_rows
-from pipeline.catalogue.schema import catalogue_schema
+from pipeline.catalogue.schema import planned_schema
 from pipeline.errors import InputError
 from pipeline.protocol.layout import RunLayout
 from pipeline.protocol.ledger import LedgerEntry, StoredTable
@@ -112,7 +112,7 @@ class Run:
     @property
     def schema(self) -> pa.Schema:
         """Columns of its rows."""
-        return catalogue_schema(self.tree, self.plan.uncertainty)
+        return planned_schema(self.tree, self.plan)
 
     @property
     def complete(self) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.catalogue.delta import DamagedCatalogue, load_table, reading_log, snapshot_files
+from pipeline.catalogue.embedding import EMBEDDING, projection_of
 from pipeline.catalogue.hashes import hash_rows
 from pipeline.catalogue.table import state_of
 from pipeline.digest import digest
@@ -191,6 +192,7 @@ def _verify_run(
             yield from check_unit(run, unit, run.ledger[unit.index])
     if table is None:
         return
+    yield from check_projection(run)
     yield from check_quarantine(run)
     files = snapshot_files(catalogue_uri(layout.output), table)
     for file in files:
@@ -294,6 +296,16 @@ def _shard_ids(uri: str, read_ids: ReadIds) -> pa.ChunkedArray:
         return read_ids(uri)
     except InputError as error:
         raise Damaged(str(error)) from error
+
+
+def check_projection(run: Run) -> Iterator[Finding]:
+    """Check that the table names the run's own projection: by it readers tell which vectors to compare."""
+    if run.columns is None or run.plan.embedding is None or EMBEDDING not in run.columns.names:
+        return
+    named = projection_of(run.columns)
+    if named != run.plan.embedding:
+        problem = f"expected projection {run.plan.embedding[:12]}… as planned, found {named[:12] or 'none'}"
+        yield Finding("catalogue", f"{catalogue_uri(run.layout.output)}: {problem}", AFRESH)
 
 
 def check_accounts(run: Run) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.catalogue.embedding import EMBEDDING, NUMBERS
 from pipeline.catalogue.hashes import hash_rows
 from pipeline.catalogue.rows import answer_matrix
 from pipeline.cutouts.place import Place, parse_places
@@ -260,6 +261,11 @@ def value_problems(
         yield from _choice_problems(question, catalogue, answers, sound)
     if "out_of_place" in catalogue.column_names:
         yield from _uncertainty_problems(tree, catalogue, p, sound)
+    if EMBEDDING in catalogue.column_names:
+        lengths = pc.fill_null(pc.binary_length(catalogue[EMBEDDING]), 0).to_numpy()
+        yield RowProblem(
+            f"an {EMBEDDING} of {NUMBERS} bytes", lengths != NUMBERS, _sentence("{} bytes", lengths)
+        )
 
 
 def _choice_problems(

@@ -9,6 +9,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, write_deltalake
 
 from pipeline.catalogue import catalogue_rows, catalogue_schema
+from pipeline.catalogue.embedding import NUMBERS, to_binary
 from pipeline.tree import DecisionTree
 
 AWKWARD: list[tuple[str, float | None, float | None]] = [
@@ -28,7 +29,10 @@ AWKWARD: list[tuple[str, float | None, float | None]] = [
 
 
 def galaxies(
-    tree: DecisionTree, places: Sequence[tuple[str, float | None, float | None]], seed: int = 0
+    tree: DecisionTree,
+    places: Sequence[tuple[str, float | None, float | None]],
+    seed: int = 0,
+    embedding: bool = False,
 ) -> pa.Table:
     """Rows of a catalogue; the first question is never asked of every third, and so has no answer."""
     rng = np.random.default_rng(seed)
@@ -45,7 +49,9 @@ def galaxies(
         }
     )
     inputs = [f"shard.parquet#{row}" for row in range(len(places))]
-    return catalogue_rows(tree, positions, probabilities, f"run{seed}", "w" * 64, inputs)
+    vectors = rng.integers(-128, 128, (len(places), NUMBERS)).astype(np.int8) if embedding else None
+    column = None if vectors is None else pa.chunked_array([to_binary(vectors)])
+    return catalogue_rows(tree, positions, probabilities, f"run{seed}", "w" * 64, inputs, embedding=column)
 
 
 def write_catalogue(uri: str, tree: DecisionTree, rows: pa.Table) -> str:
