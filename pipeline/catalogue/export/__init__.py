@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline import storage
+from pipeline.catalogue.embedding import EMBEDDING, VECTOR
 from pipeline.catalogue.region import Box, Cone, Pixels, Region, parse_box, parse_cone, parse_pixels
 from pipeline.catalogue.snapshot import Progress, Snapshot, catalogue_dataset, open_snapshot, silent
 from pipeline.errors import InputError
@@ -63,8 +64,8 @@ def export_catalogue(
     Parameters
     ----------
     form
-        ``csv``, ``parquet``, ``fits``, ``votable`` and ``hats`` hold every column; ``kaggle`` the Galaxy
-        Challenge's layout, ``GalaxyID, Class1.1, …``.
+        ``parquet``, ``fits`` and ``hats`` hold every column; ``csv`` and ``votable`` all but embeddings;
+        ``kaggle`` the Galaxy Challenge's layout, ``GalaxyID, Class1.1, …``.
     progress
         Called with the number of rows of the snapshot just passed.
     region
@@ -91,12 +92,25 @@ def export_snapshot(
     """Write a snapshot; see `export_catalogue`."""
     if storage.exists(out):
         raise InputError(f"{out} exists already; name a new one or remove it first")
+    snapshot, left_out = _for_form(snapshot, form)
     try:
-        notes = _write(snapshot, out, tree, form, progress, partition_rows)
+        notes = left_out + _write(snapshot, out, tree, form, progress, partition_rows)
     except OSError:
         with storage.explained("write", out):
             raise
     return Exported(snapshot.rows, tuple(notes))
+
+
+def _for_form(snapshot: Snapshot, form: Format) -> tuple[Snapshot, list[str]]:
+    """The snapshot with the columns that a form holds; embeddings as vectors, where it knows any."""
+    place = snapshot.schema.get_field_index(EMBEDDING)
+    if place < 0 or form == "kaggle":
+        return snapshot, []
+    if form in ("csv", "votable"):
+        note = f"{EMBEDDING} is left out: --format parquet, hats or fits holds vectors"
+        return replace(snapshot, schema=snapshot.schema.remove(place)), [note]
+    vectors = snapshot.schema.field(place).with_type(VECTOR)
+    return replace(snapshot, schema=snapshot.schema.set(place, vectors)), []
 
 
 def _write(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.catalogue.embedding import NUMBERS, VECTOR
 from pipeline.catalogue.snapshot import Snapshot
 from pipeline.errors import InputError
 
 _NUMBERS = {pa.float32(): ">f4", pa.float64(): ">f8", pa.int64(): ">i8"}
+_VECTOR = (">i2", (NUMBERS,))
+"""FITS has no integers of one byte with a sign that every reader knows."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,11 @@ def record_type(schema: pa.Schema, widths: dict[str, int]) -> np.dtype[np.void]:
     InputError
         If a column is neither text nor a number that FITS and VOTable both know.
     """
-    fields = []
+    fields: list[tuple[Any, ...]] = []
     for field in schema:
+        if field.type == VECTOR:
+            fields.append((field.name, *_VECTOR))
+            continue
         kind = f"S{widths[field.name]}" if field.name in widths else _NUMBERS.get(field.type)
         if kind is None:
             raise InputError(
@@ -87,6 +94,8 @@ def fill(records: NDArray[np.void], batch: pa.RecordBatch, encodings: dict[str, 
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if name in encodings:
             records[name] = _encoded(column.fill_null("").to_pylist(), encodings[name])
+        elif column.type == VECTOR:
+            records[name] = column.flatten().to_numpy().reshape(-1, NUMBERS)
         else:
             records[name] = column.to_numpy(zero_copy_only=False)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.catalogue.embedding import NUMBERS, VECTOR
 from pipeline.catalogue.export.records import Text, fill, measure_texts, record_type
 from pipeline.catalogue.snapshot import Progress, Snapshot
 
@@ -78,7 +79,9 @@ def header_xml(schema: pa.Schema, texts: dict[str, Text] | None = None, rows: in
     for column in schema:
         about = {key.decode(): value.decode() for key, value in (column.metadata or {}).items()}
         kind = {"datatype": _NUMBERS.get(column.type, "unicodeChar")}
-        if column.type not in _NUMBERS:
+        if column.type == VECTOR:
+            kind = {"datatype": "short", "arraysize": str(NUMBERS)}
+        elif column.type not in _NUMBERS:
             text = texts[column.name] if texts else None
             kind["datatype"] = "char" if text and text.ascii else "unicodeChar"
             kind["arraysize"] = str(text.width) if text else "*"

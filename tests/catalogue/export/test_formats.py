@@ -57,6 +57,29 @@ def test_round_trip(form: Format, count: int, tree: DecisionTree, tmp_path: Path
     assert read_back(out, form, source.schema) == readers.columns(source)
 
 
+@pytest.mark.parametrize("form", ["parquet", "fits", "hats"])
+def test_embeddings_are_vectors(form: Format, tree: DecisionTree, tmp_path: Path) -> None:
+    rows = galaxies(tree, AWKWARD, embedding=True)
+    catalogue, out = write_catalogue(str(tmp_path / "catalogue"), tree, rows), str(tmp_path / "out")
+    assert not any("left out" in note for note in export_catalogue(catalogue, out, tree, form).notes)
+    found = read_back(out, form, rows.schema)
+    assert [np.int8(vector).tobytes() for vector in found.pop("embedding")] == rows["embedding"].to_pylist()
+    assert found == readers.columns(rows.drop_columns("embedding"))
+
+
+@pytest.mark.parametrize("form", ["csv", "votable", "kaggle"])
+def test_forms_without_vectors_leave_embeddings_out(form: Format, tree: DecisionTree, tmp_path: Path) -> None:
+    rows = galaxies(tree, AWKWARD, embedding=True)
+    catalogue, out = write_catalogue(str(tmp_path / "catalogue"), tree, rows), str(tmp_path / "out")
+    notes = export_catalogue(catalogue, out, tree, form).notes
+    if form == "kaggle":
+        assert Path(out).read_text().startswith('"GalaxyID","Class1.1",')
+        return
+    assert notes == ("embedding is left out: --format parquet, hats or fits holds vectors",)
+    rows = rows.drop_columns("embedding")
+    assert read_back(out, form, rows.schema) == readers.columns(rows)
+
+
 @pytest.mark.parametrize("form", FILES)
 def test_round_trip_of_many_batches(form: Format, tree: DecisionTree, tmp_path: Path) -> None:
     catalogue = write_sky(str(tmp_path / "catalogue"), tree, 2 * BATCH_ROWS + 1)

@@ -81,6 +81,20 @@ def test_lsdb_opens_and_crossmatches_it(
     np.testing.assert_allclose(pairs["_dist_arcsec"], 0.5, rtol=1e-3)
 
 
+def test_lsdb_reads_embeddings_as_vectors(
+    tree: DecisionTree, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = galaxies(tree, [(f"g{i}", 10.0 + i, 1.0) for i in range(40)], embedding=True)
+    catalogue, out = write_catalogue(str(tmp_path / "catalogue"), tree, rows), tmp_path / "galaxies.hats"
+    export_catalogue(catalogue, str(out), tree, "hats", partition_rows=30)
+    assert_valid(out, caplog)
+    opened = lsdb.open_catalog(out, columns=["object_id", "embedding"]).compute()
+    expected = dict(zip(rows["object_id"].to_pylist(), rows["embedding"].to_pylist(), strict=True))
+    vectors = np.stack(opened["embedding"].to_list())
+    assert vectors.shape == (40, 64)
+    assert [np.int8(vector).tobytes() for vector in vectors] == [expected[i] for i in opened["object_id"]]
+
+
 def test_leaves_are_sorted_and_lie_in_their_pixels(tree: DecisionTree, tmp_path: Path) -> None:
     catalogue, out = write_sky(str(tmp_path / "catalogue"), tree, 3000), tmp_path / "out"
     export_catalogue(catalogue, str(out), tree, "hats", partition_rows=100)
