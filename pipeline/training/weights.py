@@ -25,6 +25,7 @@ from pipeline.network import (
     save_network,
 )
 from pipeline.places import EnsembleFile, InitialWeightsFile, NetworkFile, Output, RecipeFile, TreeFiles
+from pipeline.representations import projection_uri
 from pipeline.training.checkpoints import newest_checkpoint
 from pipeline.training.confidence import FEWEST_HELD_OUT, learn_confidence
 from pipeline.training.galaxies import Cut, check_images
@@ -33,6 +34,7 @@ from pipeline.training.initial import initial_network
 from pipeline.training.job import TrainingJob, train_here
 from pipeline.training.labels import LABELS_FILE, Labels, read_labels
 from pipeline.training.precision import Precision, fastest_precision
+from pipeline.training.projection import FEWEST_GALAXIES, keep_projection
 from pipeline.training.recipe import Recipe
 from pipeline.training.run import RunSettings
 from pipeline.training.score import SCORE_REACH, answers_for, score_in_words, score_of
@@ -130,7 +132,7 @@ def train_one(config: TrainConfig) -> None:
     recipe = as_begun(settings.folder, recipe)
     identity = identity_of(spec, recipe, tree, labels, config.init) | {"held_out": len(labels) - count}
     if storage.exists(weights) and is_same(settings.folder, identity):
-        if not _is_judged(weights, labels[count:]):
+        if not _is_judged(weights, labels[:count], labels[count:]):
             _judge(weights, tree, labels[:count], labels[count:])
         say(f"{weights} is complete: {score_in_words(read_card(weights).score)}. Nothing to do.")
         return
@@ -177,20 +179,22 @@ def train_one(config: TrainConfig) -> None:
     say(f"Weights: {weights}")
 
 
-def _is_judged(weights: str, held_out: Labels) -> bool:
-    """Whether nothing is left to be learnt of weights from the galaxies held out."""
+def _is_judged(weights: str, trained_on: Labels, held_out: Labels) -> bool:
+    """Whether nothing is left to be learnt of weights from their galaxies."""
     sure = len(held_out) < FEWEST_HELD_OUT or storage.exists(confidence_uri(weights))
-    return sure and bool(read_card(weights).score or np.isnan(held_out.votes).all())
+    embeds = len(trained_on) < FEWEST_GALAXIES or storage.exists(projection_uri(weights))
+    return sure and embeds and bool(read_card(weights).score or np.isnan(held_out.votes).all())
 
 
 def _judge(weights: str, tree: DecisionTree, trained_on: Labels, held_out: Labels) -> None:
-    """Score weights, and learn how sure they are, from the galaxies held out."""
+    """Score weights, and learn how sure they are, from the galaxies held out; and their embeddings."""
     stored, card = load_network(weights, tree)
     answers, single = answers_for([stored], held_out)
     scores = score_of(tree, answers, single, held_out)
     save_network(stored, weights, card.model_copy(update={"score": scores}))
     say(score_in_words(scores))
     keep_confidence(weights, [stored], answers, held_out, trained_on)
+    keep_projection(weights, stored, trained_on)
 
 
 def keep_confidence(
