@@ -42,6 +42,7 @@ NOT_DECIDING = {
     "survey.formats.suffixes": "which files there are is in the plan",
     "cutouts.manifest": "tells of a cutout set as a whole",
     "cutouts.writer": "makes cutout sets, which are input",
+    "tree.crosswalk": "says rows of a catalogue in other words",
     "tree.load": "what the tree says is in the fingerprint",
 }
 """Other modules, or rooms, and why no change in them makes a row of the catalogue say something else."""
