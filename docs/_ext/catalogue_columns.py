@@ -8,6 +8,7 @@ from rebuilding import note_files
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from pipeline.catalogue.embedding import EMBEDDING
 from pipeline.catalogue.schema import catalogue_schema, uncertainty_columns
 from pipeline.protocol.records import quarantine
 from pipeline.tree import load_tree
@@ -56,6 +57,16 @@ class UncertaintyColumns(SphinxDirective):
         )
 
 
+class EmbeddingColumns(SphinxDirective):
+    """The column that a catalogue has if it is to say what the network sees."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write and parse it."""
+        note_files(self, catalogue_schema)
+        schema = catalogue_schema(load_tree(), embedding=True)
+        return self.parse_text_to_nodes("\n".join(table([schema.field(EMBEDDING)])))
+
+
 class QuarantineColumns(SphinxDirective):
     """Columns of a quarantine, and the reasons that there are."""
 
@@ -72,5 +83,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
     app.add_directive("catalogue-columns", CatalogueColumns)
     app.add_directive("uncertainty-columns", UncertaintyColumns)
+    app.add_directive("embedding-columns", EmbeddingColumns)
     app.add_directive("quarantine-columns", QuarantineColumns)
     return {"parallel_read_safe": True}
