@@ -72,12 +72,13 @@ def main() -> None:
             name="pretraining",
             labels="pretraining.csv",
             tree=TREES,
+            companions=False,
         )
     )
     common |= {"init": f"{out}/pretraining.safetensors"}
     for seed, name in zip(TEACHERS, _teachers(), strict=True):
         recipe = _recipe("fine_tuning", options.share)
-        train_one(TrainConfig(**common, **recipe, name=name, labels="votes.csv", seed=seed))
+        train_one(TrainConfig(**common, **recipe, name=name, labels="votes.csv", seed=seed, companions=False))
     teachers = _together(out)
     unseen = read_labels(out, tree, "unseen.csv")
     say(f"The teachers together: {score_in_words(score(load_networks(teachers, tree), unseen))}")

@@ -34,7 +34,7 @@ from pipeline.training.initial import initial_network
 from pipeline.training.job import TrainingJob, train_here
 from pipeline.training.labels import LABELS_FILE, Labels, read_labels
 from pipeline.training.precision import Precision, fastest_precision
-from pipeline.training.projection import FEWEST_GALAXIES, keep_projection
+from pipeline.training.projection import keep_projection
 from pipeline.training.recipe import Recipe
 from pipeline.training.run import RunSettings
 from pipeline.training.score import SCORE_REACH, answers_for, score_in_words, score_of
@@ -86,6 +86,9 @@ class TrainConfig(StrictModel):
         What the card calls the data; the folder's name if not given.
     not_good_for
         Known limits for the card, one sentence each.
+    companions
+        Whether files beside the weights say how sure answers are and how galaxies are embedded; networks
+        that only teach others need neither.
     """
 
     data: str
@@ -109,6 +112,7 @@ class TrainConfig(StrictModel):
     checkpoint_minutes: float = Field(default=10.0, gt=0)
     data_name: str | None = None
     not_good_for: tuple[str, ...] = ()
+    companions: bool = True
 
 
 def train_one(config: TrainConfig) -> None:
@@ -132,8 +136,7 @@ def train_one(config: TrainConfig) -> None:
     recipe = as_begun(settings.folder, recipe)
     identity = identity_of(spec, recipe, tree, labels, config.init) | {"held_out": len(labels) - count}
     if storage.exists(weights) and is_same(settings.folder, identity):
-        if not _is_judged(weights, labels[:count], labels[count:]):
-            _judge(weights, tree, labels[:count], labels[count:])
+        judge(weights, tree, labels[:count], labels[count:], config.companions)
         say(f"{weights} is complete: {score_in_words(read_card(weights).score)}. Nothing to do.")
         return
     if storage.exists(weights):
@@ -175,26 +178,23 @@ def train_one(config: TrainConfig) -> None:
         not_good_for=config.not_good_for,
     )
     save_network(network, weights, card)
-    _judge(weights, tree, trained_on, held_out)
+    judge(weights, tree, trained_on, held_out, config.companions)
     say(f"Weights: {weights}")
 
 
-def _is_judged(weights: str, trained_on: Labels, held_out: Labels) -> bool:
-    """Whether nothing is left to be learnt of weights from their galaxies."""
-    sure = len(held_out) < FEWEST_HELD_OUT or storage.exists(confidence_uri(weights))
-    embeds = len(trained_on) < FEWEST_GALAXIES or storage.exists(projection_uri(weights))
-    return sure and embeds and bool(read_card(weights).score or np.isnan(held_out.votes).all())
-
-
-def _judge(weights: str, tree: DecisionTree, trained_on: Labels, held_out: Labels) -> None:
-    """Score weights, and learn how sure they are, from the galaxies held out; and their embeddings."""
+def judge(weights: str, tree: DecisionTree, trained_on: Labels, held_out: Labels, companions: bool) -> None:
+    """Score weights, and learn their companions, unless that is done."""
     stored, card = load_network(weights, tree)
-    answers, single = answers_for([stored], held_out)
-    scores = score_of(tree, answers, single, held_out)
-    save_network(stored, weights, card.model_copy(update={"score": scores}))
-    say(score_in_words(scores))
-    keep_confidence(weights, [stored], answers, held_out, trained_on)
-    keep_projection(weights, stored, trained_on)
+    unsure = companions and len(held_out) >= FEWEST_HELD_OUT and not storage.exists(confidence_uri(weights))
+    if unsure or not (card.score or np.isnan(held_out.votes).all()):
+        answers, single = answers_for([stored], held_out)
+        scores = score_of(tree, answers, single, held_out)
+        save_network(stored, weights, card.model_copy(update={"score": scores}))
+        say(score_in_words(scores))
+        if unsure:
+            keep_confidence(weights, [stored], answers, held_out, trained_on)
+    if companions and not storage.exists(projection_uri(weights)):
+        keep_projection(weights, stored, trained_on)
 
 
 def keep_confidence(

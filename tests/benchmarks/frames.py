@@ -68,6 +68,7 @@ def answers_after_learning(
             recipe=str(recipe),
             init=weights,
             held_out=int((folds == fold).sum()),
+            companions=False,
         )
         train_one(settings)
         own = f"{name}-{fold}-own.csv"

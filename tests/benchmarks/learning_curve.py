@@ -85,6 +85,7 @@ def main() -> None:
             recipe=str(out / "recipe.yaml"),
             held_out=len(unseen),
             evaluate_every=examples,
+            companions=False,
         )
         train_one(settings)
         network = load_network(f"{out}/curve-{count}.safetensors", tree)[0]

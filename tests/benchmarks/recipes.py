@@ -162,6 +162,7 @@ def train(name: str, folder: str, start: str, output: Path, unseen: int) -> str:
         init=start,
         held_out=unseen,
         evaluate_every=EXAMPLES,
+        companions=False,
     )
     train_one(settings)
     return f"{output}/{name}.safetensors"

@@ -12,8 +12,8 @@ from pipeline.errors import InputError
 from pipeline.network import Card, load_network, read_card, save_network
 from pipeline.representations import read_projection
 from pipeline.training.labels import Labels
-from pipeline.training.projection import FEWEST_GALAXIES, keep_projection, learn_projection
-from pipeline.training.weights import _is_judged
+from pipeline.training.projection import FEWEST_GALAXIES, learn_projection
+from pipeline.training.weights import judge
 from pipeline.tree import DecisionTree
 from tests.support.galaxies import galaxy, png
 from tests.support.trained import trained_like
@@ -44,13 +44,15 @@ def galaxies(tree: DecisionTree, tmp_path: Path) -> Labels:
 def test_it_is_kept_beside_weights_where_there_are_enough_galaxies(
     weights: str, galaxies: Labels, tree: DecisionTree, tmp_path: Path
 ) -> None:
-    network, none = load_network(weights, tree)[0], galaxies[:0]
-    assert not _is_judged(weights, galaxies, none)
-    assert _is_judged(weights, galaxies[:-1], none)
-    keep_projection(weights, network, galaxies[:-1])
+    none = galaxies[:0]
+    judge(weights, tree, galaxies[:-1], none, companions=True)
+    judge(weights, tree, galaxies, none, companions=False)
     assert not list(tmp_path.glob("*.embedding.*"))
-    keep_projection(weights, network, galaxies)
-    assert _is_judged(weights, galaxies, none)
+    judge(weights, tree, galaxies, none, companions=True)
+    (written,) = tmp_path.glob("*.embedding.*")
+    learnt_at = written.stat().st_mtime_ns
+    judge(weights, tree, galaxies, none, companions=True)
+    assert written.stat().st_mtime_ns == learnt_at
     projection = read_projection(weights, read_card(weights).sha256)
     assert projection.about.galaxies == FEWEST_GALAXIES
     assert 0.9 < projection.about.explained_variance <= 1
