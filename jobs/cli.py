@@ -323,6 +323,29 @@ def evaluate(
     job.run(configure(job.EvaluateConfig, config, words, print_config, catalogue=catalogue))
 
 
+@app.command(cls=takes("jobs.fit.FitConfig", "catalogue"))
+def fit(
+    catalogue: Catalogue,
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Learn a new task from few labels, and answer it for every galaxy of a catalogue.
+
+    `tuningfork fit CATALOGUE labels=rings.csv output=DIR [column=ring]`
+
+    `tuningfork fit CATALOGUE probe=DIR output=OTHER`
+
+    The catalogue is one made with `embedding=true`. The CSV has `object_id` and a column of yes and no, of
+    fractions from 0 to 1, or of names of classes. Writes the probe (`probe.json`), its probabilities for all
+    galaxies (`answers.parquet`), and a page on how far to trust them. With `probe=` what was learnt before
+    answers for this catalogue.
+    """
+    from jobs import fit as job
+
+    job.run(configure(job.FitConfig, config, words, print_config, catalogue=catalogue))
+
+
 Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` wrote to (any fsspec URI).")]
 
 

@@ -59,6 +59,11 @@ class Embeddings:
     _snapshot: Snapshot = field(repr=False)
     step: float = STEP
 
+    @property
+    def rows(self) -> int:
+        """How many rows the snapshot has, those of galaxies that its source has no longer among them."""
+        return self._snapshot.all_rows
+
     def batches(self, columns: Sequence[str] = ()) -> Iterator[EmbeddingBatch]:
         """All galaxies, some ten thousand at a time, in the same order each time.
 
