@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs import vectors
 from jobs.bench.verbs import bench
 from jobs.ending import exit_status
 from jobs.verb import takes
-from jobs.words import ConfigFile, PrintConfig, Words, configure
+from jobs.words import Catalogue, ConfigFile, PrintConfig, Words, configure
 from pipeline import __version__
 from pipeline.config import load_config
 from pipeline.console import say
@@ -57,7 +58,6 @@ def _main(
 
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and stop.")]
-Catalogue = Annotated[str, typer.Argument(metavar="CATALOGUE", help="The folder `catalogue` of an output.")]
 
 
 @app.command(cls=takes("jobs.classify.ClassifyConfig"))
@@ -323,27 +323,8 @@ def evaluate(
     job.run(configure(job.EvaluateConfig, config, words, print_config, catalogue=catalogue))
 
 
-@app.command(cls=takes("jobs.fit.FitConfig", "catalogue"))
-def fit(
-    catalogue: Catalogue,
-    words: Words = None,
-    config: ConfigFile = None,
-    print_config: PrintConfig = False,
-) -> None:
-    """Learn a new task from few labels, and answer it for every galaxy of a catalogue.
-
-    `tuningfork fit CATALOGUE labels=rings.csv output=DIR [column=ring]`
-
-    `tuningfork fit CATALOGUE probe=DIR output=OTHER`
-
-    The catalogue is one made with `embedding=true`. The CSV has `object_id` and a column of yes and no, of
-    fractions from 0 to 1, or of names of classes. Writes the probe (`probe.json`), its probabilities for all
-    galaxies (`answers.parquet`), and a page on how far to trust them. With `probe=` what was learnt before
-    answers for this catalogue.
-    """
-    from jobs import fit as job
-
-    job.run(configure(job.FitConfig, config, words, print_config, catalogue=catalogue))
+app.command(cls=takes("jobs.fit.FitConfig", "catalogue"))(vectors.fit)
+app.command(cls=takes("jobs.discover.DiscoverConfig", "catalogue"))(vectors.discover)
 
 
 Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` wrote to (any fsspec URI).")]

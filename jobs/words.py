@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from pipeline.config import dump_config, load_config, shipped
 
+Catalogue = Annotated[str, typer.Argument(metavar="CATALOGUE", help="The folder `catalogue` of an output.")]
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[key=value]…", help="Settings, such as output=out/x.")
 ]
