@@ -66,7 +66,7 @@ def _parts(shown: Shown, rated: Mapping[str, float]) -> list[Gallery | Table]:
         if name in shown.pictures
     ]
     rows = [(name, score, rated.get(name)) for name, score in zip(shown.ids, shown.scores, strict=True)]
-    table = Table("shown", "The same as a table.", ("galaxy", "score", "rating"), rows)
+    table = Table("shown", "The same as a table.", ("galaxy", "score", "rating"), rows, shown=20)
     return [Gallery("With their scores.", pictures), table] if pictures else [table]
 
 

@@ -66,7 +66,7 @@ def probe_sections(probe: Probe, held_out: HeldOut, galleries: ProbeGalleries) -
             "Maps that learnt from fewer of the labels, each scored on the labelled galaxies left over: mean "
             "and standard deviation over five draws. Where the curve still rises, more labels help."
         )
-        parts = [
+        parts: list[Figure | Table] = [
             Figure("curve", "Score by number of labels.", _curve(held_out)),
             Table("curve", "The same as numbers.", columns, curve),
         ]

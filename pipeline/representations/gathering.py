@@ -96,7 +96,8 @@ def diverse(vectors: NDArray[np.int8], count: int) -> NDArray[np.int64]:
     """
     values = decoded(vectors)
     units = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6)
-    chosen, nearest = [], np.full(len(units), -np.inf, np.float32)
+    chosen: list[int] = []
+    nearest = np.full(len(units), -np.inf, np.float32)
     for _ in range(min(count, len(units))):
         row = int(np.argmin(nearest)) if chosen else 0
         chosen.append(row)

@@ -64,7 +64,7 @@ def serve(actions: Actions, port: int, started: Callable[[str], None]) -> None:
             f"port={port} can't be listened on: {error.strerror}; leave it out for any"
         ) from error
     with contextlib.closing(server.socket):
-        started(f"http://{LOOPBACK}:{server.server_port}/?token={token}")
+        started(f"http://{LOOPBACK}:{server.server_port}/?token={token}#rate")
         server.serve_forever(poll_interval=0.1)
 
 

@@ -16,6 +16,7 @@ const send = (path, body) => fetch(path + location.search, {
 });
 
 const showRated = () => {
+  find("#rated").hidden = !ratings.size;
   find("#done").replaceChildren(...cards.filter((card) => ratings.has(card.id)).reverse().map((card) => {
     const image = make("img");
     image.src = card.picture;
