@@ -2,6 +2,7 @@
 
 from pipeline.volunteers.ballots import Ballots, ballots_of, read_ballots, sums_of_votes
 from pipeline.volunteers.bayesian import KINDS, Knowledge, Online, aggregate, settle
+from pipeline.volunteers.clean import clean
 from pipeline.volunteers.exports import export_files, read_export
 from pipeline.volunteers.mapping import load_mapping
 from pipeline.volunteers.prior import NetworkAnswers, fit_prior
@@ -20,6 +21,7 @@ __all__ = [
     "add_votes",
     "aggregate",
     "ballots_of",
+    "clean",
     "conditional_shares",
     "crowd",
     "export_files",

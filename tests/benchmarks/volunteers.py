@@ -1,17 +1,15 @@
-"""Volunteers' votes: a published table computed again, consensus against number of votes, and scale.
+"""Volunteers' votes: consensus against number of votes, and scale.
 
-    python -m tests.benchmarks.volunteers DATA [ANSWERS] [--classifications 10000000] [--parts 123]
+    python -m tests.benchmarks.volunteers DATA [ANSWERS] [--classifications 10000000] [--parts 12]
 
-DATA is a folder with the published table of Galaxy Zoo 2 (``galaxy_zoo_2/table5_stripe82_coadd.csv.gz``) and
-vote fractions of the Galaxy Challenge (``galaxy_zoo_challenge``). ANSWERS is a Parquet file of a network's
-answers, with uncertainty, whose index is the GalaxyID: the prior. Prints JSON, and a table on standard error.
+DATA is a folder with vote fractions of the Galaxy Challenge (``galaxy_zoo_challenge``). ANSWERS is a Parquet
+file of a network's answers, with uncertainty, whose index is the GalaxyID: the prior. Prints JSON, and a
+table on standard error.
 
-1. From the table's counts and weights the fractions and weighted fractions of all answers: largest
-   difference.
-2. Simulated volunteers (20,000; 10 % careless, 1 % malicious) over the fractions of fair galaxies with all
+1. Simulated volunteers (20,000; 10 % careless, 1 % malicious) over the fractions of fair galaxies with all
    answers: by question, error of the shares and share of galaxies with the right answer, of those that half
    of the volunteers were asked about.
-3. So many simulated classifications: time and memory, and whether bit by bit and at once give the same.
+2. So many simulated classifications: time and memory, and whether bit by bit and at once give the same.
 """
 
 from __future__ import annotations
@@ -44,41 +42,7 @@ from tests.support.dawid_skene import dawid_skene
 
 USERS = 20_000
 VOTES_EACH = (5, 8, 10, 20, 40)
-PUBLISHED = ("count", "weight", "fraction", "weighted_fraction")
-ROUNDING = 0.000501
-"""The published fractions have three digits."""
-
 METHODS = ("fractions", "gz2_weights", "dawid_skene", "ours", "ours_with_network")
-
-
-def published(data: Path, tree: DecisionTree) -> dict[str, Any]:
-    """How near fractions of the table's counts and weights are to the published ones."""
-    table = pd.read_csv(data / "galaxy_zoo_2" / "table5_stripe82_coadd.csv.gz")
-    stems = [name.removesuffix("_count") for name in table.columns if name.endswith("_count")]
-    part = {kind: table[[f"{stem}_{kind}" for stem in stems]].to_numpy(np.float64) for kind in PUBLISHED}
-    result: dict[str, Any] = {
-        "galaxies": len(table),
-        "cells_where_weight_is_count": round(float((part["weight"] == part["count"]).mean()), 6),
-        "cells_where_fractions_are_the_same": round(
-            float((part["fraction"] == part["weighted_fraction"]).mean()), 6
-        ),
-    }
-    for source, target in (("count", "fraction"), ("weight", "weighted_fraction")):
-        off = np.abs(fractions(tree, part[source]) - part[target])
-        votes = np.hstack([_spread(part[source][:, where]) for where in tree.slices.values()])
-        result[target] = {
-            "largest_difference": round(float(off.max()), 4),
-            "of_questions_with_20_votes": round(float(off[votes >= 20].max()), 4),
-            "mean_difference": round(float(off.mean()), 5),
-            "cells_equal_to_rounding": round(float((off <= ROUNDING).mean()), 4),
-            "cells_with_a_fraction_and_no_vote": int(((part[target] > 0) & (part[source] == 0)).sum()),
-        }
-    return result
-
-
-def _spread(votes: np.ndarray) -> np.ndarray:
-    """The votes on a question, at each of its answers."""
-    return np.tile(votes.sum(axis=1, keepdims=True), (1, votes.shape[1]))
 
 
 def fair_galaxies(data: Path, tree: DecisionTree) -> tuple[list[str], np.ndarray]:
@@ -258,19 +222,17 @@ def main() -> None:
     parser.add_argument("answers", nargs="?")
     parser.add_argument("--classifications", type=int, default=10_000_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--parts", default="123", help="which of the three to measure")
+    parser.add_argument("--parts", default="12", help="which of the two to measure")
     given = parser.parse_args()
     tree = load_tree()
     ids, fair = fair_galaxies(given.data, tree)
     network = network_answers(given.answers, tree, ids) if given.answers else None
     result: dict[str, Any] = {}
     if "1" in given.parts:
-        result["published"] = published(given.data, tree)
-    if "2" in given.parts:
         result["simulated"] = simulated(tree, ids, fair, network, given.seed)
         result["as_good_as_40_plain_votes"] = reached(tree, result["simulated"])
         print(table(tree, result["simulated"]), file=sys.stderr)
-    if "3" in given.parts:
+    if "2" in given.parts:
         with tempfile.TemporaryDirectory() as folder:
             result["scale"] = at_scale(tree, fair, given.classifications, folder)
     print(json.dumps(result, indent=1))
