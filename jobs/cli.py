@@ -303,6 +303,25 @@ def consensus(
     job.run(configure(job.ConsensusConfig, config, words, print_config, votes=table))
 
 
+@app.command(cls=takes("jobs.debias.DebiasConfig", "table"))
+def debias(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="What `consensus` wrote, or a catalogue.")],
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Correct shares for how far galaxies are: what people would say if all were near.
+
+    `tuningfork debias TABLE galaxies=FILE output=DIR [magnitude=COLUMN] [size=COLUMN] [redshift=COLUMN]`
+
+    Learns from galaxies of the same magnitude and size at different redshifts, as Galaxy Zoo 2 did, and
+    writes `DIR/debiased` and `DIR/report.html`: shares by redshift, before and after.
+    """
+    from jobs import debias as job
+
+    job.run(configure(job.DebiasConfig, config, words, print_config, table=table))
+
+
 @app.command(cls=takes("jobs.evaluate.EvaluateConfig", "catalogue"))
 def evaluate(
     catalogue: Catalogue,

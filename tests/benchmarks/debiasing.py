@@ -23,6 +23,7 @@ import numpy as np
 
 from pipeline.tree import DecisionTree, load_tree
 from pipeline.volunteers.debiasing import fit_distributions, fit_ratios, learn_debiasing
+from pipeline.volunteers.debiasing.learning import Fit
 from pipeline.volunteers.simulator import conditional_shares
 from pipeline.volunteers.table import cumulative
 from pipeline.volunteers.weights import fractions
@@ -30,7 +31,7 @@ from tests.benchmarks.volunteers import fair_galaxies
 from tests.support.distant import PLAIN, SEEN_WELL, Distant, survey
 
 BINS = 10
-METHODS = {
+METHODS: dict[str, Fit] = {
     "ratios": fit_ratios,
     "ratios_in_one_round": partial(fit_ratios, rounds=1),
     "distributions": fit_distributions,

@@ -7,11 +7,19 @@ distance, and correct shares so that the mix is that of the nearest ones.
 
 from pipeline.volunteers.debiasing.distributions import fit_distributions
 from pipeline.volunteers.debiasing.galaxies import Galaxies, physical, read_galaxies
-from pipeline.volunteers.debiasing.learning import LOW_REDSHIFT, Debiasing, learn_debiasing
+from pipeline.volunteers.debiasing.learning import (
+    ASKED,
+    LOW_REDSHIFT,
+    Correction,
+    Debiasing,
+    learn_debiasing,
+)
 from pipeline.volunteers.debiasing.ratios import Widths, fit_ratios
 
 __all__ = [
+    "ASKED",
     "LOW_REDSHIFT",
+    "Correction",
     "Debiasing",
     "Galaxies",
     "Widths",

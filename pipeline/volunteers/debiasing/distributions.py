@@ -167,8 +167,8 @@ def _curve(shares: Rows, galaxies: Galaxies) -> Curve | None:
     best, least = None, np.inf
     for logarithmic in (False, True):
         features = _features(galaxies, logarithmic)
-        means = np.stack([np.bincount(bins, one, len(counts)) for one in features.T], axis=1)[counts > 0]
-        means /= counts[counts > 0, None]
+        sums: Rows = np.stack([np.bincount(bins, one, len(counts)) for one in features.T], axis=1)
+        means = sums[counts > 0] / counts[counts > 0, None]
         redshifts = 10 ** means[:, 2] if logarithmic else means[:, 2]
         if len(means) < _LEAST_BINS or redshifts.max() < _LEAST_SPREAD * redshifts.min():
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -99,8 +100,8 @@ def read_galaxies(
             if uri.endswith((".parquet", ".pq")):
                 table = pd.read_parquet(stream)
             else:
-                gzipped = "gzip" if uri.endswith(".gz") else None
-                table = pd.read_csv(stream, dtype={object_id: str}, compression=gzipped)
+                form: Literal["gzip"] | None = "gzip" if uri.endswith(".gz") else None
+                table = pd.read_csv(stream, dtype={object_id: str}, compression=form)
         except (ValueError, UnicodeDecodeError) as error:
             raise InputError(f"galaxies={uri} is no Parquet file or CSV: {error}") from error
     missing = [name for name in names if name not in table.columns]

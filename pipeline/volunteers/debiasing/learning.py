@@ -15,6 +15,9 @@ from pipeline.volunteers.debiasing.galaxies import Galaxies
 LOW_REDSHIFT = 0.03
 """Where shares are taken for unbiased."""
 
+ASKED = 0.5
+"""Share of all people who would be asked a question, of galaxies that it is learnt from."""
+
 LEAST_VOTES = 5
 
 
@@ -101,7 +104,7 @@ def learn_debiasing(
         where, gate = tree.slices[key], tree.gates.get(key)
         asked = np.ones(len(shares)) if gate is None else whole[:, list(gate)].sum(axis=1)
         part = shares[:, where].copy()
-        enough = asked >= 0.5
+        enough = asked >= ASKED
         if votes is not None:
             enough &= votes[:, numbers[key]] >= LEAST_VOTES
         usable = _usable(part, galaxies)

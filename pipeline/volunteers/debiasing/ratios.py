@@ -38,12 +38,13 @@ ROUNDS = 30
 
 _LEAST_SHARE = 1e-3
 _MOST = 2.0
+_IN_FULL_BINS = 0.8
 _ORDERS = (4, 10)
 
 
 @dataclass(frozen=True)
 class Widths:
-    """Of bins: in magnitudes, kpc and redshift."""
+    """Of bins: in magnitudes, kpc and redshift; these are the paper's."""
 
     magnitude: float = 0.25
     size: float = 0.5
@@ -90,16 +91,16 @@ def fit_ratios(
     ----------
     shares : ndarray, shape (n, answers)
         They sum to 1.
+    widths
+        Of the bins; if None, as wide as the number of galaxies demands.
     redshift
         Of the baseline; that of the nearest bin, if it's farther.
     rounds
         How often C is mended; 1 is the paper's.
     """
-    widths = widths or Widths()
+    widths = widths or _wide_enough(galaxies)
     places = _places(galaxies, widths)
-    unique, counts = np.unique(places, axis=0, return_counts=True)
-    full = counts >= LEAST_GALAXIES
-    unique, counts = unique[full], counts[full]
+    unique, counts = _full_bins(places)
     if len(unique) < LEAST_BINS or len(np.unique(unique[:, 2])) < LEAST_REDSHIFTS:
         return None
     row = _rows_of(unique, places)
@@ -114,6 +115,23 @@ def fit_ratios(
         changed /= changed.sum(axis=1, keepdims=True)
         corrections = (corrections + baseline - _mean_logs(changed, row, counts)).clip(-_MOST, _MOST)
     return Ratios(widths, unique, corrections)
+
+
+def _full_bins(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Bins of enough galaxies, and of how many."""
+    unique, counts = np.unique(places, axis=0, return_counts=True)
+    full = counts >= LEAST_GALAXIES
+    return unique[full], counts[full]
+
+
+def _wide_enough(galaxies: Galaxies) -> Widths:
+    """The paper's widths, of magnitude and size doubled, thrice at most, until most galaxies count."""
+    widths = Widths()
+    for _ in range(3):
+        if _full_bins(_places(galaxies, widths))[1].sum() >= _IN_FULL_BINS * len(galaxies):
+            break
+        widths = Widths(2 * widths.magnitude, 2 * widths.size, widths.redshift)
+    return widths
 
 
 def _mean_logs(
@@ -176,4 +194,4 @@ def _rows_of(table: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.
     steps = np.array([spans[1] * spans[2], spans[2], 1])
     keys, wanted = (table - low) @ steps, ((places - low) @ steps)
     rows = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-    return np.where(inside & (keys[rows] == wanted), rows, -1)
+    return np.asarray(np.where(inside & (keys[rows] == wanted), rows, -1))
