@@ -20,11 +20,12 @@ from pipeline.volunteers.debiasing import (
     read_galaxies,
 )
 from pipeline.volunteers.debiasing.distributions import _FORMS
+from pipeline.volunteers.debiasing.learning import Fit
 from pipeline.volunteers.debiasing.ratios import _places
 from tests.support.distant import FARTHEST, Distant, survey
 
 COUNT = 12_000
-METHODS = {"ratios": fit_ratios, "distributions": fit_distributions}
+METHODS: dict[str, Fit] = {"ratios": fit_ratios, "distributions": fit_distributions}
 
 
 @pytest.fixture(scope="module")

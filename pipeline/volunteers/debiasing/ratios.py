@@ -183,7 +183,8 @@ def _places(galaxies: Galaxies, widths: Widths) -> NDArray[np.int64]:
         ],
         axis=1,
     )
-    return np.floor(values.clip(-1e6, 1e6)).astype(np.int64)
+    places: NDArray[np.int64] = np.floor(values.clip(-1e6, 1e6)).astype(np.int64)
+    return places
 
 
 def _rows_of(table: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
