@@ -8,12 +8,18 @@ from pipeline.representations.projection import (
     write_projection,
 )
 from pipeline.representations.reading import EmbeddingBatch, Embeddings, open_embeddings
+from pipeline.representations.search import Nearest, Scan, cosines, direction, nearest_of
 
 __all__ = [
     "EmbeddingBatch",
     "Embeddings",
+    "Nearest",
     "Projection",
+    "Scan",
+    "cosines",
+    "direction",
     "fit_projection",
+    "nearest_of",
     "open_embeddings",
     "projection_uri",
     "read_projection",
