@@ -25,11 +25,7 @@ class Cone:
 
     def contains(self, ra: Degrees, dec: Degrees) -> NDArray[np.bool_]:
         """Whether each position, in degrees, lies within."""
-        from astropy.coordinates import angular_separation
-
-        point = np.radians([self.ra, self.dec])
-        distance: Degrees = np.degrees(angular_separation(*point, np.radians(ra), np.radians(dec)))
-        return distance <= self.radius
+        return separations(self.ra, self.dec, ra, dec) <= self.radius
 
 
 @dataclass(frozen=True)
@@ -124,6 +120,15 @@ def parse_pixels(text: str) -> Pixels:
         _check(end - first + len(pixels) < 1_000_000, f"{word} of order {order}", "at most a million pixels")
         pixels |= set(range(first, end + 1))
     return Pixels(order, tuple(sorted(pixels)))
+
+
+def separations(ra: float, dec: float, ras: Degrees, decs: Degrees) -> Degrees:
+    """How far each position lies from a point on the sky, all in degrees."""
+    from astropy.coordinates import angular_separation
+
+    point = np.radians([ra, dec])
+    apart: Degrees = np.degrees(angular_separation(*point, np.radians(ras), np.radians(decs)))
+    return apart
 
 
 def healpix_pixels(ra: Degrees, dec: Degrees, order: int) -> NDArray[np.int64]:

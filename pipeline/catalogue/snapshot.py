@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
@@ -160,6 +161,37 @@ class Snapshot:
                 if len(kept):
                     yield _as(schema, kept.select(names))
                 progress(len(batch))
+
+    def find(self, ids: Collection[str], columns: Sequence[str]) -> pa.Table:
+        """The rows that the snapshot takes with these ids, in its order.
+
+        Parameters
+        ----------
+        columns
+            Names of the columns to read; of row groups without any of the ids no more than these is read.
+
+        Raises
+        ------
+        InputError
+            As `batches`.
+        """
+        wanted = pa.array(sorted(ids), pa.string())
+        names = list(dict.fromkeys(["object_id", *columns]))
+        schema = pa.schema([self.schema.field(name) for name in names])
+        rows = [schema.empty_table()]
+        for group in self._groups:
+            some = (pc.is_in(batch["object_id"], wanted) for batch in self._of(group, ["object_id"]))
+            if any(mask.true_count for mask in some):
+                for batch in self._of(group, names):
+                    kept = batch.filter(pc.is_in(batch["object_id"], wanted))
+                    rows.append(pa.Table.from_batches([_as(schema, kept.select(names))]))
+        return pa.concat_tables(rows).select(list(columns))
+
+    def _of(self, group: _Group, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Those rows of a row group that the snapshot takes, with the region's columns beside those named."""
+        read = columns if self.region is None else list(dict.fromkeys([*columns, "ra", "dec"]))
+        for batch in _read(group.file, group.index, list(read)):
+            yield batch if self.region is None else batch.filter(_within(batch, self.region))
 
     @cached_property
     def _groups(self) -> list[_Group]:

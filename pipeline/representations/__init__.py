@@ -1,5 +1,6 @@
 """What a network makes of galaxies before it answers: embeddings, one vector each. No torch."""
 
+from pipeline.representations.alike import look_alikes, shared_answers, usual_answers
 from pipeline.representations.fitting import fit_projection
 from pipeline.representations.projection import (
     Projection,
@@ -8,7 +9,7 @@ from pipeline.representations.projection import (
     write_projection,
 )
 from pipeline.representations.reading import EmbeddingBatch, Embeddings, open_embeddings
-from pipeline.representations.search import Nearest, Scan, cosines, direction, nearest_of
+from pipeline.representations.search import Nearest, Scan, cosines, direction
 
 __all__ = [
     "EmbeddingBatch",
@@ -19,9 +20,11 @@ __all__ = [
     "cosines",
     "direction",
     "fit_projection",
-    "nearest_of",
+    "look_alikes",
     "open_embeddings",
     "projection_uri",
     "read_projection",
+    "shared_answers",
+    "usual_answers",
     "write_projection",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue.delta import SnapshotFile
 from pipeline.catalogue.embedding import EMBEDDING, STEP, projection_of, to_vectors
+from pipeline.catalogue.region import Cone, Region, positions, separations
 from pipeline.catalogue.snapshot import Snapshot, open_files
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
 _PLACE = ("object_id", "ra", "dec")
+_NEAR = 10 / 3600
+"""Degrees within which a galaxy is the one at a position."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ class Embeddings:
         """How many rows the snapshot has, those of galaxies that its source has no longer among them."""
         return self._snapshot.all_rows
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The catalogue's columns."""
+        return self._snapshot.schema
+
     def batches(self, columns: Sequence[str] = ()) -> Iterator[EmbeddingBatch]:
         """All galaxies, some ten thousand at a time, in the same order each time.
 
@@ -87,9 +95,61 @@ class Embeddings:
                 current = batch.filter(batch["stale"].is_null())
             yield EmbeddingBatch(current.select(names), to_vectors(current[EMBEDDING]))
 
+    def find(self, ids: Sequence[str], columns: Sequence[str] = ()) -> EmbeddingBatch:
+        """Galaxies by their ids, in that order, wherever on the sky.
 
-def open_embeddings(uri: str, tree: DecisionTree, as_of: str | None = None) -> Embeddings:
+        Raises
+        ------
+        InputError
+            If one of them isn't there, or the source has it no longer; and as `batches`.
+        """
+        names = list(dict.fromkeys([*_PLACE, *columns]))
+        rows = replace(self._snapshot, region=None).find(ids, [*dict.fromkeys([*names, "stale"]), EMBEDDING])
+        current = rows.filter(pc.is_null(rows["stale"])).combine_chunks()
+        places = pc.index_in(pa.array(ids, pa.string()), current["object_id"].combine_chunks())
+        if places.null_count:
+            absent = ids[places.is_null().to_pylist().index(True)]
+            gone = absent in rows["object_id"].to_pylist()
+            raise InputError(
+                f"{self.uri} has no galaxy {absent!r}"
+                + (" any more: its source has it no longer" if gone else "; name one by its object_id")
+            )
+        chosen = current.take(places).combine_chunks()
+        batch = chosen.to_batches()[0] if ids else pa.RecordBatch.from_pylist([], chosen.schema)
+        return EmbeddingBatch(batch.select(names), to_vectors(batch[EMBEDDING]))
+
+    def at(self, ra: float, dec: float) -> str:
+        """The id of the galaxy nearest to a position, in degrees, and within 10 arcsec of it.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        near = replace(self._snapshot, region=Cone(ra, dec, _NEAR))
+        nearest, identifier = np.inf, None
+        for batch in near.batches(["object_id", "ra", "dec", "stale"]):
+            rows = batch.filter(batch["stale"].is_null())
+            apart = separations(ra, dec, *positions(rows)[:2])
+            if len(rows) and apart.min() < nearest:
+                nearest, identifier = apart.min(), rows["object_id"][int(apart.argmin())].as_py()
+        if identifier is None:
+            raise InputError(
+                f"{self.uri} has no galaxy within {_NEAR * 3600:.0f} arcsec of {ra:g}, {dec:g}; name one by "
+                "its object_id"
+            )
+        return str(identifier)
+
+
+def open_embeddings(
+    uri: str, tree: DecisionTree, as_of: str | None = None, region: Region | None = None
+) -> Embeddings:
     """The embeddings of a catalogue, as it is or as it was (see `open_version`).
+
+    Parameters
+    ----------
+    region
+        The part of the sky whose galaxies come in batches.
 
     Raises
     ------
@@ -97,13 +157,14 @@ def open_embeddings(uri: str, tree: DecisionTree, as_of: str | None = None) -> E
         If there is no such snapshot, it has not the columns of `tree` or no embeddings, or not all of these
         are of the same weights.
     """
-    snapshot, files = open_files(uri, tree, as_of)
+    snapshot, files = open_files(uri, tree, as_of, region)
     if EMBEDDING not in snapshot.schema.names:
         raise InputError(
             f"{uri} has no embeddings: say embedding=true to classify with new_run=true, or to refresh, "
             "which then classifies every galaxy anew"
         )
-    return Embeddings(uri, _weights_of(uri, snapshot, files), projection_of(snapshot.schema), snapshot)
+    weights = _weights_of(uri, replace(snapshot, region=None), files)
+    return Embeddings(uri, weights, projection_of(snapshot.schema), snapshot)
 
 
 def _weights_of(uri: str, snapshot: Snapshot, files: Sequence[SnapshotFile]) -> str:

@@ -75,16 +75,6 @@ class Nearest:
 NOTHING = Nearest(np.zeros(0, np.int64), np.zeros(0))
 
 
-def nearest_of(batches: Iterable[Vectors], wanted: NDArray[np.float64], count: int) -> Nearest:
-    """The `count` nearest of vectors that are read once, with no more of them in memory than a batch."""
-    best, start = NOTHING, 0
-    for vectors in batches:
-        scores = cosines(vectors, wanted)
-        best = best.with_more(start + np.arange(len(vectors)), scores, count)
-        start += len(vectors)
-    return best
-
-
 @dataclass(frozen=True)
 class _Block:
     """Some vectors, and of each the leading numbers of its unit vector and the length of the rest."""
