@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from jobs import vectors
 from jobs.bench.verbs import bench
 from jobs.ending import exit_status
+from jobs.ingest import ingest
 from jobs.verb import takes
 from jobs.words import Catalogue, ConfigFile, PrintConfig, Words, configure
 from pipeline import __version__
 from pipeline.config import load_config
-from pipeline.console import say
-
-if TYPE_CHECKING:
-    from pipeline.cutouts.ingest import IngestResult
 
 app = typer.Typer(
     name="tuningfork",
@@ -36,7 +33,6 @@ app = typer.Typer(
     `tuningfork classify input=out/mine/cutouts output=out/mine`
     """,
 )
-ingest = typer.Typer(no_args_is_help=True, help="Make a cutout shard set, the input of `classify`.")
 app.add_typer(ingest, name="ingest")
 app.add_typer(bench, name="bench")
 
@@ -137,43 +133,6 @@ def submit(
     return job.run(verb, words or (), config, address, wait)
 
 
-@ingest.command("hubble", cls=takes("pipeline.cutouts.ingest.IngestHubbleConfig"))
-def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Cut the galaxies out of the Hubble deep field that comes with scikit-image.
-
-    `tuningfork ingest hubble output=URI`
-    """
-    from pipeline.cutouts import ingest as job
-
-    _tell(job.ingest_hubble(configure(job.IngestHubbleConfig, config, words, print_config)))
-
-
-@ingest.command("images", cls=takes("pipeline.cutouts.ingest.IngestImagesConfig", "input"))
-def ingest_images(
-    folder: Annotated[
-        str, typer.Argument(metavar="DIR", help="Folder of JPEG and PNG images, one galaxy each.")
-    ],
-    words: Words = None,
-    config: ConfigFile = None,
-    print_config: PrintConfig = False,
-) -> None:
-    """Gather a folder of images, one galaxy in the middle of each.
-
-    `tuningfork ingest images DIR output=URI [positions=CSV]`
-
-    The CSV gives positions: columns `name, ra, dec`. An object's id is its file's name without suffix.
-    """
-    from pipeline.cutouts import ingest as job
-
-    _tell(job.ingest_images(configure(job.IngestImagesConfig, config, words, print_config, input=folder)))
-
-
-def _tell(result: IngestResult) -> None:
-    say(result.summary)
-    for warning in result.warnings:
-        typer.echo(f"tuningfork: note: {warning}", err=True)
-
-
 @app.command(cls=takes("pipeline.training.weights.TrainConfig"))
 def train(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Train a network, or an ensemble, on labelled galaxies; run again, it continues.
@@ -264,6 +223,46 @@ def triage(
     from jobs import triage as job
 
     job.run(configure(job.TriageConfig, config, words, print_config, catalogue=catalogue))
+
+
+@app.command(cls=takes("jobs.similar.SimilarConfig", "catalogue"))
+def similar(
+    catalogue: Catalogue,
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Find the galaxies of a catalogue that look like some examples.
+
+    `tuningfork similar CATALOGUE object_id=ID,… output=DIR [image=FILE] [position=RA,DEC] [unlike=ID,…]
+    [where="bar_yes > 0.5"] [cone=RA,DEC,RADIUS] [count=24] [tags=CSV]`
+
+    The catalogue must have been made with `embedding=true`. Writes `DIR/report.html`, the neighbours with
+    their pictures and what they share with the examples, and `DIR/neighbours.parquet`.
+    """
+    from jobs import similar as job
+
+    job.run(configure(job.SimilarConfig, config, words, print_config, catalogue=catalogue))
+
+
+@app.command(cls=takes("jobs.index.IndexConfig", "catalogue"))
+def index(
+    catalogue: Catalogue,
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Index a catalogue, for look-alikes without reading all of it.
+
+    `tuningfork index CATALOGUE output=URI`
+
+    One shard a tile of the sky, built on Ray. Run again after a `refresh`, it builds the shards whose
+    galaxies have changed; a build that was stopped continues. It needs the package faiss-cpu: `pip
+    install "tuningfork[index]"`.
+    """
+    from jobs import index as job
+
+    job.run(configure(job.IndexConfig, config, words, print_config, catalogue=catalogue))
 
 
 @app.command(cls=takes("jobs.votes.VotesConfig"))

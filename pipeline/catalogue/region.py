@@ -79,6 +79,20 @@ def parse_cone(text: str) -> Cone:
     return Cone(ra, dec, radius)
 
 
+def parse_point(text: str) -> tuple[float, float]:
+    """A right ascension and a declination from ``RA,DEC`` in degrees.
+
+    Raises
+    ------
+    ValueError
+        If it is no point on the sky.
+    """
+    ra, dec = _numbers(text, 2, "RA,DEC in degrees, such as 150.1,2.2")
+    _check(-180 <= ra <= 360, f"right ascension {ra:g}", "-180 to 360 degrees")
+    _check(-90 <= dec <= 90, f"declination {dec:g}", "-90 to 90 degrees")
+    return ra, dec
+
+
 def parse_box(text: str) -> Box:
     """A box from ``RA1,RA2,DEC1,DEC2`` in degrees; it spans 0° where ``RA1`` is the greater.
 

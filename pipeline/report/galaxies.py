@@ -51,6 +51,35 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Alike:
+    """How a galaxy stands to the examples of a search.
+
+    Attributes
+    ----------
+    similarity
+        To the examples; None for an example itself.
+    unwanted
+        Whether it is an example of what the others shall not be like.
+    shared
+        The answers that it and the examples have more than usual, in words.
+    tags
+        What people call it.
+    """
+
+    similarity: float | None
+    unwanted: bool = False
+    shared: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """What its tile says."""
+        if self.similarity is None:
+            return "not like this" if self.unwanted else "example"
+        return f"{self.similarity:.3f}"
+
+
+@dataclass(frozen=True)
 class Galaxy:
     """One shown galaxy.
 
@@ -78,6 +107,8 @@ class Galaxy:
         None where the page has no votes.
     uncertainty
         How sure its answers are, one row; None where the catalogue doesn't say.
+    alike
+        None where the page shows no look-alikes.
     """
 
     index: int
@@ -97,6 +128,7 @@ class Galaxy:
     picture: str | None
     judged: Judged | None = None
     uncertainty: Uncertainty | None = None
+    alike: Alike | None = None
 
     @property
     def on_field(self) -> bool:
@@ -217,6 +249,7 @@ def page_data(
                 "deciding": g.deciding,
                 **_judged_data(g.judged),
                 **_uncertainty_data(g.uncertainty),
+                **_alike_data(g.alike),
             }
             for g in galaxies
         ],
@@ -266,6 +299,13 @@ def _uncertainty_data(uncertainty: Uncertainty | None) -> dict[str, Any]:
         "outOfPlace": round(float(uncertainty.out_of_place[0]), 4),
         "frameRatio": round(float(uncertainty.frame_ratio[0]), 4),
     }
+
+
+def _alike_data(alike: Alike | None) -> dict[str, Any]:
+    if alike is None:
+        return {}
+    shown = {"similarity": alike.similarity, "word": alike.word}
+    return {"alike": shown | {"shared": alike.shared, "tags": alike.tags}}
 
 
 def _finite_or_none(value: float | None) -> float | None:

@@ -1,6 +1,7 @@
 """What a network makes of galaxies before it answers: embeddings, one vector each. No torch."""
 
 from pipeline.representations.alike import look_alikes, shared_answers, usual_answers
+from pipeline.representations.examples import Examples, example_columns, examples_by_id
 from pipeline.representations.fitting import fit_projection
 from pipeline.representations.projection import (
     Projection,
@@ -14,11 +15,14 @@ from pipeline.representations.search import Nearest, Scan, cosines, direction
 __all__ = [
     "EmbeddingBatch",
     "Embeddings",
+    "Examples",
     "Nearest",
     "Projection",
     "Scan",
     "cosines",
     "direction",
+    "example_columns",
+    "examples_by_id",
     "fit_projection",
     "look_alikes",
     "open_embeddings",

@@ -76,6 +76,24 @@ const questionBlock = (galaxy, q, chosen) => {
 
 const factRow = (name, value) => [make("dt", "", name), make("dd", "", value)];
 
+// Where other surveys show this place; nothing is loaded before a link is followed.
+const viewersOf = ({ ra, dec }) => [
+  ["SDSS", `https://skyserver.sdss.org/dr18/VisualTools/navi?ra=${ra}&dec=${dec}&scale=0.4`],
+  ["Legacy Surveys", `https://www.legacysurvey.org/viewer?ra=${ra}&dec=${dec}&layer=ls-dr10&zoom=14`],
+].map(([name, address]) => {
+  const link = make("a", "", name);
+  link.href = address;
+  link.target = "_blank";
+  link.rel = "noopener noreferrer";
+  return link;
+});
+
+const alikeRows = ({ similarity, word, shared, tags }) => [
+  ...factRow(similarity === null ? "In this search" : "Similarity", word),
+  ...(shared.length ? factRow("Shares with the examples", shared.join("; ")) : []),
+  ...(tags.length ? factRow("Tags", tags.join(", ")) : []),
+];
+
 const fillCard = (galaxy, i) => {
   const picture = find(`#galaxy-${i} img`);
   const title = make("h2", "", galaxy.id);
@@ -83,8 +101,10 @@ const fillCard = (galaxy, i) => {
   const facts = make("dl", "card-facts");
   const number = (value, digits) => value.toFixed(digits);
   if (galaxy.ra !== null && galaxy.dec !== null) {
-    facts.append(...factRow("RA, Dec", `${number(galaxy.ra, 5)}°, ${number(galaxy.dec, 5)}°`));
+    facts.append(...factRow("RA, Dec", `${number(galaxy.ra, 5)}°, ${number(galaxy.dec, 5)}°`),
+      ...factRow("See it in", make("span", "viewers", ...viewersOf(galaxy))));
   }
+  if (galaxy.alike) facts.prepend(...alikeRows(galaxy.alike));
   if (galaxy.x !== null && galaxy.y !== null) {
     facts.append(...factRow("In the field", `x ${number(galaxy.x, 1)}, y ${number(galaxy.y, 1)}`));
   }

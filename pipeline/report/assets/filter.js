@@ -19,7 +19,9 @@ const compare = {
   id: (a, b) => a.id.localeCompare(b.id, undefined, { numeric: true }),
   worst: (a, b) => b.rmse - a.rmse,
   best: (a, b) => a.rmse - b.rmse,
+  near: (a, b) => (b.alike.similarity ?? 9) - (a.alike.similarity ?? 9),
 };
+const usualSort = sort.options[0].value;
 
 const order = () => {
   const byClass = sort.value === "class";
@@ -27,7 +29,7 @@ const order = () => {
   const tileOf = new Map(tiles.map((tile) => [indexOf(tile), tile]));
   const sorted = tiles.map(indexOf).sort((a, b) => {
     const first = data.galaxies[a], second = data.galaxies[b];
-    return byClass ? first.class - second.class || compare.sure(first, second) : compare[sort.value](first, second);
+    return (byClass ? first.class - second.class || compare.sure(first, second) : compare[sort.value](first, second)) || a - b;
   });
   const rows = [];
   let shownClass = null;
@@ -96,7 +98,7 @@ const offerAnswers = () => {
   answer.disabled = q === null;
   const bySureness = find('option[value="answer"]', sort);
   bySureness.disabled = q === null;
-  if (q === null && sort.value === "answer") sort.value = "class";
+  if (q === null && sort.value === "answer") sort.value = usualSort;
 };
 
 for (const chip of chips) {
@@ -118,7 +120,7 @@ find("#reset").addEventListener("click", () => {
   chosenClasses.clear();
   search.value = question.value = "";
   least.value = "0";
-  sort.value = "class";
+  sort.value = usualSort;
   if (differ) differ.checked = false;
   if (unfamiliar) unfamiliar.checked = false;
   offerAnswers();

@@ -1,0 +1,141 @@
+"""A search for look-alikes: its examples, what it finds, and the rows and pictures to show of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.catalogue.rows import answer_matrix
+from pipeline.catalogue.snapshot import open_table
+from pipeline.catalogue.where import Condition, Tags
+from pipeline.cutouts import CUTOUT_SCHEMA
+from pipeline.errors import InputError
+from pipeline.report.galaxies import Alike
+from pipeline.representations import (
+    Embeddings,
+    Examples,
+    direction,
+    examples_by_id,
+    look_alikes,
+    shared_answers,
+    usual_answers,
+)
+from pipeline.representations.index import open_index
+from pipeline.run.cutouts import readable_cutouts, reader_of
+from pipeline.tree import DecisionTree
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search gives, the examples first and then what it found.
+
+    Attributes
+    ----------
+    rows
+        Of the catalogue.
+    alike
+        Of each row, how it stands to the examples.
+    cutouts
+        Of those that can be read; of `CUTOUT_SCHEMA`.
+    found
+        How many were found.
+    """
+
+    rows: pa.Table
+    alike: list[Alike]
+    cutouts: pa.Table
+    found: int
+
+    def table(self, tree: DecisionTree) -> pa.Table:
+        """The neighbours, the most alike first, with all their answers."""
+        rows = self.rows[len(self.rows) - self.found :]
+        alike = self.alike[len(self.alike) - self.found :]
+        columns = {
+            "object_id": rows["object_id"],
+            "ra": rows["ra"],
+            "dec": rows["dec"],
+            "similarity": pa.array([how.similarity for how in alike], pa.float64()),
+            "shared": pa.array(["; ".join(how.shared) for how in alike], pa.string()),
+            "tags": pa.array(["; ".join(how.tags) for how in alike], pa.string()),
+        }
+        return pa.table(columns | {name: rows[name] for name in tree.columns})
+
+
+def search(
+    embeddings: Embeddings,
+    tree: DecisionTree,
+    like: Examples,
+    unlike: Examples,
+    count: int,
+    condition: Condition | None = None,
+    tags: Tags | None = None,
+    index: str | None = None,
+) -> Search:
+    """The galaxies that are most like some examples, and unlike others, with all that a page shows of them.
+
+    Parameters
+    ----------
+    index
+        The catalogue's index, to be searched in its place; it knows no condition and no region.
+
+    Raises
+    ------
+    InputError
+        If no galaxy is left by the condition and the region, or the index isn't the catalogue's.
+    """
+    wanted = direction(like.vectors, unlike.vectors)
+    without = {*like.ids, *unlike.ids}
+    if index is None:
+        found = look_alikes(embeddings, wanted, count, condition, without)
+    else:
+        opened = open_index(index, embeddings, open_table(embeddings.uri, tree).version())
+        found = opened.look_alikes(wanted, count, without)
+    if not len(found):
+        raise InputError(
+            f"{embeddings.uri} has no galaxy that the region and the condition leave, but the examples "
+            "themselves; widen cone= or where="
+        )
+    neighbours = examples_by_id(embeddings, found["object_id"].to_pylist())
+    shown = like.with_more(unlike).with_more(neighbours)
+    answers = answer_matrix(tree, shown.rows).astype(np.float64)
+    usual, mean = usual_answers(embeddings, tree), np.nanmean(answers[: len(like)], axis=0)
+    of = _tags_by_id(tags or {}, shown.ids)
+    alike = [
+        Alike(None, number >= len(like), (), of.get(name, ()))
+        for number, name in enumerate([*like.ids, *unlike.ids])
+    ]
+    for name, similarity, row in zip(
+        neighbours.ids, found["similarity"].to_pylist(), answers[-len(found) :], strict=True
+    ):
+        shared = tuple(in_words(tree, place) for place in shared_answers(mean, row, usual))
+        alike.append(Alike(round(similarity, 6), False, shared, of.get(name, ())))
+    return Search(shown.rows, alike, _cutouts(embeddings.uri, shown), len(found))
+
+
+def in_words(tree: DecisionTree, place: int) -> str:
+    """An answer of a tree with its question, by its column's place."""
+    for question in tree.questions:
+        where = tree.slices[question.key]
+        if where.start <= place < where.stop:
+            return f"{question.text} {question.answers[place - where.start].text}"
+    raise ValueError(f"the tree has no column {place}")
+
+
+def _tags_by_id(tags: Tags, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    of: dict[str, tuple[str, ...]] = {}
+    shown = set(ids)
+    for tag in sorted(tags):
+        for identifier in shown.intersection(tags[tag]):
+            of[identifier] = (*of.get(identifier, ()), tag)
+    return of
+
+
+def _cutouts(catalogue: str, shown: Examples) -> pa.Table:
+    places = [place for place in shown.rows["input"].to_pylist() if place]
+    read = readable_cutouts(places, reader_of(catalogue))
+    own: list[dict[str, Any]] = [{"object_id": name, "image": data} for name, data in shown.pictures.items()]
+    return pa.concat_tables([read, pa.Table.from_pylist(own, schema=CUTOUT_SCHEMA)])
