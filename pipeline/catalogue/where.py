@@ -165,8 +165,10 @@ def _value(node: ast.expr) -> Any:
     sign = 1
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         node, sign = node.operand, -1
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float | str):
-        return node.value if sign == 1 else operator.neg(node.value)
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        return sign * node.value
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and sign == 1:
+        return node.value
     raise ValueError(f"{ast.unparse(node)!r} is neither a number nor a text in quotes")
 
 

@@ -23,7 +23,7 @@ def build_shards(index: str, shards: Iterable[tuple[Shard, pa.Table]]) -> Iterat
     """
     task = ray.remote(num_cpus=1, max_retries=3)(build_shard)
     most = int(ray.cluster_resources().get("CPU", 1)) + _WAITING
-    going: list[ray.ObjectRef] = []
+    going: list[ray.ObjectRef[Shard]] = []
     for shard, rows in shards:
         going.append(task.remote(index, shard, rows))
         while len(going) >= most:
@@ -32,7 +32,7 @@ def build_shards(index: str, shards: Iterable[tuple[Shard, pa.Table]]) -> Iterat
         yield from _one_done(going)
 
 
-def _one_done(going: list[ray.ObjectRef]) -> Iterator[Shard]:
+def _one_done(going: list[ray.ObjectRef[Shard]]) -> Iterator[Shard]:
     (done,), rest = ray.wait(going, num_returns=1)
     going[:] = rest
     try:
