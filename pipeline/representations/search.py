@@ -120,10 +120,15 @@ class Scan:
         leading = np.append(wanted[:LEADING], rest).astype(np.float32)
         best, start = NOTHING, 0
         for block in self._blocks:
-            least = best.cosines[-1] - _SLACK if len(best.rows) == count else -np.inf
-            rows = np.flatnonzero(leading @ block.leading >= least)
+            bounds = leading @ block.leading
             if among is not None:
-                rows = rows[among[start + rows]]
+                bounds[~among[start : start + len(bounds)]] = -np.inf
+            if len(best.rows) < count < len(bounds):  # the most promising ones spare most of the first block
+                first = np.argpartition(-bounds, count - 1)[:count]
+                least = cosines(block.vectors[first], wanted).min() - _SLACK
+            else:
+                least = best.cosines[-1] - _SLACK if len(best.rows) == count else -np.inf
+            rows = np.flatnonzero(np.isfinite(bounds) & (bounds >= least))
             if len(rows):
                 best = best.with_more(start + rows, cosines(block.vectors[rows], wanted), count)
             start += len(block.vectors)
