@@ -43,6 +43,7 @@ NOT_DECIDING = {
     "cutouts.manifest": "tells of a cutout set as a whole",
     "cutouts.writer": "makes cutout sets, which are input",
     "tree.crosswalk": "says rows of a catalogue in other words",
+    "tree.fractions": "says rows of a catalogue in other words",
     "tree.load": "what the tree says is in the fingerprint",
 }
 """Other modules, or rooms, and why no change in them makes a row of the catalogue say something else."""

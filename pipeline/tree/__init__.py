@@ -2,6 +2,7 @@
 
 from pipeline.tree.crosswalk import Crosswalk, load_crosswalk
 from pipeline.tree.decision_tree import Answer, DecisionTree, MorphologyClass, Question, joined
+from pipeline.tree.fractions import Fraction, compute_fractions, conditional_fractions
 from pipeline.tree.load import GALAXY_ZOO_2, load_tree
 from pipeline.tree.reading import Step, agreement, morphology_class, most_probable_path
 
@@ -10,10 +11,13 @@ __all__ = [
     "Answer",
     "Crosswalk",
     "DecisionTree",
+    "Fraction",
     "MorphologyClass",
     "Question",
     "Step",
     "agreement",
+    "compute_fractions",
+    "conditional_fractions",
     "joined",
     "load_crosswalk",
     "load_tree",

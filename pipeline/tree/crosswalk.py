@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from pipeline.config import StrictModel, load_config
 from pipeline.errors import InputError
 from pipeline.tree.decision_tree import DecisionTree
+from pipeline.tree.fractions import Fraction
 
 
 class Match(StrictModel):
@@ -74,57 +73,17 @@ class Crosswalk(StrictModel):
     questions: tuple[QuestionMatch, ...]
     without_match: tuple[WithoutMatch, ...] = ()
 
-    def columns(self) -> tuple[str, ...]:
+    def fractions(self) -> tuple[Fraction, ...]:
         """Their columns that ours can fill: ``<question>_<answer>_fraction``.
 
         An answer that they divide and we don't has none.
         """
         return tuple(
-            f"{question.theirs}_{match.theirs[0]}_fraction"
+            Fraction(f"{question.theirs}_{match.theirs[0]}_fraction", question.ours, match.ours)
             for question in self.questions
             for match in question.answers
             if len(match.theirs) == 1
         )
-
-    def fractions(self, tree: DecisionTree, probabilities: ArrayLike) -> NDArray[np.float32]:
-        """Our answers as theirs: fractions of the volunteers who were asked the question.
-
-        Parameters
-        ----------
-        probabilities : array_like, shape (n, answers)
-            Cumulative, as in our catalogue.
-
-        Returns
-        -------
-        ndarray, shape (n, columns), float32
-            In the order of `columns`; NaN where nobody would be asked.
-
-        Examples
-        --------
-        Half of the volunteers say "smooth", and all of these "round"; so all who are asked.
-
-        >>> from pipeline.tree import load_crosswalk, load_tree
-        >>> tree = load_tree()
-        >>> walk = load_crosswalk("configs/crosswalks/galaxy_zoo_decals.yaml", tree)
-        >>> answers = dict.fromkeys(tree.columns, 0.0) | {
-        ...     "smooth_or_featured_smooth": 0.5,
-        ...     "smooth_or_featured_featured_or_disk": 0.5,
-        ...     "how_rounded_round": 0.5,
-        ... }
-        >>> theirs = dict(zip(walk.columns(), walk.fractions(tree, [list(answers.values())])[0]))
-        >>> float(theirs["smooth-or-featured_smooth_fraction"]), float(theirs["how-rounded_round_fraction"])
-        (0.5, 1.0)
-        """
-        answers = np.asarray(probabilities, np.float64)
-        columns = []
-        for question in self.questions:
-            asked = answers[:, tree.slices[question.ours]].sum(axis=1)
-            for match in question.answers:
-                if len(match.theirs) == 1:
-                    own = [tree.columns.index(f"{question.ours}_{key}") for key in match.ours]
-                    given = answers[:, own].sum(axis=1)
-                    columns.append(np.divide(given, asked, out=np.full(len(asked), np.nan), where=asked > 0))
-        return np.stack(columns, axis=1).astype(np.float32)
 
 
 def load_crosswalk(path: str | Path, tree: DecisionTree) -> Crosswalk:
