@@ -150,7 +150,7 @@ def train(words: Words = None, config: ConfigFile = None, print_config: PrintCon
     job.run(configure(TrainConfig, *job.recipe_as_setting(config, words or ()), print_config))
 
 
-@app.command(cls=takes("jobs.export.ExportConfig", "catalogue", "out", "format", "as_of"))
+@app.command(cls=takes("jobs.export.ExportConfig", "catalogue", "out", "format", "as_of", "columns", "names"))
 def export(
     catalogue: Catalogue,
     out: Annotated[str, typer.Argument(metavar="OUT", help="File to write; for `hats`, the folder.")],
@@ -164,6 +164,21 @@ def export(
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Version, or date and time (UTC), of an older snapshot.")
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            help="Shares of all volunteers, of those asked, or both: cumulative, conditional, both.",
+        ),
+    ] = None,
+    names: Annotated[
+        str | None,
+        typer.Option(
+            "--names", help="Names of another survey's catalogue: galaxy_zoo_decals, euclid, or a crosswalk."
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
 ) -> None:
     """Write a catalogue, or a region of it, for other programs.
 
@@ -176,8 +191,9 @@ def export(
     from jobs import export as job
 
     given = {"catalogue": catalogue, "out": out}
-    given |= {name: value for name, value in (("format", form), ("as_of", as_of)) if value}
-    job.run(load_config(job.ExportConfig, None, words or (), given))
+    options = {"format": form, "as_of": as_of, "columns": columns, "names": names}
+    given |= {name: value for name, value in options.items() if value}
+    job.run(configure(job.ExportConfig, config, words, print_config, **given))
 
 
 @app.command(cls=takes("jobs.compare.CompareConfig", "catalogue", "other", "as_of"))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.catalogue.export import (
+    Answers,
     Format,
     Region,
     export_snapshot,
@@ -18,12 +20,10 @@ from pipeline.catalogue.export import (
 )
 from pipeline.config import StrictModel
 from pipeline.console import progress, say
-from pipeline.places import Output, TablePlace, TreeFile
-from pipeline.tree import GALAXY_ZOO_2, load_tree
+from pipeline.places import CrosswalkFile, Output, TablePlace, TreeFile
+from pipeline.tree import GALAXY_ZOO_2, DecisionTree, conditional_fractions, load_crosswalk, load_tree
 
 _REGIONS: dict[str, Callable[[str], Region]] = {"cone": parse_cone, "box": parse_box, "pixels": parse_pixels}
-
-
 _ENDINGS: dict[str, Format] = {".parquet": "parquet", ".fits": "fits", ".vot": "votable", ".xml": "votable"}
 
 
@@ -51,6 +51,15 @@ class ExportConfig(StrictModel):
         Only galaxies in these HEALPix pixels: ``ORDER/N,N-M``, nested.
     partition_rows
         Galaxies in a partition of ``hats`` at most; 250,000 if it isn't given.
+    columns
+        What answers are shares of: all volunteers (``cumulative``, as in the catalogue), those who would be
+        asked (``conditional``, in columns ``…_fraction``), or ``both``. If it isn't given, conditional with
+        `names`, else cumulative.
+    names
+        A crosswalk, by whose names the fractions go, so that they can be stacked with another survey's. Two
+        come along: ``galaxy_zoo_decals`` and ``euclid``.
+    least_asked
+        Share of all volunteers that would be asked a question at least, or its fractions are null.
     """
 
     catalogue: TablePlace
@@ -62,6 +71,9 @@ class ExportConfig(StrictModel):
     box: str | None = None
     pixels: str | None = None
     partition_rows: int | None = Field(default=None, ge=1)
+    columns: Literal["cumulative", "conditional", "both"] | None = None
+    names: CrosswalkFile = None
+    least_asked: float = Field(default=0.5, ge=0, le=1)
 
     @field_validator("cone", "box", "pixels")
     @classmethod
@@ -77,7 +89,28 @@ class ExportConfig(StrictModel):
             raise ValueError(f"{' and '.join(regions)} are given; expected one region at most")
         if self.partition_rows is not None and self.form != "hats":
             raise ValueError(f"partition_rows is of format=hats, and the format is {self.form}; leave it out")
+        if self.columns == "cumulative" and self.names is not None:
+            raise ValueError(
+                "names is for fractions of those who are asked; expected columns=conditional or both"
+            )
+        if self.form == "kaggle" and (self.columns or self.names):
+            raise ValueError("format=kaggle has columns of its own; leave columns and names out")
         return self
+
+    def answers(self, tree: DecisionTree) -> Answers:
+        """The columns of answers that are asked for.
+
+        Raises
+        ------
+        InputError
+            If the crosswalk can't be read, or is for another tree.
+        """
+        columns = self.columns or ("cumulative" if self.names is None else "conditional")
+        if columns == "cumulative":
+            return Answers()
+        names = self.names
+        fractions = conditional_fractions(tree) if names is None else load_crosswalk(names, tree).fractions()
+        return Answers(columns == "both", fractions, self.least_asked)
 
     @property
     def form(self) -> Format:
@@ -104,9 +137,12 @@ def run(config: ExportConfig) -> None:
         If there is no catalogue, the target is there already, or the format can't hold the catalogue.
     """
     tree = load_tree(config.tree)
+    answers = config.answers(tree)
     snapshot = open_snapshot(config.catalogue, tree, config.region, config.as_of)
     with progress("Exporting", snapshot.all_rows) as advance:
-        done = export_snapshot(snapshot, config.out, tree, config.form, advance, config.partition_rows)
+        done = export_snapshot(
+            snapshot, config.out, tree, config.form, advance, config.partition_rows, answers
+        )
     part = f" of {snapshot.all_rows:,}" if config.region is not None else ""
     say(f"{done.rows:,}{part} galaxies written to {config.out} ({config.form})")
     for note in done.notes:

@@ -7,12 +7,14 @@ from typing import Literal
 
 from pipeline import storage
 from pipeline.catalogue.embedding import EMBEDDING, VECTOR
+from pipeline.catalogue.export.answers import CUMULATIVE, Answers, ExportedRows
 from pipeline.catalogue.region import Box, Cone, Pixels, Region, parse_box, parse_cone, parse_pixels
 from pipeline.catalogue.snapshot import Progress, Snapshot, catalogue_dataset, open_snapshot, silent
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
 __all__ = [
+    "Answers",
     "Box",
     "Cone",
     "Exported",
@@ -56,6 +58,7 @@ def export_catalogue(
     progress: Progress = silent,
     region: Region | None = None,
     partition_rows: int | None = None,
+    answers: Answers = CUMULATIVE,
 ) -> Exported:
     """Write the current snapshot of a catalogue, or a region of it, to one file or, as HATS, to one folder.
 
@@ -72,13 +75,17 @@ def export_catalogue(
         Part of the sky; galaxies without a position are in none.
     partition_rows
         Rows of a partition of ``hats`` at most.
+    answers
+        What it says of the answers; ``kaggle`` has columns of its own.
 
     Raises
     ------
     InputError
         If there is no catalogue, `out` exists, or the format can't hold the catalogue.
     """
-    return export_snapshot(open_snapshot(uri, tree, region), out, tree, form, progress, partition_rows)
+    return export_snapshot(
+        open_snapshot(uri, tree, region), out, tree, form, progress, partition_rows, answers
+    )
 
 
 def export_snapshot(
@@ -88,13 +95,15 @@ def export_snapshot(
     form: Format,
     progress: Progress = silent,
     partition_rows: int | None = None,
+    answers: Answers = CUMULATIVE,
 ) -> Exported:
     """Write a snapshot; see `export_catalogue`."""
     if storage.exists(out):
         raise InputError(f"{out} exists already; name a new one or remove it first")
     snapshot, left_out = _for_form(snapshot, form)
+    rows = ExportedRows(snapshot, tree, CUMULATIVE if form == "kaggle" else answers)
     try:
-        notes = left_out + _write(snapshot, out, tree, form, progress, partition_rows)
+        notes = left_out + _write(rows, out, form, progress, partition_rows)
     except OSError:
         with storage.explained("write", out):
             raise
@@ -114,28 +123,23 @@ def _for_form(snapshot: Snapshot, form: Format) -> tuple[Snapshot, list[str]]:
 
 
 def _write(
-    snapshot: Snapshot,
-    out: str,
-    tree: DecisionTree,
-    form: Format,
-    progress: Progress,
-    partition_rows: int | None,
+    rows: ExportedRows, out: str, form: Format, progress: Progress, partition_rows: int | None
 ) -> list[str]:
     # Only what is asked for is loaded: astropy and hats take seconds.
     if form == "hats":
         from pipeline.catalogue.export.hats import PARTITION_ROWS, write_hats
 
-        return write_hats(snapshot, out, progress, partition_rows or PARTITION_ROWS)
+        return write_hats(rows, out, progress, partition_rows or PARTITION_ROWS)
     if form == "fits":
         from pipeline.catalogue.export.fits import write_fits
 
-        return write_fits(snapshot, out, progress)
+        return write_fits(rows, out, progress)
     from pipeline.catalogue.export import flat, votable
 
     if form == "kaggle":
-        flat.write_kaggle(snapshot, out, progress, tree)
+        flat.write_kaggle(rows, out, progress)
     else:
         {"csv": flat.write_csv, "parquet": flat.write_parquet, "votable": votable.write_votable}[form](
-            snapshot, out, progress
+            rows, out, progress
         )
     return []

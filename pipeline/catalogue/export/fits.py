@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline import storage
+from pipeline.catalogue.export.answers import ExportedRows
 from pipeline.catalogue.export.records import Text, fill, measure_texts, record_type
-from pipeline.catalogue.snapshot import Progress, Snapshot
+from pipeline.catalogue.snapshot import Progress
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _BLOCK_BYTES = 2880
 _NAME = "MORPHOLOGY"
 
 
-def write_fits(snapshot: Snapshot, out: str, progress: Progress) -> list[str]:
+def write_fits(source: ExportedRows, out: str, progress: Progress) -> list[str]:
     """Every column, as the first extension of a FITS file.
 
     The header says the columns' units (``TUNITn``), their descriptions (``TCOMMn``) and UCDs (``TUCDn``) as
@@ -35,28 +36,28 @@ def write_fits(snapshot: Snapshot, out: str, progress: Progress) -> list[str]:
     InputError
         If a column's name is not ASCII.
     """
-    texts = measure_texts(snapshot)
-    dtype = record_type(snapshot.schema, {name: text.width for name, text in texts.items()})
-    primary, header = _headers(snapshot, dtype)
+    texts = measure_texts(source)
+    dtype = record_type(source.schema, {name: text.width for name, text in texts.items()})
+    primary, header = _headers(source, dtype)
     encodings = dict.fromkeys(texts, "utf-8")
     with storage.open_new(out) as stream:
         stream.write(primary.tostring().encode("ascii"))
         stream.write(header.tostring().encode("ascii"))
-        for batch in snapshot.batches(progress=progress):
+        for batch in source.batches(progress=progress):
             records = np.empty(len(batch), dtype)
             fill(records, batch, encodings)
             stream.write(records.tobytes())
-        stream.write(bytes(-snapshot.rows * dtype.itemsize % _BLOCK_BYTES))
+        stream.write(bytes(-source.rows * dtype.itemsize % _BLOCK_BYTES))
     return _notes(texts)
 
 
-def _headers(snapshot: Snapshot, dtype: np.dtype[np.void]) -> tuple[Header, Header]:
+def _headers(source: ExportedRows, dtype: np.dtype[np.void]) -> tuple[Header, Header]:
     """Headers of the primary array, which is empty, and of the table, as astropy writes them without rows."""
     from astropy.io import fits
     from astropy.table import Column, Table
 
     empty = Table(meta={"EXTNAME": _NAME})
-    for field in snapshot.schema:
+    for field in source.schema:
         about = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
         empty[field.name] = Column(
             np.empty(0, dtype[field.name]),
@@ -73,8 +74,8 @@ def _headers(snapshot: Snapshot, dtype: np.dtype[np.void]) -> tuple[Header, Head
         ) from error
     with fits.open(io.BytesIO(written.getvalue())) as file:
         primary, header = file[0].header, file[1].header
-    header["NAXIS2"] = snapshot.rows
-    for number, field in enumerate(snapshot.schema, start=1):
+    header["NAXIS2"] = source.rows
+    for number, field in enumerate(source.schema, start=1):
         for key, keyword in ((b"description", "TCOMM"), (b"ucd", "TUCD")):
             if key in (field.metadata or {}):
                 text = field.metadata[key].decode().encode("ascii", "replace").decode()

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import storage
+from pipeline.catalogue.export.answers import ExportedRows
 from pipeline.catalogue.export.partitions import COUNTING_ORDER, Spill, partition
 from pipeline.catalogue.export.votable import parquet_metadata
 from pipeline.catalogue.region import healpix_pixels, positions
-from pipeline.catalogue.snapshot import Progress, Snapshot
+from pipeline.catalogue.snapshot import Progress
 from pipeline.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _INDEX = pa.field(
 )
 
 
-def write_hats(snapshot: Snapshot, out: str, progress: Progress, partition_rows: int) -> list[str]:
+def write_hats(source: ExportedRows, out: str, progress: Progress, partition_rows: int) -> list[str]:
     """Every column and ``_healpix_29``, as a folder of Parquet files, one a partition.
 
     Positions are counted first, then rows are gathered by partition in a temporary file. Galaxies without a
@@ -58,29 +59,29 @@ def write_hats(snapshot: Snapshot, out: str, progress: Progress, partition_rows:
         If the package hats is not there, no galaxy has a position, or too many lie in one place.
     """
     _check_installed()
-    counts = _count_positions(snapshot)
+    counts = _count_positions(source)
     placed = int(counts.sum())
-    if snapshot.rows and not placed:
+    if source.rows and not placed:
         raise InputError(
-            f"none of the {snapshot.rows:,} galaxies has a position, which HATS is ordered by; use another "
+            f"none of the {source.rows:,} galaxies has a position, which HATS is ordered by; use another "
             "--format, or give positions= to ingest and classify again"
         )
     pixels = partition(counts, partition_rows)
-    fields = pa.schema([_INDEX, *snapshot.schema])
+    fields = pa.schema([_INDEX, *source.schema])
     schema = fields.with_metadata(parquet_metadata(fields))
     with storage.new_folder(out, last=("hats.properties", "properties")) as folder:
         spilled = folder / "rows.arrow"
         spill = Spill(spilled, schema, pixels, _INDEX.name)
-        _gather(snapshot, spill, folder / UNPLACED)
-        progress(snapshot.all_rows - placed)
+        _gather(source, spill, folder / UNPLACED)
+        progress(source.all_rows - placed)
         _write_partitions(folder, spill, pixels, progress)
         spilled.unlink()
         _write_metadata(folder, storage.name(out), schema, pixels, placed, partition_rows)
-    if placed == snapshot.rows:
+    if placed == source.rows:
         return []
     where = storage.join(out, UNPLACED)
     return [
-        f"{snapshot.rows - placed:,} galaxies have no position, so that HATS has no place for them: they are "
+        f"{source.rows - placed:,} galaxies have no position, so that HATS has no place for them: they are "
         f"in {where}"
     ]
 
@@ -92,19 +93,19 @@ def _check_installed() -> None:
         raise InputError("--format hats needs the package hats: pip install 'tuningfork[hats]'") from error
 
 
-def _count_positions(snapshot: Snapshot) -> NDArray[np.int64]:
+def _count_positions(source: ExportedRows) -> NDArray[np.int64]:
     counts = np.zeros(12 * 4**COUNTING_ORDER, np.int64)
-    for batch in snapshot.batches(["ra", "dec"]):
+    for batch in source.batches(["ra", "dec"]):
         ra, dec, placed = positions(batch)
         np.add.at(counts, healpix_pixels(ra[placed], dec[placed], COUNTING_ORDER), 1)
     return counts
 
 
-def _gather(snapshot: Snapshot, spill: Spill, unplaced: Path) -> None:
+def _gather(source: ExportedRows, spill: Spill, unplaced: Path) -> None:
     """Rows with a position to the spill file, those without to a file of their own."""
     with contextlib.ExitStack() as stack:
         rest: pq.ParquetWriter | None = None
-        for batch in snapshot.batches():
+        for batch in source.batches():
             ra, dec, placed = positions(batch)
             if not placed.all():
                 rest = rest or stack.enter_context(

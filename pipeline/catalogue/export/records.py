@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.catalogue.embedding import NUMBERS, VECTOR
-from pipeline.catalogue.snapshot import Snapshot
+from pipeline.catalogue.export.answers import ExportedRows
 from pipeline.errors import InputError
 
 _NUMBERS = {pa.float32(): ">f4", pa.float64(): ">f8", pa.int64(): ">i8"}
@@ -28,7 +28,7 @@ class Text:
     ascii: bool = True
 
 
-def measure_texts(snapshot: Snapshot) -> dict[str, Text]:
+def measure_texts(source: ExportedRows) -> dict[str, Text]:
     """What the text columns hold, by name; one pass over them.
 
     Raises
@@ -36,9 +36,9 @@ def measure_texts(snapshot: Snapshot) -> dict[str, Text]:
     InputError
         If a text holds a NUL, where it would end for those who read records.
     """
-    names = [field.name for field in snapshot.schema if pa.types.is_string(field.type)]
+    names = [field.name for field in source.schema if pa.types.is_string(field.type)]
     texts = dict.fromkeys(names, Text())
-    for batch in snapshot.batches(names):
+    for batch in source.batches(names):
         for name in names:
             values = batch[name].drop_null()
             if len(values):

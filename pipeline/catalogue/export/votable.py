@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.catalogue.embedding import NUMBERS, VECTOR
+from pipeline.catalogue.export.answers import ExportedRows
 from pipeline.catalogue.export.records import Text, fill, measure_texts, record_type
-from pipeline.catalogue.snapshot import Progress, Snapshot
+from pipeline.catalogue.snapshot import Progress
 
 _NAME = "morphology"
 _NUMBERS = {pa.float32(): "float", pa.float64(): "double", pa.int64(): "long"}
@@ -23,24 +24,24 @@ _NULLS = "null columns"  # no column has a name with a space
 _END = "</TABLE>"
 
 
-def write_votable(snapshot: Snapshot, out: str, progress: Progress) -> None:
+def write_votable(source: ExportedRows, out: str, progress: Progress) -> None:
     """Every column, as a VOTable whose rows are BINARY2 (VOTable 1.4, section 5.4): nulls are told by a mask.
 
     Text beyond ASCII makes its column one of ``unicodeChar``. astropy writes VOTables from memory alone, so
     only the header is its own.
     """
-    texts = measure_texts(snapshot)
+    texts = measure_texts(source)
     encodings = {name: "ascii" if text.ascii else _UTF16 for name, text in texts.items()}
     # A text's UTF-16 has at most two bytes for each one of its UTF-8.
     widths = {name: text.width * (1 if text.ascii else 2) for name, text in texts.items()}
-    columns = record_type(snapshot.schema, widths)
-    mask = (_NULLS, "u1", (-(-len(snapshot.schema) // 8),))
+    columns = record_type(source.schema, widths)
+    mask = (_NULLS, "u1", (-(-len(source.schema) // 8),))
     dtype = np.dtype([mask, *((name, columns[name]) for name in columns.names or ())])
-    head, _, tail = header_xml(snapshot.schema, texts, snapshot.rows).partition(_END)
+    head, _, tail = header_xml(source.schema, texts, source.rows).partition(_END)
     with storage.open_new(out) as stream:
         stream.write(f'{head}<DATA>\n<BINARY2>\n<STREAM encoding="base64">\n'.encode())
         body = _Base64(stream)
-        for batch in snapshot.batches(progress=progress):
+        for batch in source.batches(progress=progress):
             records = np.empty(len(batch), dtype)
             fill(records, batch, encodings)
             nulls = [column.is_null().to_numpy(zero_copy_only=False) for column in batch.columns]
