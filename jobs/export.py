@@ -12,7 +12,9 @@ from pipeline.catalogue.export import (
     Answers,
     Format,
     Region,
+    Rights,
     export_snapshot,
+    form_by_ending,
     open_snapshot,
     parse_box,
     parse_cone,
@@ -24,7 +26,6 @@ from pipeline.places import CrosswalkFile, Output, TablePlace, TreeFile
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, conditional_fractions, load_crosswalk, load_tree
 
 _REGIONS: dict[str, Callable[[str], Region]] = {"cone": parse_cone, "box": parse_box, "pixels": parse_pixels}
-_ENDINGS: dict[str, Format] = {".parquet": "parquet", ".fits": "fits", ".vot": "votable", ".xml": "votable"}
 
 
 class ExportConfig(StrictModel):
@@ -60,6 +61,8 @@ class ExportConfig(StrictModel):
         come along: ``galaxy_zoo_decals`` and ``euclid``.
     least_asked
         Share of all volunteers that would be asked a question at least, or its fractions are null.
+    creator, licence
+        Whose catalogue it is, and its licence, such as ``CC-BY-4.0``; for the headers of the file.
     """
 
     catalogue: TablePlace
@@ -74,6 +77,8 @@ class ExportConfig(StrictModel):
     columns: Literal["cumulative", "conditional", "both"] | None = None
     names: CrosswalkFile = None
     least_asked: float = Field(default=0.5, ge=0, le=1)
+    creator: str = ""
+    licence: str = ""
 
     @field_validator("cone", "box", "pixels")
     @classmethod
@@ -90,9 +95,7 @@ class ExportConfig(StrictModel):
         if self.partition_rows is not None and self.form != "hats":
             raise ValueError(f"partition_rows is of format=hats, and the format is {self.form}; leave it out")
         if self.columns == "cumulative" and self.names is not None:
-            raise ValueError(
-                "names is for fractions of those who are asked; expected columns=conditional or both"
-            )
+            raise ValueError("names is for fractions of those asked; expected columns=conditional or both")
         if self.form == "kaggle" and (self.columns or self.names):
             raise ValueError("format=kaggle has columns of its own; leave columns and names out")
         return self
@@ -115,9 +118,7 @@ class ExportConfig(StrictModel):
     @property
     def form(self) -> Format:
         """The format, by the file's name where none is given."""
-        if self.format is not None:
-            return self.format
-        return next((form for ending, form in _ENDINGS.items() if self.out.lower().endswith(ending)), "csv")
+        return self.format or form_by_ending(self.out)
 
     @property
     def region(self) -> Region | None:
@@ -137,13 +138,12 @@ def run(config: ExportConfig) -> None:
         If there is no catalogue, the target is there already, or the format can't hold the catalogue.
     """
     tree = load_tree(config.tree)
-    answers = config.answers(tree)
+    answers, rights = config.answers(tree), Rights(config.creator, config.licence)
+    rows = config.partition_rows
     snapshot = open_snapshot(config.catalogue, tree, config.region, config.as_of)
     with progress("Exporting", snapshot.all_rows) as advance:
-        done = export_snapshot(
-            snapshot, config.out, tree, config.form, advance, config.partition_rows, answers
-        )
-    part = f" of {snapshot.all_rows:,}" if config.region is not None else ""
+        done = export_snapshot(snapshot, config.out, tree, config.form, advance, rows, answers, rights)
+    part = "" if config.region is None else f" of {snapshot.all_rows:,}"
     say(f"{done.rows:,}{part} galaxies written to {config.out} ({config.form})")
     for note in done.notes:
         print(f"tuningfork: note: {note}", file=sys.stderr)

@@ -47,10 +47,13 @@ class Content:
         still be read where the log no longer has that one.
     run
         The run that wrote them; None if something else did.
+    written
+        When, in seconds since 1970; None where the log no longer tells.
     """
 
     version: int
     run: str | None
+    written: float | None = None
 
 
 def content_of(uri: str, table: DeltaTable, runs: Callable[[], Iterable[str]]) -> Content | None:
@@ -76,9 +79,9 @@ def content_of(uri: str, table: DeltaTable, runs: Callable[[], Iterable[str]]) -
             return Content(readable, _run_by_files(table, runs()))
         oldest = version
         done = actions(entries[version])
-        run = _writer(done)
+        run, written = _writer(done)
         if run is not None or rows_changed_by(done):
-            return Content(version, run)
+            return Content(version, run, written)
     return None
 
 
@@ -124,10 +127,14 @@ def _listed(uri: str) -> tuple[dict[int, str], list[int]]:
     return entries, checkpoints
 
 
-def _writer(done: Iterable[dict[str, Any]]) -> str | None:
+def _writer(done: Iterable[dict[str, Any]]) -> tuple[str | None, float | None]:
+    """The run that wrote an entry, if one did, and when it was written."""
     information = next((action["commitInfo"] for action in done if "commitInfo" in action), None) or {}
-    run = information.get("run")
-    return run if isinstance(run, str) else None
+    run, milliseconds = information.get("run"), information.get("timestamp")
+    return (
+        run if isinstance(run, str) else None,
+        milliseconds / 1000 if isinstance(milliseconds, int | float) else None,
+    )
 
 
 def _run_by_files(table: DeltaTable, runs: Iterable[str]) -> str | None:

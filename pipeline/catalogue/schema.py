@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from pipeline.catalogue.embedding import EMBEDDING, NUMBERS, STEP, with_projection
+from pipeline.catalogue.making import with_making
 from pipeline.digest import digest
 from pipeline.errors import InputError
 from pipeline.protocol.plan import Plan
@@ -92,8 +93,12 @@ def catalogue_schema(tree: DecisionTree, uncertainty: bool = False, embedding: b
 
 
 def planned_schema(tree: DecisionTree, plan: Plan) -> pa.Schema:
-    """Columns of the catalogue that a run writes; that of embeddings says by which projection they are."""
+    """Columns of the catalogue that a run writes, which say what made them.
+
+    See `pipeline.catalogue.making`; that of embeddings says by which projection they are.
+    """
     schema = catalogue_schema(tree, plan.uncertainty, plan.embedding is not None)
+    schema = with_making(schema, plan)
     return schema if plan.embedding is None else with_projection(schema, plan.embedding)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from pipeline import storage
-from pipeline.catalogue.delta import SnapshotFile, open_version, snapshot_dataset, snapshot_files
+from pipeline.catalogue.delta import SnapshotFile, open_version, reading_log, snapshot_dataset, snapshot_files
 from pipeline.catalogue.embedding import EMBEDDING, VECTOR, projection_of, to_lists, with_projection
+from pipeline.catalogue.making import Provenance, provenance_of
 from pipeline.catalogue.region import Region, positions
 from pipeline.catalogue.schema import catalogue_schema
 from pipeline.errors import InputError
@@ -70,7 +71,9 @@ def open_files(
     if EMBEDDING in stored.names:
         schema = with_projection(schema, projection_of(stored))
     files = snapshot_files(uri, table)
-    return Snapshot(tuple(file.uri for file in files), schema, region), files
+    with reading_log(uri):
+        provenance = provenance_of(uri, table)
+    return Snapshot(tuple(file.uri for file in files), schema, region, provenance), files
 
 
 def open_table(uri: str, tree: DecisionTree, as_of: str | None = None) -> DeltaTable:
@@ -116,11 +119,14 @@ class Snapshot:
         Its columns; the metadata of the fields are those of `catalogue_schema`.
     region
         The part of the sky whose rows it takes; None for all, galaxies without a position included.
+    provenance
+        Where its rows come from.
     """
 
     files: tuple[str, ...]
     schema: pa.Schema
     region: Region | None = None
+    provenance: Provenance = field(default_factory=Provenance)
 
     @cached_property
     def rows(self) -> int:

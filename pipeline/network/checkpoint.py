@@ -38,6 +38,8 @@ class Card(StrictModel):
         Name of the decision tree it answers.
     columns
         The answers, in the order of the output.
+    name, version
+        What people call the weights, and which of that name they are; where there is no name, the network's.
     sha256
         Of the weight file.
     data, recipe, score
@@ -49,6 +51,8 @@ class Card(StrictModel):
     network: NetworkSpec
     tree: str
     columns: tuple[str, ...]
+    name: str = ""
+    version: str = ""
     sha256: str = ""
     parameters: int = 0
     data: dict[str, Any] = Field(default_factory=dict)

@@ -49,6 +49,14 @@ class Model:
     cards: tuple[Card, ...]
 
     @property
+    def title(self) -> str:
+        """What people call it, such as ``compact 1``: the name and version that its card says."""
+        if len(self.cards) > 1:
+            return self.name
+        card = self.cards[0]
+        return f"{card.name or self.name} {card.version}".strip()
+
+    @property
     def recentrings(self) -> tuple[float, ...]:
         """The detection thresholds by which any of the networks wants galaxies recentred, each once.
 

@@ -62,6 +62,8 @@ class Plan(StrictModel):
         Epoch of the lease under which it was written.
     base
         The run that made the rows that are kept, if its plan can be relied on for the shards that it read.
+    weights
+        What people call the weights, such as ``compact 1``; the fingerprint has their hash.
     kept
         The catalogue's version whose rows are kept where they aren't selected, and over which alone this run
         may be committed; None if the catalogue is made anew.
@@ -75,6 +77,7 @@ class Plan(StrictModel):
     unit_rows: int = Field(gt=0)
     base: str | None = None
     kept: int | None = None
+    weights: str = ""
     epoch: int = 0
 
     @property
@@ -161,6 +164,7 @@ def make_plan(
     settings: Mapping[str, str],
     base: str | None = None,
     kept: int | None = None,
+    weights: str = "",
 ) -> Plan:
     """Plan a run.
 
@@ -172,7 +176,7 @@ def make_plan(
         Most rows in a unit.
     settings
         What else decides the result, by name: weights, tree, transforms, …
-    base, kept
+    base, kept, weights
         See `Plan`.
     """
     fingerprint = {
@@ -191,6 +195,7 @@ def make_plan(
         unit_rows=unit_rows,
         base=base,
         kept=kept,
+        weights=weights,
     )
 
 

@@ -72,7 +72,7 @@ def deciding_settings(run: Run[StreamConfig]) -> dict[str, str]:
 def plan_everything(run: Run[StreamConfig]) -> Plan:
     """Plan a run that classifies the whole input."""
     shards = plan_shards(run)
-    return make_plan(shards, rows_of_a_unit(run, shards), deciding_settings(run))
+    return make_plan(shards, rows_of_a_unit(run, shards), deciding_settings(run), weights=run.model.title)
 
 
 def rows_of_a_unit(run: Run[StreamConfig], shards: Sequence[PlannedShard]) -> int:
@@ -145,4 +145,4 @@ def _plan_what_changed(
 
 def _plan_of(run: Run[StreamConfig], shards: Sequence[PlannedShard], unit_rows: int, base: Base) -> Plan:
     before = None if base.plan is None else base.plan.run
-    return make_plan(shards, unit_rows, deciding_settings(run), before, base.version)
+    return make_plan(shards, unit_rows, deciding_settings(run), before, base.version, run.model.title)

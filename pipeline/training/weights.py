@@ -84,6 +84,8 @@ class TrainConfig(StrictModel):
         After how many minutes a checkpoint is written in any case.
     data_name
         What the card calls the data; the folder's name if not given.
+    version
+        What the card says which weights of this name they are, such as ``2``.
     not_good_for
         Known limits for the card, one sentence each.
     companions
@@ -111,6 +113,7 @@ class TrainConfig(StrictModel):
     checkpoint_every: int | None = Field(default=None, gt=0)
     checkpoint_minutes: float = Field(default=10.0, gt=0)
     data_name: str | None = None
+    version: str = ""
     not_good_for: tuple[str, ...] = ()
     companions: bool = True
 
@@ -173,6 +176,8 @@ def train_one(config: TrainConfig) -> None:
         network=spec,
         tree=tree.name,
         columns=tree.columns,
+        name=name,
+        version=config.version,
         data={"name": config.data_name or storage.name(config.data), "galaxies": len(trained_on)},
         recipe=recipe.model_dump(mode="json") | {"initial_weights": identity["initial_weights"]},
         not_good_for=config.not_good_for,

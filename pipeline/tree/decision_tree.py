@@ -55,8 +55,9 @@ class MorphologyClass:
 class DecisionTree:
     """A decision tree; the vector of answers holds its questions' answers one after the other.
 
-    The first question is the root. Probabilities are *cumulative*: the answers of a question sum to the
-    probability that it was asked (Dieleman, Willett & Dambre 2015, section 3).
+    The first question is the root; `reference` is the bibcode of the paper on them. Probabilities are
+    *cumulative*: the answers of a question sum to the probability that it was asked (Dieleman, Willett &
+    Dambre 2015, section 3).
 
     Examples
     --------
@@ -73,6 +74,7 @@ class DecisionTree:
     name: str
     questions: tuple[Question, ...]
     classes: tuple[MorphologyClass, ...] = ()
+    reference: str = ""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ class _ClassFile(StrictModel):
 
 class _TreeFile(StrictModel):
     name: str
+    reference: str = ""
     questions: list[_QuestionFile]
     classes: list[_ClassFile] = Field(default_factory=list)
 
@@ -60,6 +61,7 @@ def load_tree(path: str | Path = GALAXY_ZOO_2) -> DecisionTree:
             for question in file.questions
         ),
         classes=tuple(MorphologyClass(c.name, c.color, frozenset(c.answers)) for c in file.classes),
+        reference=file.reference,
     )
     problems = tree.problems()
     if problems:

@@ -8,6 +8,7 @@ from typing import Literal
 from pipeline import storage
 from pipeline.catalogue.embedding import EMBEDDING, VECTOR
 from pipeline.catalogue.export.answers import CUMULATIVE, Answers, ExportedRows
+from pipeline.catalogue.export.provenance import Rights
 from pipeline.catalogue.region import Box, Cone, Pixels, Region, parse_box, parse_cone, parse_pixels
 from pipeline.catalogue.snapshot import Progress, Snapshot, catalogue_dataset, open_snapshot, silent
 from pipeline.errors import InputError
@@ -21,17 +22,28 @@ __all__ = [
     "Format",
     "Pixels",
     "Region",
+    "Rights",
     "Snapshot",
     "catalogue_dataset",
     "export_catalogue",
     "export_snapshot",
+    "form_by_ending",
     "open_snapshot",
     "parse_box",
     "parse_cone",
     "parse_pixels",
 ]
 
+NOTHING_SAID = Rights()
+
 Format = Literal["csv", "kaggle", "parquet", "fits", "votable", "hats"]
+
+_ENDINGS: dict[str, Format] = {".parquet": "parquet", ".fits": "fits", ".vot": "votable", ".xml": "votable"}
+
+
+def form_by_ending(out: str) -> Format:
+    """The format that a file's name tells; CSV where it tells none."""
+    return next((form for ending, form in _ENDINGS.items() if out.lower().endswith(ending)), "csv")
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,7 @@ def export_catalogue(
     region: Region | None = None,
     partition_rows: int | None = None,
     answers: Answers = CUMULATIVE,
+    rights: Rights = NOTHING_SAID,
 ) -> Exported:
     """Write the current snapshot of a catalogue, or a region of it, to one file or, as HATS, to one folder.
 
@@ -77,6 +90,9 @@ def export_catalogue(
         Rows of a partition of ``hats`` at most.
     answers
         What it says of the answers; ``kaggle`` has columns of its own.
+    rights
+        Whose catalogue it is, and its licence, for the forms that say where they come from: all but ``csv``
+        and ``kaggle``.
 
     Raises
     ------
@@ -84,7 +100,7 @@ def export_catalogue(
         If there is no catalogue, `out` exists, or the format can't hold the catalogue.
     """
     return export_snapshot(
-        open_snapshot(uri, tree, region), out, tree, form, progress, partition_rows, answers
+        open_snapshot(uri, tree, region), out, tree, form, progress, partition_rows, answers, rights
     )
 
 
@@ -96,12 +112,13 @@ def export_snapshot(
     progress: Progress = silent,
     partition_rows: int | None = None,
     answers: Answers = CUMULATIVE,
+    rights: Rights = NOTHING_SAID,
 ) -> Exported:
     """Write a snapshot; see `export_catalogue`."""
     if storage.exists(out):
         raise InputError(f"{out} exists already; name a new one or remove it first")
     snapshot, left_out = _for_form(snapshot, form)
-    rows = ExportedRows(snapshot, tree, CUMULATIVE if form == "kaggle" else answers)
+    rows = ExportedRows(snapshot, tree, CUMULATIVE if form == "kaggle" else answers, rights)
     try:
         notes = left_out + _write(rows, out, form, progress, partition_rows)
     except OSError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.catalogue.export.provenance import Item, Rights, origin
 from pipeline.catalogue.schema import uncertainty_columns
 from pipeline.catalogue.snapshot import Progress, Snapshot, silent
 from pipeline.errors import InputError
@@ -46,11 +47,14 @@ class ExportedRows:
     ----------
     snapshot
         Where they come from; its schema may leave columns out.
+    rights
+        What the one who exports says of them.
     """
 
     snapshot: Snapshot
     tree: DecisionTree
     answers: Answers = CUMULATIVE
+    rights: Rights = field(default_factory=Rights)
 
     @property
     def rows(self) -> int:
@@ -61,6 +65,11 @@ class ExportedRows:
     def all_rows(self) -> int:
         """Rows of the snapshot, wherever on the sky."""
         return self.snapshot.all_rows
+
+    @property
+    def origin(self) -> list[Item]:
+        """Where they come from."""
+        return origin(self.snapshot.provenance, self.tree, self.rights)
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -74,11 +83,11 @@ class ExportedRows:
         after = self.tree.columns[-1]
         dropped = set() if self.answers.cumulative else self._cumulative
         fields: list[pa.Field] = []
-        for field in self.snapshot.schema:
-            fields += [] if field.name in dropped else [field]
-            if field.name == after:
+        for column in self.snapshot.schema:
+            fields += [] if column.name in dropped else [column]
+            if column.name == after:
                 fields += [_field(self.tree, one, self.answers.least_asked) for one in self.answers.fractions]
-        names = [field.name for field in fields]
+        names = [column.name for column in fields]
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError(
                 f"the export would have two columns {twice[0]!r}; give the crosswalk's, or the answer of the "

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline import storage
 from pipeline.catalogue.export.answers import ExportedRows
+from pipeline.catalogue.export.provenance import SOFTWARE, TITLE, now
 from pipeline.catalogue.export.records import Text, fill, measure_texts, record_type
 from pipeline.catalogue.snapshot import Progress
 from pipeline.errors import InputError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from astropy.io.fits import Header
 
 _BLOCK_BYTES = 2880
+_BESIDE = 65
+"""Characters of a value and of its comment that a line of a header holds."""
 _NAME = "MORPHOLOGY"
 
 
@@ -24,7 +27,8 @@ def write_fits(source: ExportedRows, out: str, progress: Progress) -> list[str]:
     """Every column, as the first extension of a FITS file.
 
     The header says the columns' units (``TUNITn``), their descriptions (``TCOMMn``) and UCDs (``TUCDn``) as
-    TOPCAT reads them, and again as astropy's `Table` reads them. Null is NaN or an empty text.
+    TOPCAT reads them, and again as astropy's `Table` reads them. Null is NaN or an empty text. The primary
+    header says where the rows come from.
 
     Returns
     -------
@@ -74,13 +78,31 @@ def _headers(source: ExportedRows, dtype: np.dtype[np.void]) -> tuple[Header, He
         ) from error
     with fits.open(io.BytesIO(written.getvalue())) as file:
         primary, header = file[0].header, file[1].header
+    _say_origin(primary, source)
     header["NAXIS2"] = source.rows
     for number, field in enumerate(source.schema, start=1):
         for key, keyword in ((b"description", "TCOMM"), (b"ucd", "TUCD")):
             if key in (field.metadata or {}):
-                text = field.metadata[key].decode().encode("ascii", "replace").decode()
+                text = _ascii(field.metadata[key].decode())
                 header.set(f"{keyword}{number}", text, after=_last_card(header, number))
     return primary, header
+
+
+def _say_origin(header: Header, source: ExportedRows) -> None:
+    header["ORIGIN"] = (_ascii(source.rights.creator or "tuningfork"), "Who made the file")
+    header["DATE"] = (now(), "When the file was written (UTC)")
+    for item in source.origin:
+        value = _ascii(item.value) if isinstance(item.value, str) else item.value
+        fits_in = len(str(value)) + len(item.meaning) <= _BESIDE
+        header[item.keyword] = (value, item.meaning if fits_in else None)
+    header.add_comment(f"{TITLE}: one row a galaxy.")
+    header.add_comment("What each column is stands in TCOMMn, TUNITn and TUCDn of the table.")
+    header.add_history(f"Classified by run {source.snapshot.provenance.run or '(unknown)'}.")
+    header.add_history(f"Written by the export of {SOFTWARE}.")
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode()
 
 
 def _last_card(header: Header, number: int) -> str:

@@ -44,7 +44,7 @@ def _guarded(column: pa.Array) -> pa.Array:
 
 def write_parquet(source: ExportedRows, out: str, progress: Progress) -> None:
     """Every column, as Parquet; what the columns mean is in the fields' metadata, and as VOParquet."""
-    schema = source.schema.with_metadata(parquet_metadata(source.schema))
+    schema = source.schema.with_metadata(parquet_metadata(source.schema, source.origin))
     with storage.open_new(out) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
         waiting: list[pa.RecordBatch] = []
         for batch in source.batches(progress=progress):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.catalogue.export.answers import ExportedRows
 from pipeline.catalogue.export.partitions import COUNTING_ORDER, Spill, partition
+from pipeline.catalogue.export.provenance import SOFTWARE, TITLE, by_name
 from pipeline.catalogue.export.votable import parquet_metadata
 from pipeline.catalogue.region import healpix_pixels, positions
 from pipeline.catalogue.snapshot import Progress
@@ -40,6 +41,7 @@ _INDEX = pa.field(
 def write_hats(source: ExportedRows, out: str, progress: Progress, partition_rows: int) -> list[str]:
     """Every column and ``_healpix_29``, as a folder of Parquet files, one a partition.
 
+    Where the rows come from is in the properties alone, so that a partition whose rows stay is the same file.
     Positions are counted first, then rows are gathered by partition in a temporary file. Galaxies without a
     position go to a file beside the partitions, `UNPLACED`.
 
@@ -76,7 +78,7 @@ def write_hats(source: ExportedRows, out: str, progress: Progress, partition_row
         progress(source.all_rows - placed)
         _write_partitions(folder, spill, pixels, progress)
         spilled.unlink()
-        _write_metadata(folder, storage.name(out), schema, pixels, placed, partition_rows)
+        _write_metadata(folder, storage.name(out), source, schema, pixels, placed, partition_rows)
     if placed == source.rows:
         return []
     where = storage.join(out, UNPLACED)
@@ -130,7 +132,13 @@ def _write_partitions(folder: Path, spill: Spill, pixels: list[HealpixPixel], pr
 
 
 def _write_metadata(
-    folder: Path, name: str, schema: pa.Schema, pixels: list[HealpixPixel], rows: int, most_rows: int
+    folder: Path,
+    name: str,
+    source: ExportedRows,
+    schema: pa.Schema,
+    pixels: list[HealpixPixel],
+    rows: int,
+    most_rows: int,
 ) -> None:
     from hats.catalog import PartitionInfo, TableProperties
     from hats.io import file_io, paths
@@ -153,5 +161,17 @@ def _write_metadata(
         healpix_column=_INDEX.name,
         healpix_order=_INDEX_ORDER,
         hats_max_rows=most_rows,
-        **TableProperties.new_provenance_dict(folder, builder="tuningfork"),
+        **TableProperties.new_provenance_dict(folder, builder=SOFTWARE),
+        **_properties(source),
     ).to_properties_file(folder)
+
+
+def _properties(source: ExportedRows) -> dict[str, str]:
+    """Where the rows come from, as HATS and HiPS catalogues name it."""
+    names = {"creator": "hats_creator", "rights": "obs_copyright", "article": "bib_reference"}
+    said = by_name(source.origin)
+    return {
+        "obs_title": TITLE,
+        "obs_description": f"Answers to the questions of the decision tree {source.tree.name}",
+        **{names.get(name, f"tuningfork_{name}"): value for name, value in said.items()},
+    }

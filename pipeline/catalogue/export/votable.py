@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections.abc import Sequence
 from typing import IO
 from xml.sax.saxutils import escape
 
@@ -14,11 +15,13 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.catalogue.embedding import NUMBERS, VECTOR
 from pipeline.catalogue.export.answers import ExportedRows
+from pipeline.catalogue.export.provenance import Item, by_name
 from pipeline.catalogue.export.records import Text, fill, measure_texts, record_type
 from pipeline.catalogue.snapshot import Progress
 
 _NAME = "morphology"
 _NUMBERS = {pa.float32(): "float", pa.float64(): "double", pa.int64(): "long"}
+_SKY = "sky"  # ID of the coordinate system
 _UTF16 = "utf-16-be"
 _NULLS = "null columns"  # no column has a name with a space
 _END = "</TABLE>"
@@ -37,7 +40,7 @@ def write_votable(source: ExportedRows, out: str, progress: Progress) -> None:
     columns = record_type(source.schema, widths)
     mask = (_NULLS, "u1", (-(-len(source.schema) // 8),))
     dtype = np.dtype([mask, *((name, columns[name]) for name in columns.names or ())])
-    head, _, tail = header_xml(source.schema, texts, source.rows).partition(_END)
+    head, _, tail = header_xml(source.schema, source.origin, texts, source.rows).partition(_END)
     with storage.open_new(out) as stream:
         stream.write(f'{head}<DATA>\n<BINARY2>\n<STREAM encoding="base64">\n'.encode())
         body = _Base64(stream)
@@ -51,28 +54,44 @@ def write_votable(source: ExportedRows, out: str, progress: Progress) -> None:
         stream.write(f"</STREAM>\n</BINARY2>\n</DATA>\n{_END}{tail}".encode())
 
 
-def parquet_metadata(schema: pa.Schema) -> dict[str, str]:
-    """A VOTable header for a Parquet file, by the VOParquet convention that TOPCAT and astropy read."""
+def parquet_metadata(schema: pa.Schema, said: Sequence[Item] = ()) -> dict[str, str]:
+    """Where the rows of a Parquet file come from, and what its columns are.
+
+    The latter by the VOParquet convention, which TOPCAT and astropy read: a VOTable without data.
+    """
     return {
         "IVOA.VOTable-Parquet.version": "1.0",
-        "IVOA.VOTable-Parquet.content": header_xml(schema),
+        "IVOA.VOTable-Parquet.content": header_xml(schema, said),
+        **{f"tuningfork.{name}": value for name, value in by_name(said).items()},
     }
 
 
-def header_xml(schema: pa.Schema, texts: dict[str, Text] | None = None, rows: int | None = None) -> str:
-    """A VOTable without data: names, types, units, UCDs and descriptions of the columns.
+def header_xml(
+    schema: pa.Schema,
+    said: Sequence[Item] = (),
+    texts: dict[str, Text] | None = None,
+    rows: int | None = None,
+) -> str:
+    """A VOTable without data: where the rows come from, and names, types, units, UCDs and descriptions.
 
     Parameters
     ----------
+    said
+        Of the origin of the rows.
     texts
         What the text columns hold; without it, any text of any length.
     rows
         Number of rows of the table, where it is known.
     """
-    from astropy.io.votable.tree import Field, Resource, TableElement, VOTableFile
+    from astropy.io.votable.tree import CooSys, Field, Info, Resource, TableElement, VOTableFile
 
     votable = VOTableFile()
     resource = Resource()
+    for item in said:
+        info = Info(name=item.name, value=str(item.value))
+        info.ID = None  # astropy gives its name, and a document may have each ID but once
+        resource.infos.append(info)
+    resource.coordinate_systems.append(CooSys(ID=_SKY, system="ICRS"))
     table = TableElement(votable, name=_NAME, nrows=rows)
     votable.resources.append(resource)
     resource.tables.append(table)
@@ -87,6 +106,8 @@ def header_xml(schema: pa.Schema, texts: dict[str, Text] | None = None, rows: in
             kind["datatype"] = "char" if text and text.ascii else "unicodeChar"
             kind["arraysize"] = str(text.width) if text else "*"
         field = Field(votable, name=column.name, unit=about.get("unit"), ucd=about.get("ucd"), **kind)
+        if column.name in ("ra", "dec"):
+            field.ref = _SKY
         if "description" in about:
             field.description = f"__DESCRIPTION_{len(descriptions)}__"
             descriptions[field.description] = escape(about["description"])

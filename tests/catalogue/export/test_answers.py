@@ -122,7 +122,7 @@ def test_settings_come_from_a_file_and_from_words(catalogue: str, tree: Decision
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["columns=cumulative", "names=euclid"], "names is for fractions of those who are asked"),
+        (["columns=cumulative", "names=euclid"], "names is for fractions of those asked"),
         (["names=sdss"], "expected a file's path, or one of euclid, galaxy_zoo_decals"),
         (["names=euclid", "format=kaggle"], "format=kaggle has columns of its own"),
         (["columns=all"], "columns='all': Input should be 'cumulative', 'conditional' or 'both'"),
