@@ -348,9 +348,9 @@ def evaluate(
 
     `tuningfork evaluate CATALOGUE labels=CSV output=DIR [others.single_view=CATALOGUE …]`
 
-    The CSV has columns `GalaxyID, Class1.1, …` or `object_id` and the catalogue's own; ids are compared
-    exactly, and galaxies without votes are left out. Writes `DIR/report.html`, and its tables (CSV) and
-    figures (SVG, PNG) beside it.
+    The CSV has columns `GalaxyID, Class1.1, …`, or `object_id` (or `objid`) and the catalogue's own; ids are
+    compared exactly, and galaxies without votes are left out. Writes `DIR/report.html`, and its tables (CSV)
+    and figures (SVG, PNG) beside it.
     """
     from jobs import evaluate as job
 

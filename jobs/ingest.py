@@ -40,7 +40,8 @@ def ingest_images(
 
     `tuningfork ingest images DIR output=URI [positions=CSV]`
 
-    The CSV gives positions: columns `name, ra, dec`. An object's id is its file's name without suffix.
+    The CSV gives positions: columns `name, ra, dec`; `objid` or `object_id` is as good as `name`. An object's
+    id is its file's name without suffix.
     """
     from pipeline.cutouts import ingest as job
 

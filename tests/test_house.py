@@ -23,6 +23,7 @@ OPEN_TO_ALL = {
     "console",
     "places",
     "amounts",
+    "identifiers",
     "logs",
 }
 FLOOR_1 = {"tree", "geometry"}
@@ -43,6 +44,7 @@ FLOOR_3 = {
 MAY_IMPORT = {
     "errors": set(),
     "amounts": set(),
+    "identifiers": set(),
     "faults": set(),
     "numerics": set(),
     "digest": set(),

@@ -25,6 +25,7 @@ NOT_DECIDING = {
     "config": "what settings say is in the fingerprint",
     "errors": "has no values",
     "faults": "ends processes in tests",
+    "identifiers": "which table gives positions and votes, and no answer",
     "images.encode": "makes pictures for pages",
     "network.features": "shows what is inside a network",
     "confidence.calibration": "learns from votes what a run then reads from a file",

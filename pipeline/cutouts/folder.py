@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.errors import InputError
+from pipeline.identifiers import id_column
 from pipeline.images.decode import MAX_FILE_BYTES, PICTURE_SUFFIXES
 from pipeline.storage import FileInfo
 
@@ -62,6 +63,8 @@ def fingerprint(files: Iterable[FileInfo]) -> str:
 def read_positions(uri: str) -> dict[str, tuple[float, float]]:
     """Read a CSV with the columns ``name, ra, dec`` (degrees, ICRS); others are passed over.
 
+    A column of identifiers does in place of ``name`` (see `pipeline.identifiers.ID_COLUMNS`).
+
     Returns
     -------
     dict of str to (float, float)
@@ -79,18 +82,19 @@ def read_positions(uri: str) -> dict[str, tuple[float, float]]:
         raise InputError(f"{uri} is not a CSV file in UTF-8: {error}") from error
     reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
     header = list(reader.fieldnames or [])
-    missing = [column for column in ("name", "ra", "dec") if column not in header]
+    name = id_column(header, also="name") or "name"
+    missing = [column for column in (name, "ra", "dec") if column not in header]
     if missing:
         raise InputError(
             f"{uri} has no column {missing[0]!r} (its first line is {', '.join(header) or 'empty'}); "
-            "expected name, ra, dec"
+            "expected name (or object_id, or objid), ra, dec"
         )
     positions: dict[str, tuple[float, float]] = {}
     try:
         for row in reader:
             where = f"{uri}, line {reader.line_num}"
             position = _degrees(row, "ra", 0, 360, where), _degrees(row, "dec", -90, 90, where)
-            key = stem((row["name"] or "").strip())
+            key = stem((row[name] or "").strip())
             if positions.setdefault(key, position) != position:
                 raise InputError(f"{where}: {key!r} has a second position {position}; give each name once")
     except csv.Error as error:

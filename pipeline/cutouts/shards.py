@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import shlex
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -33,6 +34,7 @@ from pipeline.cutouts.table import (
     undecodable_ids,
 )
 from pipeline.errors import InputError
+from pipeline.images.decode import PICTURE_SUFFIXES
 
 SUFFIX = ".parquet"
 
@@ -76,8 +78,7 @@ def list_shards(uri: str, layout: TableLayout = CUTOUTS, read: ReadFooter | None
         listed = {path: file for path, file in listed.items() if _is_partition(path)}
     files = list(listed.values())
     if not files:
-        what = "holds no Parquet file" if storage.exists(uri) else "doesn't exist"
-        raise InputError(f"{uri} {what}; expected a cutout set: {layout.advice}")
+        raise InputError(_nothing_in(uri, layout))
     read = read or functools.partial(read_footer, layout=layout)
     footers = list(storage.read_ahead(read, [file.uri for file in files]))
     _check_complete(uri, dict(zip(listed, footers, strict=True)))
@@ -321,6 +322,20 @@ def read_footer(uri: str, layout: TableLayout = CUTOUTS) -> Footer:
     with _opened(uri) as file:
         check_columns(file.schema_arrow, uri, layout)
         return Footer(file.metadata.num_rows, WRITTEN_BY in (file.metadata.metadata or {}))
+
+
+def _nothing_in(uri: str, layout: TableLayout) -> str:
+    """Why there is no cutout set; of a folder of pictures, the commands that make one of it."""
+    if not storage.exists(uri):
+        return f"{uri} doesn't exist; expected a cutout set: {layout.advice}"
+    pictures = sum(file.uri.lower().endswith(PICTURE_SUFFIXES) for file in storage.list_files(uri))
+    if not pictures or layout is not CUTOUTS:
+        return f"{uri} holds no Parquet file; expected a cutout set: {layout.advice}"
+    made = f"{uri.rstrip('/')}-cutouts"
+    return (
+        f"{uri} holds {pictures:,} pictures, and a cutout set is expected; make one of them by `tuningfork "
+        f"ingest images {shlex.quote(uri)} output={shlex.quote(made)}`, and give input={shlex.quote(made)}"
+    )
 
 
 def _check_complete(uri: str, footers: dict[str, Footer]) -> None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.errors import InputError
+from pipeline.identifiers import id_column
 from pipeline.tree import DecisionTree
 
-_ID_COLUMNS = ("GalaxyID", "object_id")
 _TOLERANCE = 0.01
 """By which the answers of a question may miss the fraction that was asked it: published votes are rounded."""
 
@@ -53,9 +53,9 @@ class VoteTable:
 def read_votes(uri: str, tree: DecisionTree) -> VoteTable:
     """Read a label table (CSV).
 
-    It has a column ``GalaxyID`` or ``object_id``, and one for each answer, named as in the Galaxy Challenge
-    (``Class1.1`` …) or as in the catalogue (``<question>_<answer>``). A missing vote is left empty. Ids may
-    be as a CSV export guards them from spreadsheets (see `storage.guarded`).
+    It has a column of identifiers (see `pipeline.identifiers.ID_COLUMNS`), and one for each answer, named as
+    in the Galaxy Challenge (``Class1.1`` …) or as in the catalogue (``<question>_<answer>``). A missing vote
+    is left empty. Ids may be as a CSV export guards them from spreadsheets (see `storage.guarded`).
 
     Raises
     ------
@@ -64,18 +64,19 @@ def read_votes(uri: str, tree: DecisionTree) -> VoteTable:
         fraction, or the answers of a question don't sum to the fraction that was asked it.
     """
     frame = _read_table(uri)
-    id_column = next((name for name in _ID_COLUMNS if name in frame.columns), _ID_COLUMNS[0])
+    ids_in = id_column(frame.columns) or "GalaxyID"
     columns = tree.columns if tree.columns[0] in frame.columns else tree.class_columns
-    required = [id_column, *columns]
+    required = [ids_in, *columns]
     missing = [column for column in required if column not in frame.columns]
     if missing:
         raise InputError(
-            f"{uri} lacks {len(missing)} of {len(required)} columns, first {missing[0]!r}; expected GalaxyID "
-            f"or object_id, and {columns[0]} … {columns[-1]} or {tree.columns[0]} … {tree.columns[-1]}"
+            f"{uri} lacks {len(missing)} of {len(required)} columns, first {missing[0]!r}; expected "
+            f"GalaxyID, object_id or objid, and {columns[0]} … {columns[-1]} or {tree.columns[0]} … "
+            f"{tree.columns[-1]}"
         )
     if frame.empty:
         raise InputError(f"{uri} holds no galaxies; expected one row for each")
-    ids = _ids(frame[id_column], uri)
+    ids = _ids(frame[ids_in], uri)
     votes = _numbers(frame, list(columns), ids, uri, 1.0001, "a fraction between 0 and 1").astype(np.float32)
     _check_sums(votes, tree, ids, uri)
     return VoteTable(uri, ids, votes, frame)
@@ -83,7 +84,10 @@ def read_votes(uri: str, tree: DecisionTree) -> VoteTable:
 
 def _read_table(uri: str) -> pd.DataFrame:
     try:
-        return pd.read_csv(io.BytesIO(storage.read_bytes(uri)), dtype=dict.fromkeys(_ID_COLUMNS, str))
+        content = storage.read_bytes(uri)
+        names = pd.read_csv(io.BytesIO(content), nrows=0).columns
+        ids = {name: str for name in [id_column(names)] if name}  # as numbers, long ones would be rounded
+        return pd.read_csv(io.BytesIO(content), dtype=ids)
     except ValueError as error:
         raise InputError(f"cannot read labels {uri}: {' '.join(str(error).split())}") from error
 

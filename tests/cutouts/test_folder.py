@@ -74,7 +74,10 @@ def test_positions_are_matched_with_or_without_suffix(images, tmp_path):
     ("text", "complaint"),
     [
         ("", "no column 'name' .its first line is empty"),
-        ("name,ra\nb,1\n", "no column 'dec' .its first line is name, ra.*expected name, ra, dec"),
+        (
+            "name,ra\nb,1\n",
+            "no column 'dec' .its first line is name, ra.*expected name .or object_id, or objid., ra, dec",
+        ),
         ("name,ra,dec\nb,ten,2\n", "line 2: ra is 'ten'; expected degrees from 0 to 360"),
         ("name,ra,dec\na.1,3,4\nb,1,\n", "line 3: dec is ''; expected degrees from -90 to 90"),
         ("name,ra,dec\nb,1\n", "line 2: dec is None; expected degrees"),
@@ -157,3 +160,9 @@ def test_a_folder_in_another_store(tmp_path):
     result = ingest_images(IngestImagesConfig(input=f"{root}/in", output=f"{root}/out"))
     (shard,) = list_shards(result.output)
     assert read_rows(shard.uri, 0, 2)["image"].to_pylist() == [b"1", b"2"]
+
+
+def test_positions_go_by_the_ids_of_sdss(tmp_path):
+    path = tmp_path / "positions.csv"
+    path.write_text("objID,ra,dec\n1237648720693755918,10.5,-3\n")
+    assert folder.read_positions(str(path)) == {"1237648720693755918": (10.5, -3.0)}

@@ -240,3 +240,11 @@ def test_the_field_lies_beside_the_shards(uri, field, name):
 
 def test_a_set_without_a_field(cutouts):
     assert read_field(cutouts) is None
+
+
+def test_a_folder_of_pictures_is_told_what_to_do(tmp_path):
+    (tmp_path / "my galaxies").mkdir()
+    (tmp_path / "my galaxies" / "a.jpg").write_bytes(b"")
+    expected = r"1 pictures.*`tuningfork ingest images '.*/my galaxies' output='.*/my galaxies-cutouts'`"
+    with pytest.raises(InputError, match=expected):
+        list_shards(str(tmp_path / "my galaxies"))

@@ -12,6 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from pipeline.errors import InputError
 from pipeline.evaluation.labelled import read_labelled
+from pipeline.evaluation.votes import read_votes
 from pipeline.tree import DecisionTree, load_tree
 from tests.support.catalogues import random_probabilities
 from tests.support.outputs import make_output, obedient
@@ -97,6 +98,15 @@ def test_labels_of_other_columns_are_named(catalogue: str, tree: DecisionTree, t
     table = labels(tmp_path, tree, ["g00"])
     pd.read_csv(table).rename(columns={"something_odd_yes": "strange"}).to_csv(table, index=False)
     assert "labels.csv lacks 1 of 38 columns, first 'something_odd_yes'" in message(catalogue, table, tree)
+
+
+def test_labels_go_by_the_ids_of_sdss(catalogue: str, tree: DecisionTree, tmp_path: Path) -> None:
+    """Long ones too, which a table of numbers would round."""
+    table = labels(tmp_path, tree, ["1237648720693755918"])
+    pd.read_csv(table, dtype={"object_id": str}).rename(columns={"object_id": "objID"}).to_csv(
+        table, index=False
+    )
+    assert read_votes(table, tree).ids == ("1237648720693755918",)
 
 
 def test_galaxies_without_any_vote_are_named(catalogue: str, tree: DecisionTree, tmp_path: Path) -> None:
