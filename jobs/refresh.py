@@ -9,7 +9,7 @@ from pipeline.protocol.run import refresh
 from pipeline.run.call import SurveyCall, restore_report
 from pipeline.run.planning import plan_refresh
 from pipeline.run.run import prepare
-from pipeline.run.settings import StreamConfig
+from pipeline.run.settings import StreamConfig, titled_as_before
 
 
 def run(config: StreamConfig) -> None:
@@ -22,7 +22,7 @@ def run(config: StreamConfig) -> None:
     HeldError
         If another run works on the output.
     """
-    prepared = prepare(config)
+    prepared = prepare(titled_as_before(config))
 
     def report_changes(plan: Plan) -> None:
         # What draws takes seconds to load: only a run that committed pays for it.

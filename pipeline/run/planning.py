@@ -28,6 +28,11 @@ from pipeline.survey import Inventory, fingerprint_of, read_contents
 _LARGE_UNIT_ROWS = 1024
 """Ray hands on some tens of units a second, however large, and a GPU classifies 25,000 galaxies."""
 
+_SHOWN_UNITS = 8
+"""Units that a small set is cut into, so that progress shows."""
+
+_FEWEST_UNIT_ROWS = 16
+
 _LARGE_UNIT_BYTES = 64 << 20
 """Most that a large unit may take in storage. Pictures that aren't plain JPEGs are decoded before they reach
 the GPU, and more bytes than that could pass the limit on a decode actor's memory."""
@@ -76,10 +81,19 @@ def plan_everything(run: Run[StreamConfig]) -> Plan:
 
 
 def rows_of_a_unit(run: Run[StreamConfig], shards: Sequence[PlannedShard]) -> int:
-    """Most galaxies in a work unit: as set, or more where GPUs decode and pictures are small in storage."""
-    if run.decoder == "cpu" or "unit_rows" in run.config.model_fields_set:
-        return run.config.unit_rows
+    """Most galaxies in a work unit: as set, or more where GPUs decode and pictures are small in storage.
+
+    Fewer in a small set, so that there is progress to see; an output that has a run keeps to its units.
+    """
     size, rows = sum(shard.size for shard in shards), sum(shard.rows for shard in shards)
+    if "unit_rows" in run.config.model_fields_set:
+        return run.config.unit_rows
+    if rows < _SHOWN_UNITS * run.config.unit_rows:
+        plans = read_plans(run.config.output)
+        fewer = max(-(-rows // _SHOWN_UNITS), _FEWEST_UNIT_ROWS)
+        return plans[0].unit_rows if plans else min(fewer, run.config.unit_rows)
+    if run.decoder == "cpu":
+        return run.config.unit_rows
     small = size * _LARGE_UNIT_ROWS <= _LARGE_UNIT_BYTES * rows
     return _LARGE_UNIT_ROWS if small else run.config.unit_rows
 

@@ -8,9 +8,11 @@ from pydantic import Field
 
 from pipeline import storage
 from pipeline.averaging import Precision
-from pipeline.config import StrictModel
+from pipeline.config import StrictModel, parse_yaml
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.places import Output, SurveyFile, TablePlace, TreeFile, WeightsFile
+from pipeline.protocol import RunLayout
+from pipeline.protocol.records import read_plans
 from pipeline.streaming.decoders import DecoderName
 from pipeline.tree import GALAXY_ZOO_2
 
@@ -37,7 +39,8 @@ class SurveyConfig(StrictModel):
     unit_rows
         Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies. If it
         isn't given, 1,024 where GPUs decode, which need more at a time to be kept busy, and a galaxy takes
-        64 KiB of storage at most on average.
+        64 KiB of storage at most on average; and an eighth of a set of fewer than eight units, so that there
+        is progress to see.
     decode_actors
         How many processes read and decode images; derived from the cluster if not given.
     model_actors
@@ -71,7 +74,7 @@ class StreamConfig(SurveyConfig):
     Attributes
     ----------
     title
-        Heads the report.
+        Heads the report; a refresh keeps that of the run before.
     transforms
         60 for the mean over sixty transforms, which is taken in float32 always; 1 for the view as it is.
     decoder
@@ -94,6 +97,18 @@ class StreamConfig(SurveyConfig):
     uncertainty: bool = False
     embedding: bool = False
     report_galaxies: int = Field(default=400, gt=0)
+
+
+def titled_as_before(config: StreamConfig) -> StreamConfig:
+    """The configuration with the title of the output's newest run, where it gives none."""
+    if "title" in config.model_fields_set:
+        return config
+    for plan in read_plans(config.output):
+        uri = storage.join(RunLayout(config.output, plan.run).folder, "config.yaml")
+        if storage.exists(uri):
+            title = parse_yaml(storage.read_bytes(uri), uri).get("title", config.title)
+            return config.model_copy(update={"title": title})
+    return config
 
 
 Config = TypeVar("Config", bound=SurveyConfig)
