@@ -61,7 +61,7 @@ def rows(status: RunStatus) -> Iterable[tuple[str, str]]:
     yield "galaxies", f"{status.classified:,} classified of {status.rows:,}"
     yield "quarantined", f"{bad:,}" + (f" ({reasons})" if bad else "")
     if status.rate is not None:
-        yield "rate", f"{status.rate:,.1f} galaxies/s"
+        yield "rate", f"{status.rate:,.1f} galaxies/s since the last pause"
     if status.finished is not None:
         yield "last unit", status.finished
     if status.seconds_left:

@@ -88,7 +88,7 @@ def _line_logger(console: Console, label: str, total: int, unit: str, before: in
             rate = (done - before) / max(now - started, 1e-9)
             left = (total - done) / max(rate, 1e-9)
             console.print(
-                f"{label}: {done:,} of {total:,} {unit}, {rate:,.1f} {unit}/s, {left:,.0f} s left",
+                f"{label}: {done:,} of {total:,} {unit}, {rate:,.1f} {unit}/s so far, {left:,.0f} s left",
                 highlight=False,
                 soft_wrap=True,
             )

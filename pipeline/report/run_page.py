@@ -89,7 +89,7 @@ def _figures(catalogue: CatalogueCounts, facts: RunFacts) -> list[tuple[str, str
         (f"{facts.counts.quarantined:,}", "quarantined"),
         ("–" if median is None else wording.percent(median), "median confidence in the class"),
         *((wording.percent(share), "unlike the training pictures") for share in unfamiliar),
-        (wording.rate(facts.rate()), "throughput of galaxies"),
+        (wording.rate(facts.rate()), "throughput of galaxies, start to end"),
         (wording.duration(facts.seconds), f"run of {wording.moment(facts.started_at())}"),
     ]
 

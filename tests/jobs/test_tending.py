@@ -198,7 +198,7 @@ def test_status_of_a_run_that_is_going(
     assert told["units"] == "1 of 4 done, 3 pending"
     assert told["galaxies"] == "9 classified of 25"
     assert told["quarantined"] == "1 (1 truncated)"
-    assert told["rate"] == "13.3 galaxies/s"
+    assert told["rate"] == "13.3 galaxies/s since the last pause"
     assert told["time left"] == "0:00:01"
     assert len({re.search(r"\S", line[13:]).start() for line in lines}) == 1  # type: ignore[union-attr]
 
