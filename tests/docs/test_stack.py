@@ -36,9 +36,9 @@ def test_the_page_stacks_two_catalogues(
             "iauname": ["J0001", "J0002"],
             "ra": [1.0, 2.0],
             "dec": [0.0, 0.0],
-            "smooth-or-featured_smooth_fraction": np.float32([0.9, 0.7]),
-            "bar_strong_fraction": np.float32([0.3, 0.0]),
-            "bar_no_fraction": np.float32([0.4, np.nan]),
+            "smooth-or-featured_smooth_fraction": np.array([0.9, 0.7], np.float32),
+            "bar_strong_fraction": np.array([0.3, 0.0], np.float32),
+            "bar_no_fraction": np.array([0.4, np.nan], np.float32),
         }
     ).to_parquet("gz_decals_auto_posteriors.parquet")
     program, *words = shlex.split(block("sh"))

@@ -36,7 +36,7 @@ def catalogue(tree: DecisionTree, tmp_path: Path) -> str:
     rows = galaxies(tree, AWKWARD)
     for place, name in enumerate(rows.column_names):
         if name.startswith("bar_") and name in tree.columns:
-            rows = rows.set_column(place, rows.schema.field(name), pa.array(np.float32([0.2] * len(rows))))
+            rows = rows.set_column(place, rows.schema.field(name), pa.array([0.2] * len(rows), pa.float32()))
     return write_catalogue(str(tmp_path / "catalogue"), tree, rows)
 
 
