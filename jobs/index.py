@@ -60,7 +60,7 @@ def run(config: IndexConfig) -> None:
     version = open_table(config.catalogue, tree).version()
     embeddings = open_embeddings(config.catalogue, tree, str(version))
     before = read_manifest(output)
-    order = before.order if before else order_for(embeddings.galaxies)
+    order = before.order if before else order_for(embeddings.rows)
     shards = shards_of(embeddings, order)
     missing = missing_shards(output, shards)
     galaxies = sum(shard.rows for shard in missing)

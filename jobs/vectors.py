@@ -5,6 +5,44 @@ from __future__ import annotations
 from jobs.words import Catalogue, ConfigFile, PrintConfig, Words, configure
 
 
+def similar(
+    catalogue: Catalogue,
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Find the galaxies of a catalogue that look like some examples.
+
+    `tuningfork similar CATALOGUE object_id=ID,… output=DIR [image=FILE] [position=RA,DEC] [unlike=ID,…]
+    [where="bar_yes > 0.5"] [cone=RA,DEC,RADIUS] [count=24] [tags=CSV]`
+
+    The catalogue must have been made with `embedding=true`. Writes `DIR/report.html`, the neighbours with
+    their pictures and what they share with the examples, and `DIR/neighbours.parquet`.
+    """
+    from jobs import similar as job
+
+    job.run(configure(job.SimilarConfig, config, words, print_config, catalogue=catalogue))
+
+
+def index(
+    catalogue: Catalogue,
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Index a catalogue, for look-alikes without reading all of it.
+
+    `tuningfork index CATALOGUE output=URI`
+
+    One shard a tile of the sky, built on Ray. Run again after a `refresh`, it builds the shards whose
+    galaxies have changed; a build that was stopped continues. It needs the package faiss-cpu: `pip
+    install "tuningfork[index]"`.
+    """
+    from jobs import index as job
+
+    job.run(configure(job.IndexConfig, config, words, print_config, catalogue=catalogue))
+
+
 def fit(
     catalogue: Catalogue,
     words: Words = None,
