@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.faults import DRIVER_PID
 from tests.support.command import RAY_SETTINGS, ROOT
 
 _MARK = "TUNINGFORK_TEST_RUN"
@@ -28,7 +29,12 @@ class Run:
         new_group: bool = False,
     ) -> None:
         self.mark = uuid.uuid4().hex
-        base = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+        # A process that streams in this suite leaves its id there, and would be killed in the run's place.
+        base = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith("RAY_") and key != DRIVER_PID
+        }
         self.log = folder / f"{self.mark}.log"
         self._stream = self.log.open("wb")
         self.process = subprocess.Popen(
