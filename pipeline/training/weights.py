@@ -113,7 +113,7 @@ class TrainConfig(StrictModel):
     checkpoint_every: int | None = Field(default=None, gt=0)
     checkpoint_minutes: float = Field(default=10.0, gt=0)
     data_name: str | None = None
-    version: str = ""
+    version: str | None = None
     not_good_for: tuple[str, ...] = ()
     companions: bool = True
 
@@ -177,7 +177,7 @@ def train_one(config: TrainConfig) -> None:
         tree=tree.name,
         columns=tree.columns,
         name=name,
-        version=config.version,
+        version=config.version or "",
         data={"name": config.data_name or storage.name(config.data), "galaxies": len(trained_on)},
         recipe=recipe.model_dump(mode="json") | {"initial_weights": identity["initial_weights"]},
         not_good_for=config.not_good_for,
