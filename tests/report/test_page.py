@@ -78,7 +78,10 @@ def test_nothing_comes_from_elsewhere(html: str) -> None:
             assert value.startswith(("data:", "#")), (element.tag, name, value[:60])
         assert "url(" not in element.attributes.get("style", "")
         assert not [name for name in element.attributes if name.startswith("on")]
-    assert not re.search(r"""https?://|@import|url\(|\bimport\(|fetch\(""", html)
+    without_links = re.sub(
+        r"https://(skyserver\.sdss\.org|www\.legacysurvey\.org)/", "", html
+    )  # cards lead there
+    assert not re.search(r"""https?://|@import|url\(|\bimport\(|fetch\(""", without_links)
 
 
 def test_the_policy_allows_just_the_pages_own_script(html: str) -> None:
