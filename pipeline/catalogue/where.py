@@ -140,7 +140,19 @@ class _Reader:
         value = _values(right) if several else _value(right)
         if left.id == TAG and TAG not in self.schema.names:
             return self._tagged(kind, value if several else [value])
-        return _COMPARISONS[kind](self._column(left.id), value)
+        column = self._column(left.id)
+        self._check_kind(left.id, value if several else [value])
+        return _COMPARISONS[kind](column, value)
+
+    def _check_kind(self, name: str, values: list[Any]) -> None:
+        """Refuse to compare numbers with texts."""
+        kind = self.schema.field(name).type
+        numbers, texts = pa.types.is_integer(kind) or pa.types.is_floating(kind), pa.types.is_string(kind)
+        for value in values:
+            if isinstance(value, str) and numbers:
+                raise ValueError(f"{name!r} is a number, and {value!r} a text")
+            if not isinstance(value, str) and texts:
+                raise ValueError(f"{name!r} is a text, and {value!r} a number")
 
     def _column(self, name: str) -> pa_dataset.Expression:
         if name not in self.schema.names:
