@@ -57,7 +57,6 @@ def opened(catalogue: str, tree: DecisionTree) -> tuple[Embeddings, int]:
 
 def build(catalogue: str, tree: DecisionTree, index: str, order: int = 0) -> list[Shard]:
     """Build and commit; the shards that weren't there."""
-    pytest.importorskip("faiss")
     embeddings, version = opened(catalogue, tree)
     shards = shards_of(embeddings, order)
     missing = {shard.tile: shard for shard in missing_shards(index, shards)}
