@@ -95,6 +95,12 @@ def running(
         run.process.wait()
 
 
+def stop(child: int) -> None:
+    """Stop a child of this process, all its threads: a signal alone leaves them running for a moment."""
+    os.kill(child, signal.SIGSTOP)
+    os.waitid(os.P_PID, child, os.WSTOPPED)
+
+
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
     """Wait until a condition holds.
 

@@ -21,7 +21,7 @@ from pipeline import storage
 from pipeline.errors import RunError, StorageTrouble
 from pipeline.streaming import reading
 from pipeline.streaming.reading import Reader, open_inventory
-from tests.faults.harness import wait_for
+from tests.faults.harness import stop, wait_for
 from tests.faults.poison import galaxy, write_shard
 from tests.faults.test_hostile_files import SETTINGS, children, write
 from tests.integration.test_interrupt import LINE
@@ -108,7 +108,7 @@ def test_an_answer_to_a_question_that_was_broken_off_is_given_to_no_other(tmp_pa
     inventory = open_inventory()
     assert inventory.read_ids(shards[0]).to_pylist() == ["g0"]
     (child,) = children(os.getpid()) - before
-    os.kill(child, signal.SIGSTOP)
+    stop(child)
 
     def break_off(*_: object) -> None:
         raise KeyboardInterrupt
