@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs import vectors
+from jobs import people, vectors
 from jobs.bench.verbs import bench
 from jobs.ending import exit_status
 from jobs.ingest import ingest
@@ -241,62 +241,6 @@ def triage(
     job.run(configure(job.TriageConfig, config, words, print_config, catalogue=catalogue))
 
 
-@app.command(cls=takes("jobs.votes.VotesConfig"))
-def votes(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Gather what volunteers answered, from exports of the Zooniverse.
-
-    `tuningfork votes export=FILE_OR_FOLDER output=URI [mapping=FILE] [tree=FILE]`
-
-    Writes `OUTPUT/votes` (a Delta table of user, subject, question, answer, time). An export of later adds
-    what is new, and each classification is counted once. Rows that can't be used go to `OUTPUT/quarantine`,
-    each with its reason.
-    """
-    from jobs import votes as job
-
-    job.run(configure(job.VotesConfig, config, words, print_config))
-
-
-@app.command(cls=takes("jobs.consensus.ConsensusConfig", "votes"))
-def consensus(
-    table: Annotated[
-        str, typer.Argument(metavar="VOTES", help="The folder `votes` of an output of `votes`.")
-    ],
-    words: Words = None,
-    config: ConfigFile = None,
-    print_config: PrintConfig = False,
-) -> None:
-    """Aggregate volunteers' votes: fractions, weighted fractions, and shares with credible intervals.
-
-    `tuningfork consensus VOTES output=URI [prior=CATALOGUE] [users=FILE]`
-
-    Users are weighed by their consistency, as in Galaxy Zoo 2, and their confusion is learnt together with
-    the galaxies' shares. With a catalogue of the same galaxies, a network's answers are what is known before
-    the first vote.
-    """
-    from jobs import consensus as job
-
-    job.run(configure(job.ConsensusConfig, config, words, print_config, votes=table))
-
-
-@app.command(cls=takes("jobs.debias.DebiasConfig", "table"))
-def debias(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="What `consensus` wrote, or a catalogue.")],
-    words: Words = None,
-    config: ConfigFile = None,
-    print_config: PrintConfig = False,
-) -> None:
-    """Correct shares for how far galaxies are: what people would say if all were near.
-
-    `tuningfork debias TABLE galaxies=FILE output=DIR [magnitude=COLUMN] [size=COLUMN] [redshift=COLUMN]`
-
-    Learns from galaxies of the same magnitude and size at different redshifts, as Galaxy Zoo 2 did, and
-    writes `DIR/debiased` and `DIR/report.html`: shares by redshift, before and after.
-    """
-    from jobs import debias as job
-
-    job.run(configure(job.DebiasConfig, config, words, print_config, table=table))
-
-
 @app.command(cls=takes("jobs.evaluate.EvaluateConfig", "catalogue"))
 def evaluate(
     catalogue: Catalogue,
@@ -317,6 +261,10 @@ def evaluate(
     job.run(configure(job.EvaluateConfig, config, words, print_config, catalogue=catalogue))
 
 
+app.command(cls=takes("jobs.votes.VotesConfig"))(people.votes)
+app.command(cls=takes("jobs.consensus.ConsensusConfig", "votes"))(people.consensus)
+app.command(cls=takes("jobs.debias.DebiasConfig", "table"))(people.debias)
+app.command(cls=takes("jobs.loop.LoopConfig", "catalogue"))(people.loop)
 app.command(cls=takes("jobs.similar.SimilarConfig", "catalogue"))(vectors.similar)
 app.command(cls=takes("jobs.index.IndexConfig", "catalogue"))(vectors.index)
 app.command(cls=takes("jobs.fit.FitConfig", "catalogue"))(vectors.fit)

@@ -5,7 +5,7 @@ from pipeline.volunteers.bayesian import KINDS, Knowledge, Online, aggregate, se
 from pipeline.volunteers.clean import clean
 from pipeline.volunteers.exports import export_files, read_export
 from pipeline.volunteers.mapping import load_mapping
-from pipeline.volunteers.prior import NetworkAnswers, fit_prior
+from pipeline.volunteers.prior import NetworkAnswers, Prior, fit_prior
 from pipeline.volunteers.simulator import Crowd, conditional_shares, crowd, simulate
 from pipeline.volunteers.store import add_votes, votes_uri
 from pipeline.volunteers.weights import Weighted, fractions, weight_of, weighted_votes
@@ -17,6 +17,7 @@ __all__ = [
     "Knowledge",
     "NetworkAnswers",
     "Online",
+    "Prior",
     "Weighted",
     "add_votes",
     "aggregate",

@@ -103,6 +103,22 @@ def normalised(tree: DecisionTree, votes: NDArray[np.float64]) -> NDArray[np.flo
     return shares
 
 
+def cumulative(tree: DecisionTree, votes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shares of all volunteers who give each answer, those who aren't asked included, shape (n, answers).
+
+    Parameters
+    ----------
+    votes : ndarray, shape (n, answers)
+        Votes, or shares among those who are asked.
+    """
+    result = np.empty(votes.shape)
+    for key in tree.in_order():
+        where, gate = tree.slices[key], tree.gates.get(key)
+        asked = 1.0 if gate is None else result[:, list(gate)].sum(axis=1, keepdims=True)
+        result[:, where] = asked * votes[:, where] / votes[:, where].sum(axis=1, keepdims=True)
+    return result
+
+
 def nothing_known(tree: DecisionTree, alpha: NDArray[np.float64], users: int) -> Knowledge:
     """What is known before the first vote."""
     widths = [len(question.answers) for question in tree.questions]
@@ -138,11 +154,18 @@ def aggregate(
         Rounds at most, for each prior.
     """
     counts = sums_of_votes(ballots) if plain is None else plain
-    knowledge = nothing_known(ballots.tree, fit_prior(ballots.tree, counts, network), len(ballots.users))
+    alpha = _prior_of(ballots, counts, network)
+    knowledge = nothing_known(ballots.tree, alpha, len(ballots.users))
     knowledge.counts = counts.copy()
     knowledge = settle(knowledge, ballots, 10 * tolerance, most)
-    knowledge.alpha = fit_prior(ballots.tree, knowledge.counts, network)
+    knowledge.alpha = _prior_of(ballots, knowledge.counts, network)
     return settle(knowledge, ballots, tolerance, most)
+
+
+def _prior_of(
+    ballots: Ballots, counts: NDArray[np.float64], network: NetworkAnswers | None
+) -> NDArray[np.float64]:
+    return fit_prior(ballots.tree, counts, network).of_galaxies(len(ballots.subjects), network)
 
 
 def settle(knowledge: Knowledge, ballots: Ballots, tolerance: float = TOLERANCE, most: int = 60) -> Knowledge:

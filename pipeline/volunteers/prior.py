@@ -24,6 +24,8 @@ _LEAST, _MOST = -7.0, 7.0
 """Bounds of the logarithm of a strength."""
 
 _PENALTY = 1.0
+"""On how far fitted parameters are off those that take a network at its word: one vote each of many galaxies
+says nothing of what the network is worth."""
 
 
 @dataclass(frozen=True)
@@ -44,44 +46,93 @@ class NetworkAnswers:
     volunteers: NDArray[np.float64]
 
 
-def fit_prior(
-    tree: DecisionTree, counts: ArrayLike, network: NetworkAnswers | None = None
-) -> NDArray[np.float64]:
-    """Parameters of each galaxy's Dirichlet distributions.
+@dataclass(frozen=True)
+class Prior:
+    """What is expected of galaxies, fitted to votes.
+
+    Attributes
+    ----------
+    alone, network : tuple of ndarray
+        Of each question the parameters of `_alpha`: without a network's answers, and with them.
+    """
+
+    tree: DecisionTree
+    alone: tuple[NDArray[np.float64], ...]
+    network: tuple[NDArray[np.float64], ...]
+
+    def of_any(self) -> NDArray[np.float64]:
+        """Parameters for a galaxy without a network's answers, shape (answers,).
+
+        Above 0; of one question they sum to how many votes the prior is worth.
+        """
+        return np.concatenate(
+            [_alpha(parameters, _even(len(parameters) - 2), np.zeros(1))[0][0] for parameters in self.alone]
+        )
+
+    def of(self, answers: ArrayLike, volunteers: ArrayLike) -> NDArray[np.float64]:
+        """Parameters for galaxies with a network's answers, shape (n, answers).
+
+        Parameters
+        ----------
+        answers, volunteers : array_like, shapes (n, answers) and (n, questions)
+            See `NetworkAnswers`.
+        """
+        shares, worth = np.asarray(answers, np.float64), np.log(np.asarray(volunteers, np.float64))
+        alpha = np.empty_like(shares)
+        for number, where in enumerate(self.tree.slices.values()):
+            log_shares = np.log(conditional(shares[:, where]))
+            alpha[:, where] = _alpha(self.network[number], log_shares, worth[:, number])[0]
+        return alpha
+
+    def of_galaxies(self, count: int, network: NetworkAnswers | None = None) -> NDArray[np.float64]:
+        """Parameters for so many galaxies, by the network's answers for those that it has seen."""
+        alpha = np.tile(self.of_any(), (count, 1))
+        if network is not None:
+            alpha[network.galaxies] = self.of(network.answers, network.volunteers)
+        return alpha
+
+
+def fit_prior(tree: DecisionTree, counts: ArrayLike, network: NetworkAnswers | None = None) -> Prior:
+    """Fit the prior to votes, by their likelihood (the Dirichlet–multinomial).
 
     Parameters
     ----------
     counts : array_like, shape (galaxies, answers)
-        Votes for each answer, by whose likelihood (the Dirichlet–multinomial) the distributions are fitted.
-
-    Returns
-    -------
-    ndarray, shape (galaxies, answers), float64
-        Above 0; of one question they sum to how many votes the prior is worth.
+        Votes for each answer.
     """
     votes = np.asarray(counts, np.float64)
-    alpha = np.empty_like(votes)
+    alone, with_network = [], []
     for number, where in enumerate(tree.slices.values()):
         wide = where.stop - where.start
-        even = np.full((len(votes), wide), 1 / wide)
-        alpha[:, where] = _fitted(votes[:, where], np.log(even), np.zeros(len(votes)))
-        if network is not None and len(network.galaxies):
-            shares = np.log(conditional(network.answers[:, where]))
-            worth = np.log(network.volunteers[:, number])
-            alpha[network.galaxies, where] = _fitted(votes[network.galaxies, where], shares, worth)
-    return alpha
+        alone.append(_fitted(votes[:, where], np.tile(_even(wide), (len(votes), 1)), np.zeros(len(votes))))
+        if network is None:
+            with_network.append(_unfitted(wide))
+            continue
+        shares = np.log(conditional(network.answers[:, where]))
+        worth = np.log(network.volunteers[:, number])
+        with_network.append(_fitted(votes[network.galaxies, where], shares, worth))
+    return Prior(tree, tuple(alone), tuple(with_network))
+
+
+def _even(answers: int) -> NDArray[np.float64]:
+    """Logarithms of equal shares, shape (1, answers)."""
+    return np.full((1, answers), -np.log(answers), np.float64)
+
+
+def _unfitted(answers: int) -> NDArray[np.float64]:
+    """Parameters that take a network at its word."""
+    return np.concatenate([[0.0, 1.0], np.zeros(answers)])
 
 
 def _fitted(
     counts: NDArray[np.float64], log_shares: NDArray[np.float64], log_worth: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Parameters exp(c) · worth · (shares^g · b, normalised), with c, g and b fitted to the counts."""
-    asked = np.flatnonzero(counts.sum(axis=1) > 0)
+    """The parameters under which the counts are most likely."""
+    asked, start = np.flatnonzero(counts.sum(axis=1) > 0), _unfitted(counts.shape[1])
     if len(asked) < _FEWEST_GALAXIES:
-        return _alpha(np.r_[0.0, 1.0, np.zeros(counts.shape[1])], log_shares, log_worth)[0]
+        return start
     asked = asked[:: -(-len(asked) // _MOST_GALAXIES)]
-    start = np.r_[0.0, 1.0, np.zeros(counts.shape[1])]
-    best = minimize(
+    fitted = minimize(
         _loss,
         start,
         (counts[asked], log_shares[asked], log_worth[asked]),
@@ -90,13 +141,16 @@ def _fitted(
         bounds=[(_LEAST, _MOST), (0.0, 4.0), *[(-8.0, 8.0)] * counts.shape[1]],
         options={"maxiter": 200},
     ).x
-    return _alpha(best, log_shares, log_worth)[0]
+    return np.asarray(fitted, np.float64)
 
 
 def _alpha(
     parameters: NDArray[np.float64], log_shares: NDArray[np.float64], log_worth: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Parameters of the distributions, and their means."""
+    """Parameters exp(c) · worth · (shares^g · b, normalised) of the distributions, and their means.
+
+    `parameters` are c, g and the logarithms of b.
+    """
     logits = parameters[1] * log_shares + parameters[2:]
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     means = weights / weights.sum(axis=1, keepdims=True)
@@ -118,5 +172,5 @@ def _loss(
     by_mean = slope * alpha
     excess = by_mean - means * by_mean.sum(axis=1, keepdims=True)
     gradient = -np.r_[by_mean.sum(), (excess * log_shares).sum(), excess.sum(axis=0)]
-    off = parameters - np.r_[parameters[0], 1.0, np.zeros(len(parameters) - 2)]
+    off = parameters - _unfitted(len(parameters) - 2)
     return float(-likelihood + _PENALTY * (off @ off)), gradient + 2 * _PENALTY * off

@@ -19,7 +19,7 @@ from pipeline.confidence.intervals import LEVEL, beta_quantiles, share_distribut
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from pipeline.volunteers.ballots import Ballots
-from pipeline.volunteers.bayesian import KINDS, Knowledge
+from pipeline.volunteers.bayesian import KINDS, Knowledge, cumulative
 from pipeline.volunteers.prior import NetworkAnswers
 from pipeline.volunteers.weights import Weighted, fractions
 
@@ -71,22 +71,6 @@ def consensus_batches(ballots: Ballots, weighted: Weighted, knowledge: Knowledge
         columns += [pa.array(column) for column in weighted.counts[part].T.astype(np.int32)]
         columns += _floats(fractions(tree, weighted.weights[part]))
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def cumulative(tree: DecisionTree, votes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shares of all volunteers who give each answer, those who aren't asked included, shape (n, answers).
-
-    Parameters
-    ----------
-    votes : ndarray, shape (n, answers)
-        Votes, or shares among those who are asked.
-    """
-    result = np.empty(votes.shape)
-    for key in tree.in_order():
-        where, gate = tree.slices[key], tree.gates.get(key)
-        asked = 1.0 if gate is None else result[:, list(gate)].sum(axis=1, keepdims=True)
-        result[:, where] = asked * votes[:, where] / votes[:, where].sum(axis=1, keepdims=True)
-    return result
 
 
 def share_bounds(

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.tree import DecisionTree, load_tree
+from pipeline.volunteers.bayesian import cumulative
 from pipeline.volunteers.debiasing import fit_distributions, fit_ratios, learn_debiasing
 from pipeline.volunteers.debiasing.learning import Fit
 from pipeline.volunteers.simulator import conditional_shares
-from pipeline.volunteers.table import cumulative
 from pipeline.volunteers.weights import fractions
 from tests.benchmarks.volunteers import fair_galaxies
 from tests.support.distant import PLAIN, SEEN_WELL, Distant, survey

@@ -16,10 +16,10 @@ from pipeline import storage
 from pipeline.catalogue.export import Snapshot, open_snapshot
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
+from pipeline.volunteers.bayesian import cumulative
 from pipeline.volunteers.clean import clean
 from pipeline.volunteers.debiasing.galaxies import Galaxies
 from pipeline.volunteers.debiasing.learning import Debiasing
-from pipeline.volunteers.table import cumulative
 from pipeline.volunteers.weights import fractions
 
 LEARN_FROM = 300_000

@@ -1,0 +1,158 @@
+"""Loop: one round of people and machine, from the votes so far to who looks next."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from pipeline import storage
+from pipeline.catalogue.delta import open_version
+from pipeline.catalogue.export import open_snapshot
+from pipeline.config import StrictModel
+from pipeline.console import progress, say
+from pipeline.places import Output, TablePlace, TreeFile
+from pipeline.report.document import write_document
+from pipeline.report.rounds import round_sections, saved
+from pipeline.run.learnable import LABELS_FILE, write_labels
+from pipeline.run.settled import Settling, Votes, settled_schema
+from pipeline.run.subjects import write_subjects
+from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
+from pipeline.volunteers import aggregate, fit_prior, read_ballots
+from pipeline.volunteers.rounds import Round, labels_before, now, read_rounds, worth_training, write_round
+from pipeline.volunteers.table import read_network, write_table
+
+_BY = {"network": "the network", "people": "people", "both": "both together"}
+
+
+class LoopConfig(StrictModel):
+    """What `tuningfork loop` takes.
+
+    Attributes
+    ----------
+    catalogue
+        The folder ``catalogue`` of an output.
+    votes
+        The folder ``votes`` of what `tuningfork votes` wrote.
+    output
+        Where the table of galaxies, labels, subjects and the page go, and where the rounds are remembered.
+    tree
+        The decision tree whose questions were asked.
+    sure
+        An answer is settled once it is, with this probability, the one that most volunteers would give.
+    votes_each
+        People that look at a galaxy at most.
+    subjects
+        Galaxies that get a picture and a line in the Zooniverse manifest: those in which people gain
+        most.
+    labels_from
+        People that must have looked at a galaxy before its consensus becomes a label.
+    """
+
+    catalogue: TablePlace
+    votes: TablePlace
+    output: Output
+    tree: TreeFile = str(GALAXY_ZOO_2)
+    sure: float = Field(default=0.9, gt=0.5, lt=1)
+    votes_each: int = Field(default=40, gt=0)
+    subjects: int = Field(default=1_000, ge=0)
+    labels_from: int = Field(default=5, gt=0)
+
+
+def run(config: LoopConfig) -> None:
+    """Take a round, unless neither votes nor catalogue have changed since the last one.
+
+    Raises
+    ------
+    InputError
+        If catalogue, votes or tree can't be used, or none of the galaxies has votes.
+    HeldError
+        If another command takes the same round.
+    """
+    tree, output = load_tree(config.tree), storage.absolute(config.output)
+    rounds = read_rounds(output)
+    catalogue = storage.absolute(config.catalogue)
+    snapshot = open_snapshot(catalogue, tree)
+    votes = open_version(storage.absolute(config.votes)).version()
+    seen = (votes, snapshot.provenance.version)
+    if rounds and seen == (rounds[-1].votes, rounds[-1].catalogue):
+        say(f"Nothing is new since round {len(rounds)}: the same votes, and the same catalogue")
+        return
+    with read_ballots(storage.absolute(config.votes), tree) as ballots:
+        network = read_network(catalogue, tree, ballots.subjects)
+        knowledge = aggregate(ballots, network)
+        prior = fit_prior(tree, knowledge.counts, network)
+        voted = Votes(ballots.subjects, knowledge.counts, ballots.classifications)
+        given = int(ballots.classifications.sum())
+    settling = Settling(
+        tree, prior, voted, config.sure, config.votes_each, config.subjects, config.labels_from
+    )
+    with progress("Settling", snapshot.all_rows) as advance:
+        rows = settling.rows(snapshot, advance)
+        write_table(storage.join(output, "galaxies"), settled_schema(tree), rows)
+    with storage.open_new(storage.join(output, "next.parquet")) as stream:
+        pq.write_table(settling.next_galaxies.drop(["input"]), stream, compression="zstd")
+    pictured = write_subjects(output, catalogue, settling.next_galaxies)
+    one = Round(
+        number=len(rounds) + 1,
+        written=now(),
+        votes=votes,
+        catalogue=snapshot.provenance.version,
+        weights=snapshot.provenance.making.get("weights_sha256", ""),
+        galaxies=snapshot.all_rows,
+        classifications=given,
+        done=settling.done,
+        for_people=settling.for_people,
+        for_experts=settling.for_experts,
+        labels=write_labels(output, catalogue, *settling.labelled, tree),
+        answers=settling.answers,
+    )
+    rounds.append(one)
+    page = _write_page(config, output, tree, rounds)
+    write_round(output, one)
+    _tell(config, output, rounds, pictured)
+    say(f"Report:   {page}")
+
+
+def _write_page(config: LoopConfig, output: str, tree: DecisionTree, rounds: list[Round]) -> str:
+    one = rounds[-1]
+    return write_document(
+        output,
+        "People and machine",
+        f"After round {one.number} nothing is open of {one.done:,} of {one.galaxies:,} galaxies. "
+        f"People go on looking at {one.for_people:,}; {one.for_experts:,} are for experts.",
+        round_sections(tree, rounds, config.votes_each),
+        facts=[
+            (f"{one.settled / max(one.settled + one.count('open'), 1):.1%}", "of the answers settled"),
+            (f"{one.done:,}", "galaxies done"),
+            (f"{one.classifications:,}", "classifications so far"),
+            (f"{saved(one, config.votes_each):,}", "classifications saved"),
+            (f"{one.labels:,}", "galaxies to learn from"),
+        ],
+    )
+
+
+def _tell(config: LoopConfig, output: str, rounds: list[Round], pictured: int) -> None:
+    one = rounds[-1]
+    by = ", ".join(f"{one.count(state):,} by {name}" for state, name in _BY.items())
+    say(
+        f"Round {one.number}: {one.settled:,} answers are settled ({by}), {one.count('open'):,} are open; "
+        f"{one.done:,} of {one.galaxies:,} galaxies are done"
+    )
+    say(
+        f"{one.for_people:,} galaxies are for people, {one.for_experts:,} for experts, for "
+        f"{config.votes_each} people have looked at them; the first {pictured:,} have their pictures in "
+        f"{storage.join(output, 'subjects')}"
+    )
+    before = labels_before(rounds, one.weights)
+    folder = storage.join(output, "labels")
+    if worth_training(one.labels, before):
+        say(
+            f"Train now: {one.labels:,} galaxies have a consensus, {one.labels - before:,} more than when "
+            f"the weights were trained: tuningfork train data={folder} labels={LABELS_FILE} "
+            "init=compact recipe=few_labels output=…, then refresh with the new weights"
+        )
+    else:
+        say(
+            f"{one.labels:,} galaxies have a consensus ({folder}). When the weights were trained it were "
+            f"{before:,}: too few have come to train again"
+        )

@@ -1,0 +1,138 @@
+"""What the page of people and machine shows: who settled what, round by round, and the work saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.figure
+import numpy as np
+
+from pipeline.report.document import Figure, Section, Table
+from pipeline.report.palette import BLUE, GREEN, LINE, ORANGE, SOFT, plot_style
+from pipeline.tree import DecisionTree
+from pipeline.volunteers.rounds import Round
+
+_SHOWN = (
+    ("network", "network", BLUE),
+    ("people", "people", GREEN),
+    ("both", "both together", ORANGE),
+    ("open", "open", LINE),
+)
+
+
+def saved(one: Round, votes_each: int) -> int:
+    """Classifications that people needn't give, against every galaxy being looked at so often."""
+    return max(one.galaxies * votes_each - one.classifications, 0)
+
+
+def round_sections(tree: DecisionTree, rounds: Sequence[Round], votes_each: int) -> list[Section]:
+    """Sections for `write_document`, the newest round first."""
+    last = rounds[-1]
+    rows = []
+    for question in tree.questions:
+        states = last.answers[question.key]
+        asked = sum(states[state] for state, *_ in _SHOWN)
+        settled = asked - states["open"]
+        rows.append(
+            [
+                question.key,
+                asked,
+                settled / asked if asked else None,
+                *(states[state] for state, *_ in _SHOWN),
+            ]
+        )
+    by_question = Table(
+        "settled",
+        "Galaxies that at least half of the volunteers would be asked the question of, and who settled the "
+        "answer.",
+        ["question", "asked", "settled", *(name for _, name, _ in _SHOWN)],
+        rows,
+    )
+    history = Table(
+        "rounds",
+        f"All rounds. Saved is against every galaxy being looked at by {votes_each} people.",
+        [
+            "round",
+            "written",
+            "classifications",
+            "saved",
+            "done",
+            "for people",
+            "for experts",
+            "labels",
+            "weights",
+        ],
+        [
+            [
+                str(one.number),
+                one.written,
+                one.classifications,
+                saved(one, votes_each),
+                one.done,
+                one.for_people,
+                one.for_experts,
+                one.labels,
+                one.weights[:8],
+            ]
+            for one in reversed(rounds)
+        ],
+    )
+    text = (
+        "An answer is settled once it is probable enough that most of many volunteers would give it. "
+        "“Network” means that its answer was as sure as that before anyone voted, “people” that the votes "
+        "alone would do, and “both together” that neither alone would."
+    )
+    return [
+        Section(
+            "Who settled what", text, [Figure("by_question", by_question.caption, _bars(rows)), by_question]
+        ),
+        Section(
+            "Round by round",
+            "Every round reads the catalogue and the votes as they are then. With new weights the network "
+            "settles more by itself, and people are asked where it is unsure.",
+            [
+                Figure(
+                    "rounds",
+                    "Answers by who settled them, against the classifications so far.",
+                    _history(rounds),
+                ),
+                history,
+            ],
+        ),
+    ]
+
+
+def _bars(rows: Sequence[Sequence[object]]) -> matplotlib.figure.Figure:
+    """Shares of each question's galaxies by who settled them; ``rows`` as the table has them."""
+    counts = np.array([row[3:] for row in rows], float)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    with plot_style():
+        figure = matplotlib.figure.Figure(figsize=(7, 0.34 * len(rows) + 1))
+        axes = figure.subplots()
+        left = np.zeros(len(rows))
+        for (_, name, color), column in zip(_SHOWN, shares.T, strict=True):
+            axes.barh(
+                [str(row[0]).replace("_", " ") for row in rows], column, left=left, color=color, label=name
+            )
+            left += column
+        axes.invert_yaxis()
+        axes.grid(visible=False)
+        axes.set(xlim=(0, 1), xlabel="share of the galaxies asked")
+        figure.legend(loc="outside upper center", ncols=len(_SHOWN))
+    return figure
+
+
+def _history(rounds: Sequence[Round]) -> matplotlib.figure.Figure:
+    with plot_style():
+        figure = matplotlib.figure.Figure(figsize=(7, 3))
+        axes = figure.subplots()
+        given = [one.classifications for one in rounds]
+        for state, name, color in _SHOWN:
+            line = SOFT if state == "open" else color
+            axes.plot(
+                given, [one.count(state) for one in rounds], marker="o", markersize=4, color=line, label=name
+            )
+        axes.set(xlabel="classifications by people", ylabel="answers")
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
