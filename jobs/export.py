@@ -76,7 +76,7 @@ class ExportConfig(StrictModel):
     partition_rows: int | None = Field(default=None, ge=1)
     columns: Literal["cumulative", "conditional", "both"] | None = None
     names: CrosswalkFile = None
-    least_asked: float = Field(default=0.5, ge=0, le=1)
+    least_asked: float = Field(default=Answers.least_asked, ge=0, le=1)
     creator: str = ""
     licence: str = ""
 

@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from pipeline.catalogue.embedding import EMBEDDING
-from pipeline.catalogue.schema import catalogue_schema, uncertainty_columns
+from pipeline.catalogue.schema import CLASS, CLASS_CONFIDENCE, catalogue_schema, uncertainty_columns
 from pipeline.protocol.records import quarantine
 from pipeline.tree import load_tree
 
@@ -39,8 +39,17 @@ class CatalogueColumns(SphinxDirective):
             columns = table([left.pop(f"{question.key}_{key}") for key in keys], question.text)
             questions += [f"### {question.text}\n", *columns]
         galaxy = table([left.pop(name) for name in ("object_id", "ra", "dec")])
+        named = table([left.pop(name) for name in (CLASS, CLASS_CONFIDENCE)])
         provenance = table(list(left.values()))
-        lines = ["## The galaxy\n", *galaxy, "## Its answers\n", *questions, "## Where a row comes from\n"]
+        lines = [
+            "## The galaxy\n",
+            *galaxy,
+            "## Its class\n",
+            *named,
+            "## Its answers\n",
+            *questions,
+            "## Where a row comes from\n",
+        ]
         return self.parse_text_to_nodes("\n".join([*lines, *provenance]), allow_section_headings=True)
 
 

@@ -10,9 +10,9 @@ from pipeline.catalogue.commit import (
 )
 from pipeline.catalogue.delta import load_table
 from pipeline.catalogue.export import Exported, catalogue_dataset, export_catalogue
-from pipeline.catalogue.refresh import RowHashes, changed_settings, same_source, select_rows
+from pipeline.catalogue.refresh import RowHashes, changed_readings, changed_settings, same_source, select_rows
 from pipeline.catalogue.rows import Uncertainty, answer_matrix, catalogue_rows
-from pipeline.catalogue.schema import catalogue_schema, tree_digest
+from pipeline.catalogue.schema import catalogue_schema, classes_digest, tree_digest
 from pipeline.catalogue.table import read_state
 
 __all__ = [
@@ -23,7 +23,9 @@ __all__ = [
     "catalogue_dataset",
     "catalogue_rows",
     "catalogue_schema",
+    "changed_readings",
     "changed_settings",
+    "classes_digest",
     "commit_handlers",
     "current_run",
     "export_catalogue",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue.rows import answer_matrix
 from pipeline.errors import InputError
-from pipeline.tree import DecisionTree, MorphologyClass, Step
+from pipeline.tree import DecisionTree, MorphologyClass, Step, most_probable_classes
 
 BATCH_ROWS = 1 << 16
 
@@ -70,15 +70,14 @@ def probability_batches(tree: DecisionTree, catalogue: pa.Table) -> Iterator[NDA
 def read_classes(tree: DecisionTree, catalogue: pa.Table) -> Reading:
     """Follow each galaxy's most probable path to its class.
 
-    The same as `pipeline.tree.most_probable_path` and `pipeline.tree.morphology_class` row by row, but for
-    millions of rows.
+    The same as `pipeline.tree.most_probable_classes`, a bounded number of rows at a time.
 
     Raises
     ------
     InputError
         If a column of probabilities is missing.
     """
-    parts = [_read_batch(tree, p) for p in probability_batches(tree, catalogue)]
+    parts = [most_probable_classes(tree, p) for p in probability_batches(tree, catalogue)]
     if not parts:
         return Reading(np.zeros(0, np.int64), np.zeros(0))
     return Reading(np.concatenate([c for c, _ in parts]), np.concatenate([c for _, c in parts]))
@@ -93,34 +92,3 @@ def steps_to_class(named: MorphologyClass | None, steps: Sequence[Step]) -> int:
             if named.answers <= chosen:
                 return count
     return len(steps)
-
-
-def _read_batch(tree: DecisionTree, p: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    numbers = {question.key: i for i, question in enumerate(tree.questions)}
-    current = np.zeros(len(p), dtype=np.int64)  # the question that each galaxy is at; -1 past the end
-    product = np.ones(len(p))
-    reached = np.full(p.shape, np.nan)  # the product once an answer is chosen; NaN if it is not
-    while (current >= 0).any():
-        for number in np.unique(current[current >= 0]):
-            question = tree.questions[number]
-            rows = np.flatnonzero(current == number)
-            where = tree.slices[question.key]
-            total = p[rows, where].sum(axis=1)
-            asked = total > 0
-            current[rows[~asked]] = -1
-            rows, total = rows[asked], total[asked]
-            best = p[rows, where].argmax(axis=1)
-            product[rows] *= p[rows, where.start + best] / total
-            reached[rows, where.start + best] = product[rows]
-            following = np.array([-1 if a.next is None else numbers[a.next] for a in question.answers])
-            current[rows] = following[best]
-
-    classes = np.full(len(p), len(tree.classes), dtype=np.int64)
-    confidence = np.where(np.isnan(reached).all(axis=1), 0.0, product)
-    for index in reversed(range(len(tree.classes))):
-        columns = [tree.columns.index(answer) for answer in tree.classes[index].answers]
-        at_decision = reached[:, columns].min(axis=1)
-        decided = ~np.isnan(at_decision)
-        classes[decided] = index
-        confidence[decided] = at_decision[decided]
-    return classes, confidence

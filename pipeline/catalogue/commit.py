@@ -15,7 +15,8 @@ from pipeline import storage
 from pipeline.catalogue.delta import find_table, snapshot_files
 from pipeline.catalogue.files import BATCH_ROWS, read_batches, recorded_digest, write_data_files
 from pipeline.catalogue.refresh import Keeper, ReadIds, RowHashes, kept_batches
-from pipeline.catalogue.schema import catalogue_schema, planned_schema
+from pipeline.catalogue.rows import with_readings
+from pipeline.catalogue.schema import catalogue_schema, planned_schema, reading_columns
 from pipeline.catalogue.table import read_state, table_handlers
 from pipeline.faults import crash_point
 from pipeline.protocol.commit import CheckInputs, WriteFiles, WriteVersion
@@ -90,7 +91,7 @@ def write_files(
     """Make the rows of a run's version of the catalogue durable, and its quarantine.
 
     The rows of the version that the plan keeps, and that the run didn't classify anew, come first (see
-    `Keeper`).
+    `Keeper`), what follows from their probabilities made anew.
 
     Raises
     ------
@@ -104,7 +105,10 @@ def write_files(
         table = find_table(uri, plan.kept)
         files = [] if table is None else kept_files(uri, table, plan.base is not None)
         keeper = Keeper(plan, read_ids, read_quarantine(layout))
-        rows = itertools.chain(kept_batches(read_batches(files, schema), keeper), rows)
+        follows = set(reading_columns(tree))
+        stored = pa.schema([field for field in schema if field.name not in follows])
+        kept = kept_batches(read_batches(files, stored), keeper)
+        rows = itertools.chain((with_readings(tree, schema, batch) for batch in kept), rows)
     return write_data_files(uri, schema, rows)
 
 

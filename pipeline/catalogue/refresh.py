@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from pipeline import storage
 from pipeline.catalogue.hashes import hash_rows
 from pipeline.cutouts.place import Place
 from pipeline.errors import InputError
-from pipeline.protocol.fingerprint import declared, in_words
+from pipeline.protocol.fingerprint import COMPLETED, declared, in_words
 from pipeline.protocol.plan import Plan, PlannedShard
 from pipeline.protocol.records.quarantine import GONE, UNREADABLE
 
@@ -43,6 +43,9 @@ DECIDING = (
 )
 """The parts of a run's fingerprint on which every row depends: if one changes, all is classified anew."""
 
+READING = ("schema", "classes")
+"""The parts on which only that depends which follows from probabilities: it is made anew from them."""
+
 INPUT = r"^(?P<shard>.*)#(?P<row>\d{1,18})$"
 """The pattern of the catalogue's ``input`` column: shard and row."""
 
@@ -50,10 +53,20 @@ INPUT = r"^(?P<shard>.*)#(?P<row>\d{1,18})$"
 def changed_settings(base: Plan, fingerprint: dict[str, str]) -> list[str]:
     """How the fingerprint differs, in words, from an earlier run's in what every row depends on."""
     before = declared(base.fingerprint)
+    completed = {"schema"} if before.get("schema") in COMPLETED else set()
+    return _changes(before, fingerprint, (name for name in DECIDING if name not in completed))
+
+
+def changed_readings(base: Plan, fingerprint: dict[str, str]) -> list[str]:
+    """How it differs in what only that depends on which follows from a row's probabilities."""
+    return _changes(declared(base.fingerprint), fingerprint, READING)
+
+
+def _changes(before: Mapping[str, str], after: Mapping[str, str], names: Iterable[str]) -> list[str]:
     return [
-        in_words(name, before.get(name), fingerprint.get(name))
-        for name in DECIDING
-        if before.get(name) != fingerprint.get(name)
+        in_words(name, before.get(name), after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
     ]
 
 

@@ -9,8 +9,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.catalogue.schema import catalogue_schema, holds_uncertainty, uncertainty_columns
-from pipeline.tree import DecisionTree, agreement
+from pipeline.catalogue.schema import (
+    CLASS,
+    CLASS_CONFIDENCE,
+    catalogue_schema,
+    holds_uncertainty,
+    uncertainty_columns,
+)
+from pipeline.tree import DecisionTree, agreement, is_asked, most_probable_classes
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,7 @@ def catalogue_rows(
     n = len(positions)
     columns: list[pa.Array | pa.ChunkedArray] = [positions[name] for name in ("object_id", "ra", "dec")]
     columns += [pa.array(np.ascontiguousarray(column)) for column in probabilities.T]
-    for question in tree.questions:
-        p = probabilities[:, tree.slices[question.key]]
-        asked = p.sum(axis=1) > 0
-        keys = np.array([answer.key for answer in question.answers])
-        columns.append(pa.array(keys[p.argmax(axis=1)], pa.string(), mask=~asked))
-        columns.append(pa.array(agreement(p).astype(np.float32), mask=~asked))
+    columns += readings(tree, probabilities).values()
     if uncertainty is not None:
         columns += [pa.array(np.ascontiguousarray(column)) for column in uncertainty.columns()]
     if embedding is not None:
@@ -107,6 +108,31 @@ def catalogue_rows(
     return pa.Table.from_arrays(
         columns, schema=catalogue_schema(tree, uncertainty is not None, embedding is not None)
     )
+
+
+def readings(tree: DecisionTree, probabilities: NDArray[np.float32]) -> dict[str, pa.Array]:
+    """What follows from probabilities, shape (n, answers): `reading_columns`, by name and in their order."""
+    classes, confidence = most_probable_classes(tree, probabilities)
+    names = np.array([*(named.name for named in tree.classes), ""])
+    nameless = classes == len(tree.classes)
+    columns = {
+        CLASS: pa.array(names[classes], pa.string(), mask=nameless),
+        CLASS_CONFIDENCE: pa.array(confidence.astype(np.float32), mask=nameless),
+    }
+    for question in tree.questions:
+        p = probabilities[:, tree.slices[question.key]]
+        keys = np.array([answer.key for answer in question.answers])
+        agreed = agreement(p).astype(np.float32)
+        columns[f"{question.key}_answer"] = pa.array(keys[p.argmax(axis=1)], pa.string(), mask=~is_asked(p))
+        columns[f"{question.key}_agreement"] = pa.array(agreed, mask=np.isnan(agreed))
+    return columns
+
+
+def with_readings(tree: DecisionTree, schema: pa.Schema, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows with the columns of `schema`, of which those that follow from probabilities are made anew."""
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    columns |= readings(tree, answer_matrix(tree, pa.Table.from_batches([batch])))
+    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def answer_matrix(tree: DecisionTree, catalogue: pa.Table) -> NDArray[np.float32]:

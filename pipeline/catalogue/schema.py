@@ -11,7 +11,10 @@ from pipeline.catalogue.making import with_making
 from pipeline.digest import digest
 from pipeline.errors import InputError
 from pipeline.protocol.plan import Plan
-from pipeline.tree import DecisionTree
+from pipeline.tree import LEAST_ASKED, DecisionTree
+
+CLASS, CLASS_CONFIDENCE = "class", "class_confidence"
+"""Names of the columns; a catalogue of schema 1 has neither."""
 
 
 def tree_digest(tree: DecisionTree) -> str:
@@ -19,13 +22,23 @@ def tree_digest(tree: DecisionTree) -> str:
     return digest(tree.name, tree.columns, sorted(tree.gates.items()))
 
 
-def catalogue_schema(tree: DecisionTree, uncertainty: bool = False, embedding: bool = False) -> pa.Schema:
+def classes_digest(tree: DecisionTree) -> str:
+    """sha256 of all that decides a row's class and whether it has an answer, beside its probabilities."""
+    return digest([(named.name, sorted(named.answers)) for named in tree.classes], LEAST_ASKED)
+
+
+def catalogue_schema(
+    tree: DecisionTree, uncertainty: bool = False, embedding: bool = False, classes: bool = True
+) -> pa.Schema:
     """Columns of the catalogue for a decision tree, plain Arrow types only.
 
     ``object_id, ra, dec``; one float32 column an answer, named ``<question>_<answer>``, in the tree's order;
-    per question the most probable answer and the agreement a(p), null and NaN-free where the question has no
-    probability at all; with `uncertainty` how sure the answers are (see `Uncertainty`); with `embedding` the
-    galaxy's vector; then the provenance.
+    the class and its confidence; per question the most probable answer, null where fewer than `LEAST_ASKED`
+    of the volunteers would be asked, and the agreement a(p), null and NaN-free where nobody would; with
+    `uncertainty` how sure the answers are (see `Uncertainty`); with `embedding` the galaxy's vector; then the
+    provenance. Without `classes` as catalogues of schema 1 have them: no class, and an answer wherever the
+    question has any probability.
+
     The metadata of each field are its `description`, its `ucd` (the IVOA's UCD1+,
     https://www.ivoa.net/documents/UCD1+/) and, where it has one, its `unit`; every export that can say them
     takes them from here.
@@ -49,13 +62,15 @@ def catalogue_schema(tree: DecisionTree, uncertainty: bool = False, embedding: b
         _field(column, pa.float32(), texts[column], "stat.probability;src.morph", nullable=False)
         for column in tree.columns
     ]
+    fields += _class_fields() if classes else []
+    few = f"; null where fewer than {LEAST_ASKED:.0%} of all volunteers would be asked" if classes else ""
     for question in tree.questions:
         asked = f"to {question.text!r}"
         fields += [
             _field(
                 f"{question.key}_answer",
                 pa.string(),
-                f"Most probable answer {asked}",
+                f"Most probable answer {asked}{few}",
                 "meta.code.class;src.morph",
             ),
             _field(
@@ -97,9 +112,15 @@ def planned_schema(tree: DecisionTree, plan: Plan) -> pa.Schema:
 
     See `pipeline.catalogue.making`; that of embeddings says by which projection they are.
     """
-    schema = catalogue_schema(tree, plan.uncertainty, plan.embedding is not None)
+    schema = catalogue_schema(tree, plan.uncertainty, plan.embedding is not None, plan.classes)
     schema = with_making(schema, plan)
     return schema if plan.embedding is None else with_projection(schema, plan.embedding)
+
+
+def reading_columns(tree: DecisionTree) -> list[str]:
+    """Names of the columns that follow from a row's probabilities."""
+    of_questions = [f"{question.key}_{end}" for question in tree.questions for end in ("answer", "agreement")]
+    return [CLASS, CLASS_CONFIDENCE, *of_questions]
 
 
 def uncertainty_columns(tree: DecisionTree) -> list[str]:
@@ -110,6 +131,23 @@ def uncertainty_columns(tree: DecisionTree) -> list[str]:
 def holds_uncertainty(tree: DecisionTree, columns: Iterable[str]) -> bool:
     """Whether a catalogue with these columns says how sure its answers are."""
     return set(uncertainty_columns(tree)) <= set(columns)
+
+
+def _class_fields() -> list[pa.Field]:
+    return [
+        _field(
+            CLASS,
+            pa.string(),
+            "Class that the most probable path through the questions leads to; null where it leads to none",
+            "meta.code.class;src.morph",
+        ),
+        _field(
+            CLASS_CONFIDENCE,
+            pa.float32(),
+            "Product of the probabilities along that path, up to the answer that decides the class",
+            "stat.confidenceLevel;src.morph",
+        ),
+    ]
 
 
 def _uncertainty_fields(tree: DecisionTree) -> list[pa.Field]:

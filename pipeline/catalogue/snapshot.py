@@ -19,7 +19,7 @@ from pipeline.catalogue.delta import SnapshotFile, open_version, reading_log, sn
 from pipeline.catalogue.embedding import EMBEDDING, VECTOR, projection_of, to_lists, with_projection
 from pipeline.catalogue.making import Provenance, provenance_of
 from pipeline.catalogue.region import Region, positions
-from pipeline.catalogue.schema import catalogue_schema
+from pipeline.catalogue.schema import CLASS, catalogue_schema
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
@@ -63,10 +63,9 @@ def open_files(
 ) -> tuple[Snapshot, list[SnapshotFile]]:
     """A snapshot, as `open_snapshot` opens it, and what the log says of its files."""
     table = open_table(uri, tree, as_of)
-    described = {
-        field.name: field.metadata for field in catalogue_schema(tree, uncertainty=True, embedding=True)
-    }
     stored = pa.schema(table.schema().to_arrow())
+    columns = catalogue_schema(tree, uncertainty=True, embedding=True, classes=CLASS in stored.names)
+    described = {field.name: field.metadata for field in columns}
     schema = pa.schema([field.with_metadata(described.get(field.name)) for field in stored])
     if EMBEDDING in stored.names:
         schema = with_projection(schema, projection_of(stored))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import difflib
+import io
 import operator
+import tokenize
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as pa_dataset
 
+from pipeline.catalogue.schema import CLASS
 from pipeline.errors import InputError
 
 TAG = "tag"
@@ -23,6 +26,9 @@ TAG = "tag"
 
 Tags = Mapping[str, Collection[str]]
 """Ids of the galaxies that have each tag."""
+
+_KEYWORDS = {"class_": CLASS}
+"""Columns whose names are keywords of Python, by what they are called while a condition is read."""
 
 _EXAMPLE = "bar_yes > 0.5 and how_rounded_answer in ('completely', 'in_between')"
 _LONGEST = 2_000
@@ -108,7 +114,7 @@ class _Reader:
         self.columns: dict[str, None] = {}
 
     def read(self, text: str) -> Condition:
-        expression = self._condition(ast.parse(text.strip(), mode="eval").body)
+        expression = self._condition(ast.parse(_without_keywords(text.strip()), mode="eval").body)
         return Condition(tuple(self.columns), expression)
 
     def _condition(self, node: ast.expr) -> pa_dataset.Expression:
@@ -138,10 +144,11 @@ class _Reader:
             )
         several = kind in (ast.In, ast.NotIn)
         value = _values(right) if several else _value(right)
-        if left.id == TAG and TAG not in self.schema.names:
+        name = _KEYWORDS.get(left.id, left.id)
+        if name == TAG and TAG not in self.schema.names:
             return self._tagged(kind, value if several else [value])
-        column = self._column(left.id)
-        self._check_kind(left.id, value if several else [value])
+        column = self._column(name)
+        self._check_kind(name, value if several else [value])
         return _COMPARISONS[kind](column, value)
 
     def _check_kind(self, name: str, values: list[Any]) -> None:
@@ -171,6 +178,22 @@ class _Reader:
         ids = sorted({identifier for name in names for identifier in self.tags[name]})
         tagged = self._column("object_id").isin(pa.array(ids, pa.string()))
         return tagged if kind in (ast.Eq, ast.In) else ~tagged
+
+
+def _without_keywords(text: str) -> str:
+    """A condition with other names for columns whose own Python's parser keeps for itself.
+
+    Raises
+    ------
+    SyntaxError
+        If it can't be read.
+    """
+    words = {name: word for word, name in _KEYWORDS.items()}
+    try:
+        read = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    except tokenize.TokenError as error:
+        raise SyntaxError(str(error.args[0])) from error
+    return tokenize.untokenize((token.type, words.get(token.string, token.string)) for token in read)
 
 
 def _value(node: ast.expr) -> Any:

@@ -1,6 +1,6 @@
 """How well answers agree with volunteers."""
 
-from pipeline.evaluation.asked import LEAST_ASKED, NO_ANSWER, Asked, asked
+from pipeline.evaluation.asked import NO_ANSWER, Asked, asked
 from pipeline.evaluation.baselines import column_means, majority_answers
 from pipeline.evaluation.bins import Bin, Trend, bin_numbers, equal_count_bins, rising_trend
 from pipeline.evaluation.calibration import ReliabilityBin, expected_calibration_error, reliability
@@ -12,7 +12,6 @@ from pipeline.evaluation.uncertainty import QuestionUncertainty, UncertaintyResu
 from pipeline.evaluation.votes import VoteTable, read_votes
 
 __all__ = [
-    "LEAST_ASKED",
     "NO_ANSWER",
     "PAPER_SCORES",
     "AnswerScore",

@@ -7,12 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.tree import DecisionTree, Question, agreement
-
-LEAST_ASKED = 0.5
-"""Share of the volunteers that must have been asked a question for a galaxy to count in it."""
-
-_ROUNDING = 1e-6
+from pipeline.tree import LEAST_ASKED, DecisionTree, Question, agreement, is_asked
 
 NO_ANSWER = -1
 """The predicted answer where a question has no probability at all."""
@@ -83,8 +78,7 @@ def asked(
     """
     where = tree.slices[question.key]
     fractions = np.asarray(votes, np.float64)[:, where]
-    total = fractions.sum(axis=1)
-    rows = np.flatnonzero((total >= least - _ROUNDING) & (total > 0))  # NaN is in neither
+    rows = np.flatnonzero(is_asked(fractions, least))  # no galaxy with NaN is
     fractions, answers = fractions[rows], np.asarray(predicted, np.float64)[rows, where]
     sums = answers.sum(axis=1)
     answered = sums > 0

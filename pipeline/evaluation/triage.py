@@ -11,9 +11,8 @@ from scipy.special import betainc
 from scipy.stats import binomtest
 
 from pipeline.confidence.concentration import conditional
-from pipeline.evaluation.asked import LEAST_ASKED
 from pipeline.evaluation.proportion import proportion_interval
-from pipeline.tree import DecisionTree, Question, agreement
+from pipeline.tree import LEAST_ASKED, DecisionTree, Question, agreement
 
 NOT_ASKED, SETTLED, TO_PEOPLE = 0, 1, 2
 """What becomes of a galaxy in a question: it isn't asked it, its answer stands, or people are to look."""

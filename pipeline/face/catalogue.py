@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pa_dataset
@@ -18,7 +19,7 @@ from pipeline.catalogue.delta import snapshot_dataset
 from pipeline.catalogue.snapshot import open_table
 from pipeline.config import shipped
 from pipeline.errors import InputError
-from pipeline.tree import DecisionTree, load_tree
+from pipeline.tree import LEAST_ASKED, DecisionTree, is_asked, load_tree
 
 Where: TypeAlias = Any
 """An expression of `pyarrow.compute.field`, or what `pandas.read_parquet` takes as ``filters``:
@@ -93,8 +94,14 @@ class Catalogue:
         table: pd.DataFrame = self.to_arrow(columns, where).to_pandas()
         return table
 
-    def question(self, key: str, where: Where = None) -> pd.DataFrame:
+    def question(self, key: str, where: Where = None, least_asked: float = LEAST_ASKED) -> pd.DataFrame:
         """One question's answers, the most probable one and the agreement, by ``object_id``.
+
+        Parameters
+        ----------
+        least_asked
+            Share of all volunteers that would be asked at least, or the most probable answer is null; 0 for
+            an answer wherever the question has any probability.
 
         Raises
         ------
@@ -107,8 +114,12 @@ class Catalogue:
                 f"{', '.join(self.tree.slices)}"
             )
         answers = self.tree.columns[self.tree.slices[key]]
-        columns = ["object_id", *answers, f"{key}_answer", f"{key}_agreement"]
-        return self.to_pandas(columns, where).set_index("object_id")
+        rows = self.to_pandas(["object_id", *answers, f"{key}_agreement"], where).set_index("object_id")
+        p = rows[list(answers)].to_numpy()
+        keys = np.array([name.removeprefix(f"{key}_") for name in answers], object)
+        best = np.where(is_asked(p, least_asked), keys[p.argmax(axis=1)], None)
+        rows.insert(len(answers), f"{key}_answer", pd.Series(best, rows.index, "str"))
+        return rows
 
 
 def open_catalogue(

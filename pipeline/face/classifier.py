@@ -153,8 +153,9 @@ class Classifier:
         -------
         pandas.DataFrame
             A row for each picture, in order, with the catalogue's answer columns: ``<question>_<answer>``,
-            the share of all volunteers who would be expected to give that answer, float32; the most
-            probable answer ``<question>_answer``; and ``<question>_agreement``, float32. With `uncertainty`
+            the share of all volunteers who would be expected to give that answer, float32; ``class`` and
+            ``class_confidence``, float32; the most probable answer ``<question>_answer``, where half of them
+            would be asked; and ``<question>_agreement``, float32. With `uncertainty`
             also ``<question>_<answer>_low`` and ``_high``, ``<question>_volunteers``, ``out_of_place`` and
             ``frame_ratio``. With `embedding` also ``embedding``, an array of 64 int8.
 

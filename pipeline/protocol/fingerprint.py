@@ -6,8 +6,13 @@ from collections.abc import Mapping
 
 from pipeline.numerics import difference
 
-SCHEMA_VERSION = 1
-"""Raise it when a column of the catalogue or the quarantine comes, goes, or has another type or meaning."""
+SCHEMA_VERSION = 2
+"""Raise it when a column of the catalogue or the quarantine comes, goes, or has another type or meaning.
+
+Since 2 a row has its class, and an answer only where enough volunteers are asked the question."""
+
+COMPLETED = frozenset({"1"})
+"""Versions whose rows a refresh keeps: what those of this version have beside follows from them."""
 
 _UNDECLARED = "58f636573241c722a3f51316c4fdf8b3d1fd42d7181e3d6df620e9f473948a31"
 """The part ``code`` as the last version wrote it before what decides answers was declared: a digest of the

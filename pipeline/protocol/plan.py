@@ -13,7 +13,7 @@ from pydantic import Field
 from pipeline.config import StrictModel
 from pipeline.digest import digest
 from pipeline.numerics import numerics
-from pipeline.protocol.fingerprint import SCHEMA_VERSION
+from pipeline.protocol.fingerprint import SCHEMA_VERSION, declared
 
 
 class PlannedShard(StrictModel):
@@ -84,6 +84,11 @@ class Plan(StrictModel):
     def uncertainty(self) -> bool:
         """Whether its rows say how sure their answers are."""
         return "uncertainty" in self.fingerprint
+
+    @property
+    def classes(self) -> bool:
+        """Whether its rows have a class, and an answer only where enough volunteers are asked."""
+        return declared(self.fingerprint).get("schema", "1") != "1"
 
     @property
     def embedding(self) -> str | None:

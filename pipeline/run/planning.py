@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pipeline import storage
 from pipeline.catalogue import (
     catalogue_schema,
+    changed_readings,
     changed_settings,
+    classes_digest,
     holds_columns,
     is_finished,
     row_hashes,
@@ -65,6 +67,7 @@ def deciding_settings(run: Run[StreamConfig]) -> dict[str, str]:
     return {
         "weights": run.model.sha256,
         "tree": tree_digest(run.tree),
+        "classes": classes_digest(run.tree),
         "transforms": str(run.config.transforms),
         "precision": run.precision,
         "survey": fingerprint_of(run.source),
@@ -104,7 +107,7 @@ def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
     if base is None:
         say(f"{output} has no catalogue yet: all {every.rows:,} galaxies are new")
         return every
-    written = catalogue_schema(run.tree, run.config.uncertainty, run.config.embedding)
+    written = catalogue_schema(run.tree, run.config.uncertainty, run.config.embedding, classes=False)
     if not holds_columns(output, written, base.version):
         say(f"The catalogue lacks columns that this run writes: all {every.rows:,} galaxies are to be done")
         return every
@@ -115,7 +118,11 @@ def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
         other = ", ".join(changed)
         say(f"Since run {base.plan.run} other {other}: all {every.rows:,} galaxies are to be done")
         return _plan_of(run, every.shards, every.unit_rows, base)
-    if same_source(every.shards, base.plan):
+    readings = changed_readings(base.plan, every.fingerprint)
+    if readings:
+        other = ", ".join(readings)
+        say(f"Since run {base.plan.run} other {other}: each row's class and answers are read anew")
+    elif same_source(every.shards, base.plan):
         if not is_finished(output, base.plan):
             return base.plan
         count = f"{every.rows:,} galaxies in {len(every.shards):,} shards"

@@ -4,10 +4,19 @@ from pipeline.tree.crosswalk import Crosswalk, load_crosswalk
 from pipeline.tree.decision_tree import Answer, DecisionTree, MorphologyClass, Question, joined
 from pipeline.tree.fractions import Fraction, compute_fractions, conditional_fractions
 from pipeline.tree.load import GALAXY_ZOO_2, load_tree
-from pipeline.tree.reading import Step, agreement, morphology_class, most_probable_path
+from pipeline.tree.reading import (
+    LEAST_ASKED,
+    Step,
+    agreement,
+    is_asked,
+    morphology_class,
+    most_probable_classes,
+    most_probable_path,
+)
 
 __all__ = [
     "GALAXY_ZOO_2",
+    "LEAST_ASKED",
     "Answer",
     "Crosswalk",
     "DecisionTree",
@@ -18,9 +27,11 @@ __all__ = [
     "agreement",
     "compute_fractions",
     "conditional_fractions",
+    "is_asked",
     "joined",
     "load_crosswalk",
     "load_tree",
     "morphology_class",
+    "most_probable_classes",
     "most_probable_path",
 ]

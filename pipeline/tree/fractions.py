@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.tree.decision_tree import DecisionTree
+from pipeline.tree.reading import is_asked
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,8 @@ def compute_fractions(
     answers = np.asarray(probabilities, np.float64)
     result = np.full((len(answers), len(fractions)), np.nan)
     for place, fraction in enumerate(fractions):
-        asked = answers[:, tree.slices[fraction.question]].sum(axis=1)
+        of_question = answers[:, tree.slices[fraction.question]]
         own = [tree.columns.index(f"{fraction.question}_{key}") for key in fraction.answers]
-        # Shares are float32: a question that every volunteer is asked may sum to a little less than 1.
-        enough = (asked > 0) & (asked >= least_asked - 1e-6)
-        np.divide(answers[:, own].sum(axis=1), asked, out=result[:, place], where=enough)
+        enough = is_asked(of_question, least_asked)
+        np.divide(answers[:, own].sum(axis=1), of_question.sum(axis=1), out=result[:, place], where=enough)
     return result.astype(np.float32)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from pipeline.catalogue import catalogue_schema
@@ -16,19 +17,21 @@ def test_columns_in_order(tree: DecisionTree) -> None:
     names = catalogue_schema(tree).names
     assert names[:3] == ["object_id", "ra", "dec"]
     assert names[3:40] == list(tree.columns)
-    assert names[40:42] == ["smooth_or_featured_answer", "smooth_or_featured_agreement"]
+    assert names[40:42] == ["class", "class_confidence"]
+    assert names[42:44] == ["smooth_or_featured_answer", "smooth_or_featured_agreement"]
     assert names[-5:] == ["run", "weights", "input", "content", "stale"]
-    assert len(names) == 3 + 37 + 2 * 11 + 5
+    assert len(names) == 3 + 37 + 2 + 2 * 11 + 5
 
 
 def test_other_columns_are_another_version(tree: DecisionTree) -> None:
-    columns = [
-        (field.name, str(field.type), field.nullable)
-        for schema in (catalogue_schema(tree), QUARANTINE_SCHEMA)
-        for field in schema
-    ]
-    versions = {1: "64dc08694913"}
-    assert digest(columns)[:12] == versions[SCHEMA_VERSION], "columns changed: raise SCHEMA_VERSION"
+    def digest_of(catalogue: pa.Schema) -> str:
+        fields = [*catalogue, *QUARANTINE_SCHEMA]
+        return digest([(field.name, str(field.type), field.nullable) for field in fields])[:12]
+
+    versions = {1: "64dc08694913", 2: "117a4f42b714"}
+    expected = versions[SCHEMA_VERSION]
+    assert digest_of(catalogue_schema(tree)) == expected, "columns changed: raise SCHEMA_VERSION"
+    assert digest_of(catalogue_schema(tree, classes=False)) == versions[1]
 
 
 def test_a_key_that_collides_is_named(tree: DecisionTree) -> None:

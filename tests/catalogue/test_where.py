@@ -13,6 +13,7 @@ ROWS = pa.record_batch(
         "object_id": ["a", "b", "c", "d"],
         "bar_yes": pa.array([0.1, 0.4, 0.8, None], pa.float32()),
         "answer": ["yes", "no", None, "yes"],
+        "class": ["Spiral", "Round", "a class", None],
         "ra": [-1.0, 0.0, 1.0, 2.0],
     }
 )
@@ -35,6 +36,8 @@ TAGS = {"ring": ["a", "c"], "merger": ["c", "gone"]}
         ("tag != 'ring'", "bd"),
         ("tag in ('ring', 'merger') and ra < 1", "a"),
         ("\n bar_yes > 0.3\n", "bc"),
+        ("class == 'Spiral' or 'a class' == class", "ac"),
+        ("class in ('Spiral', 'Round') and not(class != 'Round')", "b"),
     ],
 )
 def test_what_it_means(text: str, wanted: str) -> None:
@@ -49,6 +52,8 @@ def test_what_it_means(text: str, wanted: str) -> None:
     [
         ("bar > 0.5", "there is no column 'bar' (but 'bar_yes')"),
         ("beauty > 0.5", "there is no column 'beauty';"),
+        ("class > 3", "'class' is a text, and 3 a number"),
+        ("class > (3", ""),
         ("tag == 'spiral'", "there is no tag 'spiral'; there are merger, ring"),
         ("tag > 'ring'", "tags can be compared by"),
         ("bar_yes > bar_yes", "compares no column with a value"),

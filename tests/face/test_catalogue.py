@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -65,6 +66,16 @@ def test_a_question_with_its_answers(uri: str) -> None:
     assert len(table) == 18
 
 
+def test_an_answer_that_few_are_asked_for_is_there_for_those_who_want_it(uri: str) -> None:
+    catalogue = open_catalogue(uri)
+    gated, raw = (catalogue.question("bar", least_asked=least) for least in (0.5, 0.0))
+    stored = catalogue.to_pandas(["object_id", "bar_answer"]).set_index("object_id")["bar_answer"]
+    pd.testing.assert_series_equal(gated["bar_answer"], stored)
+    asked = raw[["bar_yes", "bar_no"]].sum(axis=1)
+    assert raw["bar_answer"].isna().tolist() == (asked == 0).tolist()
+    assert 0 < raw["bar_answer"].isna().sum() < gated["bar_answer"].isna().sum() < len(raw)
+
+
 def misuse(catalogue: Catalogue, call: str) -> str:
     with pytest.raises(InputError) as error:
         eval(call, {"catalogue": catalogue})
@@ -75,7 +86,7 @@ def misuse(catalogue: Catalogue, call: str) -> str:
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
-        ("catalogue.to_pandas(['bar'])", "has no column 'bar'; `columns` lists all 67"),
+        ("catalogue.to_pandas(['bar'])", "has no column 'bar'; `columns` lists all 69"),
         ("catalogue.to_pandas(where=[('nothing', '>', 1)])", "can't be applied"),
         ("catalogue.to_pandas(where=[('bar_yes', '>', 'a')])", "can't be applied"),
         ("catalogue.to_pandas(where=[('bar_yes', 'above', 1)])", "can't be applied"),

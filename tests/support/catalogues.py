@@ -13,11 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.catalogue.rows import Uncertainty
+from pipeline.catalogue.rows import Uncertainty, readings
 from pipeline.catalogue.schema import catalogue_schema, uncertainty_columns
 from pipeline.cutouts.table import CUTOUT_SCHEMA
 from pipeline.report import RunCounts, RunFacts
-from pipeline.tree import DecisionTree, agreement, load_tree
+from pipeline.tree import DecisionTree, load_tree
 
 TREE = load_tree()
 
@@ -85,22 +85,18 @@ def catalogue(
         "stale": [None] * n,
     }
     values |= {name: p[:, i] for i, name in enumerate(TREE.columns)}
-    for question in TREE.questions:
-        of_question = p[:, TREE.slices[question.key]]
-        a = agreement(of_question) if n else np.zeros(0)
-        asked = of_question.sum(axis=1) > 0
-        values[f"{question.key}_answer"] = [
-            question.answers[int(k)].key if known else None
-            for k, known in zip(of_question.argmax(axis=1), asked, strict=True)
-        ]
-        values[f"{question.key}_agreement"] = [
-            float(v) if known else None for v, known in zip(a, asked, strict=True)
-        ]
+    values |= readings(TREE, p)
     if uncertainty is not None:
         values |= dict(zip(uncertainty_columns(TREE), uncertainty.columns(), strict=True))
     values |= columns
     schema = catalogue_schema(TREE, uncertainty is not None)
-    return pa.Table.from_arrays([pa.array(values[f.name], f.type) for f in schema], schema=schema)
+    return pa.Table.from_arrays(
+        [
+            values[f.name] if isinstance(values[f.name], pa.Array) else pa.array(values[f.name], f.type)
+            for f in schema
+        ],
+        schema=schema,
+    )
 
 
 def encoded(pixels: NDArray[np.uint8], form: str = "PNG") -> bytes:

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.catalogue import catalogue_rows, tree_digest
+from pipeline.catalogue import answer_matrix, catalogue_rows, catalogue_schema, tree_digest
 from pipeline.catalogue.seal import seal
 from pipeline.cutouts import duplicate_rows, list_shards, read_ids
 from pipeline.protocol import Plan, PlannedShard, RunLayout, WorkUnit, make_plan
+from pipeline.protocol.fingerprint import SCHEMA_VERSION
 from pipeline.protocol.records import QUARANTINE_SCHEMA, read_ledger, record_unit, summarize
 from pipeline.tree import DecisionTree
 from tests.support.steps import adopt_plan, commit_run
@@ -44,7 +45,7 @@ def obedient(tree: DecisionTree, rows: int, seed: int) -> NDArray[np.float32]:
     return p.astype(np.float32)
 
 
-def plan_run(folder: Path, tree: DecisionTree) -> tuple[RunLayout, Plan]:
+def plan_run(folder: Path, tree: DecisionTree, schema: str = str(SCHEMA_VERSION)) -> tuple[RunLayout, Plan]:
     """Write the input shards and the plan: 25 rows in units of 10, 2, 10 and 3."""
     cutouts = folder / "cutouts"
     cutouts.mkdir(parents=True, exist_ok=True)
@@ -62,6 +63,7 @@ def plan_run(folder: Path, tree: DecisionTree) -> tuple[RunLayout, Plan]:
         "weights": WEIGHTS,
         "transforms": "1",
         "tree": tree_digest(tree),
+        "schema": schema,
     }
     plan = make_plan(planned, 10, settings)
     output = str(folder / "out")
@@ -69,7 +71,21 @@ def plan_run(folder: Path, tree: DecisionTree) -> tuple[RunLayout, Plan]:
     return RunLayout(output, plan.run), plan
 
 
-def record(layout: RunLayout, tree: DecisionTree, unit: WorkUnit, seed: int = 0) -> None:
+def of_schema_1(tree: DecisionTree, rows: pa.Table) -> pa.Table:
+    """Rows as they were before they had a class: with an answer wherever a question has any probability."""
+    matrix = answer_matrix(tree, rows)
+    for question in tree.questions:
+        p = matrix[:, tree.slices[question.key]]
+        keys = np.array([answer.key for answer in question.answers])[p.argmax(axis=1)]
+        place = rows.schema.get_field_index(f"{question.key}_answer")
+        rows = rows.set_column(place, rows.schema.field(place), pa.array(keys, mask=p.sum(axis=1) == 0))
+    schema = catalogue_schema(tree, classes=False)
+    return rows.select(schema.names).cast(schema)
+
+
+def record(
+    layout: RunLayout, tree: DecisionTree, unit: WorkUnit, seed: int = 0, classes: bool = True
+) -> None:
     """Make a unit durable, its bad rows quarantined."""
     ids = IDS["ab".index(Path(unit.shard).stem)]
     places = [(Path(unit.shard).stem, row) for row in range(unit.start, unit.stop)]
@@ -100,22 +116,25 @@ def record(layout: RunLayout, tree: DecisionTree, unit: WorkUnit, seed: int = 0)
         ],
         schema=QUARANTINE_SCHEMA,
     )
+    rows = rows if classes else of_schema_1(tree, rows)
     record_unit(layout, unit, rows, rejects, {"decode": 0.25, "model": 0.5})
 
 
-def commit(layout: RunLayout, tree: DecisionTree, plan: Plan) -> None:
+def commit(layout: RunLayout, tree: DecisionTree, plan: Plan, epoch: int = 1) -> None:
     """Commit and write the sealed summary, as `classify` does."""
     ledger = read_ledger(layout)
-    commit_run(layout, tree, plan, ledger, epoch=1)
+    commit_run(layout, tree, plan, ledger, epoch, read_ids)
     summary = seal(layout, summarize(plan, ledger, 3.0))
     storage.write_bytes(layout.summary, summary.model_dump_json(indent=1).encode())
 
 
-def make_output(folder: Path, tree: DecisionTree, seed: int = 0) -> tuple[RunLayout, Plan]:
+def make_output(
+    folder: Path, tree: DecisionTree, seed: int = 0, schema: str = str(SCHEMA_VERSION)
+) -> tuple[RunLayout, Plan]:
     """A committed run of 25 rows: 21 classified, 4 quarantined, 4 units."""
-    layout, plan = plan_run(folder, tree)
+    layout, plan = plan_run(folder, tree, schema)
     for unit in plan.units():
-        record(layout, tree, unit, seed)
+        record(layout, tree, unit, seed, plan.classes)
     commit(layout, tree, plan)
     return layout, plan
 

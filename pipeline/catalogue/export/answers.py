@@ -13,7 +13,7 @@ from pipeline.catalogue.export.provenance import Item, Rights, origin
 from pipeline.catalogue.schema import uncertainty_columns
 from pipeline.catalogue.snapshot import Progress, Snapshot, silent
 from pipeline.errors import InputError
-from pipeline.tree import DecisionTree, Fraction, compute_fractions
+from pipeline.tree import LEAST_ASKED, DecisionTree, Fraction, compute_fractions
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Answers:
 
     cumulative: bool = True
     fractions: tuple[Fraction, ...] = ()
-    least_asked: float = 0.5
+    least_asked: float = LEAST_ASKED
 
 
 CUMULATIVE = Answers()

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from pipeline.catalogue.embedding import EMBEDDING, NUMBERS
 from pipeline.catalogue.hashes import hash_rows
 from pipeline.catalogue.rows import answer_matrix
+from pipeline.catalogue.schema import CLASS, CLASS_CONFIDENCE
 from pipeline.cutouts.place import Place, parse_places
 from pipeline.protocol.plan import Plan
 from pipeline.protocol.records.quarantine import QUARANTINE_REASONS
-from pipeline.tree import DecisionTree, Question, agreement
+from pipeline.tree import LEAST_ASKED, DecisionTree, Question, agreement, is_asked, most_probable_classes
 
 _PROBABILITY_TOLERANCE = 1e-5
 _SUM_TOLERANCE = 1e-4
@@ -259,6 +260,8 @@ def value_problems(
             _sentence("a sum of {:.6f} where {:.6f} were asked", total, asked),
         )
         yield from _choice_problems(question, catalogue, answers, sound)
+    if CLASS in catalogue.column_names:
+        yield from _class_problems(tree, catalogue, p, sound)
     if "out_of_place" in catalogue.column_names:
         yield from _uncertainty_problems(tree, catalogue, p, sound)
     if EMBEDDING in catalogue.column_names:
@@ -273,8 +276,9 @@ def _choice_problems(
 ) -> Iterator[RowProblem]:
     """Rows whose ``_answer`` or ``_agreement`` doesn't follow from the probabilities."""
     asked = answers.sum(axis=1) > 0
+    enough = is_asked(answers, LEAST_ASKED if CLASS in catalogue.column_names else 0.0)
     keys = np.array([answer.key for answer in question.answers])
-    answer = pa.array(keys[answers.argmax(axis=1)], pa.string(), mask=~asked).to_numpy(False)
+    answer = pa.array(keys[answers.argmax(axis=1)], pa.string(), mask=~enough).to_numpy(False)
     agreed = np.where(asked, agreement(np.where(asked[:, None], answers, 1.0)), np.nan)
     chosen = catalogue[f"{question.key}_answer"].to_numpy()
     stored = catalogue[f"{question.key}_agreement"].to_numpy()
@@ -287,6 +291,26 @@ def _choice_problems(
             f"{question.key}_{name} as the probabilities say",
             sound & wrong,
             _sentence("{} where they say {}", actual, expected),
+        )
+
+
+def _class_problems(
+    tree: DecisionTree, catalogue: pa.Table, p: NDArray[np.float32], sound: NDArray[np.bool_]
+) -> Iterator[RowProblem]:
+    """Rows whose class, or its confidence, doesn't follow from the probabilities."""
+    classes, confidence = most_probable_classes(tree, p)
+    names = np.array([*(named.name for named in tree.classes), None], object)[classes]
+    stored = catalogue[CLASS_CONFIDENCE].to_numpy()
+    expected = np.where(classes == len(tree.classes), np.nan, confidence)
+    close = np.isclose(stored, expected, rtol=0, atol=_SUM_TOLERANCE, equal_nan=True)
+    for column, actual, said, wrong in (
+        (CLASS, catalogue[CLASS].to_numpy(), names, catalogue[CLASS].to_numpy() != names),
+        (CLASS_CONFIDENCE, stored, expected, ~close),
+    ):
+        yield RowProblem(
+            f"{column} as the probabilities say",
+            sound & wrong,
+            _sentence("{} where they say {}", actual, said),
         )
 
 
