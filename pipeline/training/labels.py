@@ -75,15 +75,16 @@ def read_labels(folder: str, tree: DecisionTree, table: str = LABELS_FILE) -> La
     paths = read.frame["image"] if "image" in read.frame.columns else named
     return Labels(
         ids=read.ids,
-        images=tuple(path if _is_whole(path) else storage.join(folder, path) for path in map(str, paths)),
+        images=tuple(image_uri(folder, path) for path in map(str, paths)),
         frames=frames,
         votes=read.votes,
         weights=(volunteers / volunteers.mean()).astype(np.float32),
     )
 
 
-def _is_whole(path: str) -> bool:
-    return path.startswith("/") or "://" in path
+def image_uri(folder: str, path: str) -> str:
+    """Where an image is that a table in a folder names."""
+    return path if path.startswith("/") or "://" in path else storage.join(folder, path)
 
 
 def _optional(read: VoteTable, column: str, default: float) -> NDArray[np.float64]:

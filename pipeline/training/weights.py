@@ -24,6 +24,7 @@ from pipeline.network import (
     read_card,
     save_network,
 )
+from pipeline.network.seen import seen_uri
 from pipeline.places import EnsembleFile, InitialWeightsFile, NetworkFile, Output, RecipeFile, TreeFiles
 from pipeline.representations import projection_uri
 from pipeline.training.checkpoints import newest_checkpoint
@@ -38,6 +39,7 @@ from pipeline.training.projection import keep_projection
 from pipeline.training.recipe import Recipe
 from pipeline.training.run import RunSettings
 from pipeline.training.score import SCORE_REACH, answers_for, score_in_words, score_of
+from pipeline.training.seen import keep_seen
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, joined, load_tree
 
 
@@ -139,7 +141,7 @@ def train_one(config: TrainConfig) -> None:
     recipe = as_begun(settings.folder, recipe)
     identity = identity_of(spec, recipe, tree, labels, config.init) | {"held_out": len(labels) - count}
     if storage.exists(weights) and is_same(settings.folder, identity):
-        judge(weights, tree, labels[:count], labels[count:], config.companions)
+        judge(weights, tree, labels[:count], labels[count:], config.companions, config.init)
         say(f"{weights} is complete: {score_in_words(read_card(weights).score)}. Nothing to do.")
         return
     if storage.exists(weights):
@@ -183,12 +185,19 @@ def train_one(config: TrainConfig) -> None:
         not_good_for=config.not_good_for,
     )
     save_network(network, weights, card)
-    judge(weights, tree, trained_on, held_out, config.companions)
+    judge(weights, tree, trained_on, held_out, config.companions, config.init)
     say(f"Weights: {weights}")
 
 
-def judge(weights: str, tree: DecisionTree, trained_on: Labels, held_out: Labels, companions: bool) -> None:
-    """Score weights, and learn their companions, unless that is done."""
+def judge(
+    weights: str,
+    tree: DecisionTree,
+    trained_on: Labels,
+    held_out: Labels,
+    companions: bool,
+    init: str | None = None,
+) -> None:
+    """Score weights, list the pictures that they were trained on, and learn their companions, unless done."""
     stored, card = load_network(weights, tree)
     unsure = companions and len(held_out) >= FEWEST_HELD_OUT and not storage.exists(confidence_uri(weights))
     if unsure or not (card.score or np.isnan(held_out.votes).all()):
@@ -198,6 +207,8 @@ def judge(weights: str, tree: DecisionTree, trained_on: Labels, held_out: Labels
         say(score_in_words(scores))
         if unsure:
             keep_confidence(weights, [stored], answers, held_out, trained_on)
+    if not storage.exists(seen_uri(weights)):
+        keep_seen(weights, trained_on.images, init)
     if companions and not storage.exists(projection_uri(weights)):
         keep_projection(weights, stored, trained_on)
 

@@ -1,0 +1,154 @@
+"""Which pictures weights were trained on, as digests: ``<weights>.seen.safetensors``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from pipeline import storage
+from pipeline.config import StrictModel, validate
+from pipeline.errors import InputError
+
+_SUFFIX = ".seen.safetensors"
+_ABOUT, _DIGESTS = "about", "digests"
+
+LARGE = 25_000
+"""Most pictures of which eight bytes are kept of each digest, 200 kB in all. Of more it is four: beside
+60,000 pictures one other in 70,000 is then taken for one of them, by chance."""
+
+
+class AboutSeen(StrictModel):
+    """What a list of digests is of.
+
+    Attributes
+    ----------
+    weights_sha256
+        Of the network's weight file.
+    lacks
+        What the weights were trained on beside, in a sentence; empty where the list is whole.
+    """
+
+    weights_sha256: str
+    lacks: str = ""
+
+
+@dataclass(frozen=True)
+class SeenPictures:
+    """The pictures that weights were trained on.
+
+    Attributes
+    ----------
+    digests : ndarray, shape (n,), uint64 or uint32
+        Ascending, each once.
+    """
+
+    about: AboutSeen
+    digests: NDArray[np.unsignedinteger[Any]]
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def has(self, digests: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Whether the weights were trained on each of some pictures, by their digests."""
+        return np.isin(_shortened(digests, self.digests.dtype), self.digests)
+
+
+def picture_digest(pixels: NDArray[np.uint8]) -> int:
+    """A digest of a picture (BLAKE2b, 64 bits): of its decoded pixels, not of the file that it came in.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (rows, columns, 3), uint8
+        The whole picture. One of another size, or with a single pixel otherwise, has another digest.
+    """
+    digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(pixels))
+    return int.from_bytes(digest.digest(), "big")
+
+
+def seen_uri(weights: str) -> str:
+    """Where the digests of a weight file's training pictures lie."""
+    return weights.removesuffix(".safetensors") + _SUFFIX
+
+
+def write_seen(
+    weights: str,
+    weights_sha256: str,
+    digests: Iterable[int],
+    before: SeenPictures | None = None,
+    lacks: str = "",
+) -> SeenPictures:
+    """Write beside weights which pictures they were trained on.
+
+    Parameters
+    ----------
+    digests
+        Of the pictures; see `picture_digest`.
+    before
+        Those of the weights that the training started from.
+    lacks
+        See `AboutSeen`; what `before` lacks is added to it.
+    """
+    unique = np.unique(np.fromiter(digests, np.uint64))
+    small = len(unique) <= LARGE
+    if before is not None:
+        lacks = " ".join(dict.fromkeys(text for text in (lacks, before.about.lacks) if text))
+        small = len(unique) + len(before) <= LARGE and before.digests.dtype == np.uint64
+    kept: NDArray[np.unsignedinteger[Any]] = unique if small else _shortened(unique, np.dtype(np.uint32))
+    if before is not None:
+        kept = np.concatenate([kept, _shortened(before.digests, kept.dtype)])
+    seen = SeenPictures(AboutSeen(weights_sha256=weights_sha256, lacks=lacks), np.unique(kept))
+    data = save_arrays({_DIGESTS: seen.digests}, {_ABOUT: seen.about.model_dump_json()})
+    storage.write_bytes(seen_uri(weights), data)
+    return seen
+
+
+def read_seen(weights: str, weights_sha256: str) -> SeenPictures | None:
+    """Which pictures weights were trained on; None where nothing beside them says it.
+
+    Raises
+    ------
+    InputError
+        If the file is one of other weights, or can't be read.
+    """
+    uri = seen_uri(weights)
+    if not storage.exists(uri):
+        return None
+    data = storage.read_bytes(uri)
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        digests, about = load_arrays(data)[_DIGESTS], json.loads(header["__metadata__"][_ABOUT])
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{uri} holds no digests of pictures: {reason}; fetch it again") from error
+    known = validate(AboutSeen, about, uri)
+    if known.weights_sha256 != weights_sha256:
+        raise InputError(
+            f"{uri} is of weights {known.weights_sha256[:12]}…, and {weights} is {weights_sha256[:12]}…: "
+            "fetch both again, or make it anew with `python -m jobs.recipes.seen`"
+        )
+    if digests.dtype.name not in ("uint32", "uint64") or digests.ndim != 1:
+        raise InputError(
+            f"{uri} holds digests of type {digests.dtype} and shape {digests.shape}; expected a list of "
+            "uint64 or uint32: fetch it again"
+        )
+    return SeenPictures(known, digests)
+
+
+def _shortened(
+    digests: NDArray[np.unsignedinteger[Any]], kind: np.dtype[Any]
+) -> NDArray[np.unsignedinteger[Any]]:
+    """Digests of eight bytes by their first four, where the others are kept so."""
+    if kind == digests.dtype:
+        return digests
+    shortened: NDArray[np.uint32] = (digests >> np.uint64(32)).astype(np.uint32)
+    return shortened
