@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import Field
 from rich.console import Console
 from rich.table import Table
@@ -11,15 +10,16 @@ from pipeline.catalogue.export import open_snapshot
 from pipeline.config import StrictModel
 from pipeline.console import progress, say
 from pipeline.errors import InputError
-from pipeline.evaluation import Results, Score, measure, read_votes, rmse_scores
-from pipeline.evaluation.labelled import Labelled, read_labelled
+from pipeline.evaluation import Results, measure, read_votes
+from pipeline.evaluation.labelled import read_labelled, scores_on_common
 from pipeline.logs import log_event, logs_json
-from pipeline.places import Output, TablePlace, TreeFile
+from pipeline.places import Output, TablePlace, TreeFile, WeightsFile
 from pipeline.report.document import write_document
 from pipeline.report.evaluation import evaluation_sections
 from pipeline.report.judged import gallery_of
 from pipeline.run.cutouts import readable_cutouts, reader_of
 from pipeline.run.extremes import extreme_galaxies
+from pipeline.run.seen import Judged, judge_by
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 
@@ -47,6 +47,10 @@ class EvaluateConfig(StrictModel):
         Galaxies shown, of the hardest and of the easiest each.
     shown
         Galaxies with a card in the page, at most.
+    weights
+        What made the catalogue: galaxies whose pictures it was trained on are left out, where it says them.
+    include_seen
+        Whether these count, too.
     """
 
     catalogue: TablePlace
@@ -58,6 +62,8 @@ class EvaluateConfig(StrictModel):
     others: dict[str, TablePlace] = Field(default_factory=dict)
     pictures: int = Field(24, ge=0, le=200)
     shown: int = Field(400, ge=0, le=2_000)
+    weights: WeightsFile = Field("compact", validate_default=True)
+    include_seen: bool = False
 
 
 def run(config: EvaluateConfig) -> None:
@@ -76,9 +82,11 @@ def run(config: EvaluateConfig) -> None:
     for name, uri in {config.name: config.catalogue, **config.others}.items():
         with progress(f"Reading {name}", open_snapshot(uri, tree).all_rows) as advance:
             read[name] = read_labelled(uri, table, tree, advance)
-    own = read[config.name]
+    named = "weights" in config.model_fields_set
+    judged = judge_by(read[config.name], config.catalogue, config.weights, named, config.include_seen)
+    own = read[config.name] = judged.galaxies
     results = measure(tree, own.predicted, own.votes, own.uncertainty)
-    scores = _scores_on_common(read, results.score)
+    scores = scores_on_common(read, results.score)
     extremes = extreme_galaxies(config.catalogue, own, results, config.pictures)
     reader = reader_of(config.catalogue)
     gallery = gallery_of(own, lambda places: readable_cutouts(places, reader), config.shown)
@@ -90,13 +98,12 @@ def run(config: EvaluateConfig) -> None:
         f"a constant answer misses them by {results.constant:.4f}.",
         evaluation_sections(results, scores, own.ids, extremes, [gallery]),
         kicker=f"{tree.name.replace('_', ' ').title()} evaluation",
-        facts=[(value, name) for name, value in headline(results)],
+        facts=[*((value, name) for name, value in headline(results)), *judged.facts],
         caveat=f"Over the {for_galaxies}. {own.unlabelled:,} more of the catalogue have none and are left "
         f"out; {own.unmatched:,} with votes aren’t in the catalogue.\n\n"
-        "The figures are honest only for galaxies that the network wasn’t trained on; the card beside the "
-        "weights names those.",
+        f"{judged.told} Figures are honest only for galaxies that the network wasn’t trained on.",
     )
-    _tell(results, own, page)
+    _tell(results, judged, page)
 
 
 def headline(results: Results) -> list[tuple[str, str]]:
@@ -114,29 +121,14 @@ def headline(results: Results) -> list[tuple[str, str]]:
     ]
 
 
-def _tell(results: Results, own: Labelled, page: str) -> None:
+def _tell(results: Results, judged: Judged, page: str) -> None:
     if logs_json():
-        log_event("evaluated", report=page, unlabelled=own.unlabelled, **dict(headline(results)))
+        facts = {"unlabelled": judged.galaxies.unlabelled, "seen": judged.seen}
+        log_event("evaluated", report=page, **facts, **dict(headline(results)))
         return
+    say(judged.told)
     table = Table.grid(padding=(0, 2))
     for label, value in headline(results):
         table.add_row(f"  {label}", value)
     Console(highlight=False, soft_wrap=True).print(table)
     say(f"Report:    {page}")
-
-
-def _scores_on_common(read: dict[str, Labelled], own: Score) -> dict[str, Score]:
-    """The score of each catalogue over the galaxies that all of them hold."""
-    names = list(read)
-    if len(names) == 1:
-        return {names[0]: own}
-    common = set.intersection(*(set(one.ids) for one in read.values()))
-    if not common:
-        raise InputError(
-            f"{' and '.join(names)} have no labelled galaxy in common; expected the same galaxies"
-        )
-    scores = {}
-    for name, one in read.items():
-        rows = np.array([i in common for i in one.ids])
-        scores[name] = rmse_scores(one.predicted[rows], one.votes[rows], [slice(None)])[0]
-    return scores

@@ -11,10 +11,11 @@ from pipeline.console import progress, say
 from pipeline.errors import InputError
 from pipeline.evaluation.labelled import read_labelled
 from pipeline.evaluation.triage import learn_threshold
-from pipeline.places import Output, TablePlace, TreeFile
+from pipeline.places import Output, TablePlace, TreeFile, WeightsFile
 from pipeline.report.document import write_document
 from pipeline.report.triage import triage_sections
 from pipeline.run.lists import write_lists
+from pipeline.run.seen import judge_by
 from pipeline.run.subjects import write_subjects
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, Question, load_tree
 
@@ -27,7 +28,7 @@ class TriageConfig(StrictModel):
     catalogue
         The folder ``catalogue`` of an output.
     labels
-        CSV of votes for some of its galaxies, that the network wasn't trained on.
+        CSV of votes for some of its galaxies.
     output
         Where the lists, the subjects and the report go.
     tree
@@ -42,6 +43,11 @@ class TriageConfig(StrictModel):
         Most galaxies that get a picture and a line in the Zooniverse manifest, the least confident first.
     votes_each
         Volunteers that look at a galaxy, for the work saved.
+    weights
+        What made the catalogue: from galaxies whose pictures it was trained on nothing is learnt, where it
+        says them.
+    include_seen
+        Whether these count, too.
     """
 
     catalogue: TablePlace
@@ -53,6 +59,8 @@ class TriageConfig(StrictModel):
     questions: tuple[str, ...] = ()
     subjects: int = Field(default=1_000, ge=0)
     votes_each: int = Field(default=40, gt=0)
+    weights: WeightsFile = Field("compact", validate_default=True)
+    include_seen: bool = False
 
 
 def run(config: TriageConfig) -> None:
@@ -65,7 +73,10 @@ def run(config: TriageConfig) -> None:
     """
     tree = load_tree(config.tree)
     questions = _questions(tree, config.questions)
-    labelled = read_labelled(config.catalogue, config.labels, tree)
+    every, named = read_labelled(config.catalogue, config.labels, tree), "weights" in config.model_fields_set
+    judged = judge_by(every, config.catalogue, config.weights, named, config.include_seen)
+    labelled = judged.galaxies
+    say(judged.told)
     volunteers = None if labelled.uncertainty is None else labelled.uncertainty.volunteers
     both = labelled.predicted, labelled.votes
     thresholds = [
@@ -102,7 +113,9 @@ def run(config: TriageConfig) -> None:
             (f"{people:,}", "galaxies for people"),
             (f"{config.target:.0%}", "accuracy promised"),
             (f"{len(labelled):,}", "labelled galaxies"),
+            *judged.facts,
         ],
+        caveat=judged.told,
     )
     say(f"For people: {storage.join(output, 'worklist.parquet')}, {storage.join(output, 'subjects')}")
     say(f"Settled:    {storage.join(output, 'settled.parquet')}")

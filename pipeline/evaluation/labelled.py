@@ -15,7 +15,7 @@ from pipeline.catalogue.rows import Uncertainty, read_uncertainty
 from pipeline.catalogue.schema import uncertainty_columns
 from pipeline.catalogue.snapshot import silent
 from pipeline.errors import InputError
-from pipeline.evaluation import VoteTable, read_votes
+from pipeline.evaluation import Score, VoteTable, read_votes, rmse_scores
 from pipeline.tree import DecisionTree
 
 
@@ -39,6 +39,8 @@ class Labelled:
         Rows of the label table that the catalogue doesn't hold.
     uncertainty
         How sure the answers are; None where the catalogue doesn't say.
+    weights
+        Digest of what gave each one's answers; None where the catalogue doesn't tell.
     """
 
     tree: DecisionTree
@@ -49,6 +51,7 @@ class Labelled:
     unlabelled: int
     unmatched: int
     uncertainty: Uncertainty | None = None
+    weights: tuple[str | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -65,6 +68,7 @@ class Labelled:
             self.unlabelled,
             self.unmatched,
             None if self.uncertainty is None else self.uncertainty[chosen],
+            tuple(self.weights[i] for i in chosen),
         )
 
 
@@ -100,7 +104,7 @@ def read_labelled(
     snapshot = open_snapshot(catalogue, tree, as_of=as_of)
     table = read_votes(labels, tree) if isinstance(labels, str) else labels
     voted_ids = pa.array(table.ids, pa.string())
-    optional = ["input", *uncertainty_columns(tree)]
+    optional = ["input", "weights", *uncertainty_columns(tree)]
     columns = ["object_id", *tree.columns, *(name for name in optional if name in snapshot.schema.names)]
     kept, example, rows = [], None, 0
     for batch in snapshot.batches(columns, progress):
@@ -143,7 +147,10 @@ def _joined(catalogue: str, table: VoteTable, tree: DecisionTree, matched: pa.Ta
             "empty; expected vote fractions"
         )
     uncertainty = read_uncertainty(tree, matched)
-    inputs = matched["input"].to_pylist() if "input" in matched.column_names else [None] * len(matched)
+    inputs, weights = (
+        matched[name].to_pylist() if name in matched.column_names else [None] * len(matched)
+        for name in ("input", "weights")
+    )
     return Labelled(
         tree,
         ids,
@@ -153,4 +160,33 @@ def _joined(catalogue: str, table: VoteTable, tree: DecisionTree, matched: pa.Ta
         rows - len(ids),
         len(table.ids) - len(ids),
         None if uncertainty is None else uncertainty[order],
+        tuple(weights[i] for i in order),
     )
+
+
+def scores_on_common(read: dict[str, Labelled], own: Score) -> dict[str, Score]:
+    """The score of each catalogue over the galaxies that all of them hold.
+
+    Parameters
+    ----------
+    own
+        That of the first over all of its own.
+
+    Raises
+    ------
+    InputError
+        If they have none in common.
+    """
+    names = list(read)
+    if len(names) == 1:
+        return {names[0]: own}
+    common = set.intersection(*(set(one.ids) for one in read.values()))
+    if not common:
+        raise InputError(
+            f"{' and '.join(names)} have no labelled galaxy in common; expected the same galaxies"
+        )
+    scores = {}
+    for name, one in read.items():
+        rows = np.array([i in common for i in one.ids])
+        scores[name] = rmse_scores(one.predicted[rows], one.votes[rows], [slice(None)])[0]
+    return scores

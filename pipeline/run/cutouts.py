@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
 from pydantic import ValidationError
@@ -18,6 +18,8 @@ from pipeline.protocol.records import read_plans
 from pipeline.streaming.reading import Reader, open_inventory
 from pipeline.streaming.viewing import Viewer
 from pipeline.survey import Inventory, load_survey
+
+_AT_ONCE = 256
 
 
 def read_cutouts(places: Iterable[str], source: Callable[[str], Inventory]) -> pa.Table:
@@ -50,14 +52,18 @@ def read_cutouts(places: Iterable[str], source: Callable[[str], Inventory]) -> p
 
 def readable_cutouts(places: Iterable[str], source: Callable[[str], Inventory]) -> pa.Table:
     """The cutouts that can still be read; says which can't, for a catalogue outlives its source."""
-    tables = [CUTOUT_SCHEMA.empty_table()]
+    return pa.concat_tables([CUTOUT_SCHEMA.empty_table(), *readable_batches(places, source)])
+
+
+def readable_batches(places: Iterable[str], source: Callable[[str], Inventory]) -> Iterator[pa.Table]:
+    """The same, some hundreds of a shard at a time."""
     with Viewer() as viewer:
         for shard, rows in _by_shard(places).items():
             try:
-                tables.append(viewer.view(source(shard), shard, rows))
+                for start in range(0, len(rows), _AT_ONCE):
+                    yield viewer.view(source(shard), shard, rows[start : start + _AT_ONCE])
             except (InputError, StorageTrouble) as error:
                 say(f"No pictures of {len(rows):,} galaxies of {shard}: {error}")
-    return pa.concat_tables(tables)
 
 
 def _by_shard(places: Iterable[str]) -> dict[str, list[int]]:

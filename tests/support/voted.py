@@ -25,6 +25,7 @@ def write_voted(
     predicted: NDArray[np.float64],
     votes: NDArray[np.float64],
     uncertainty: Uncertainty | None = None,
+    weights: str = "w" * 64,
 ) -> list[str]:
     """Write ``catalogue``, ``votes.csv`` and a shard of cutouts; the galaxies' ids."""
     count = len(predicted)
@@ -33,7 +34,7 @@ def write_voted(
     pq.write_table(pa.table({"object_id": ids[:PICTURED], "image": images}), folder / "shard.parquet")
     known = pa.table({"object_id": ids, "ra": np.arange(count) / 4, "dec": np.zeros(count), "content": ids})
     inputs = [f"{folder}/shard.parquet#{row % PICTURED}" for row in range(count)]
-    rows = catalogue_rows(tree, known, predicted.astype(np.float32), "run", "w" * 64, inputs, uncertainty)
+    rows = catalogue_rows(tree, known, predicted.astype(np.float32), "run", weights, inputs, uncertainty)
     write_deltalake(str(folder / "catalogue"), rows)
     frame = pd.DataFrame(votes, columns=list(tree.columns))
     frame.insert(0, "object_id", ids)

@@ -1,0 +1,141 @@
+"""Labelled galaxies of a catalogue that its weights were trained on: no score of theirs is honest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.evaluation.labelled import Labelled
+from pipeline.images import ImageError, decode_image
+from pipeline.network import Model, check_model, member_weights, read_card
+from pipeline.network.seen import SeenPictures, picture_digest, read_seen
+from pipeline.run.cutouts import readable_batches, reader_of
+from pipeline.tree import DecisionTree
+
+NOT_KNOWN = "Whether the weights were trained on any of these galaxies isn’t known: "
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The galaxies that a catalogue is judged by.
+
+    Attributes
+    ----------
+    galaxies
+        Those that count.
+    seen
+        How many the weights were trained on, by their pictures; None where that isn't known.
+    told
+        It all in a sentence or two.
+    """
+
+    galaxies: Labelled
+    seen: int | None
+    told: str
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """For the head of a page."""
+        return [] if self.seen is None else [(f"{self.seen:,}", "galaxies that the weights were trained on")]
+
+
+def judge_by(
+    labelled: Labelled, catalogue: str, weights: str, named: bool = True, include_seen: bool = False
+) -> Judged:
+    """Leave out the labelled galaxies whose pictures the weights were trained on, and say so.
+
+    Parameters
+    ----------
+    catalogue
+        The folder ``catalogue`` of an output, whose input is read for the pictures.
+    weights
+        What made the catalogue.
+    named
+        Whether a person named them, so that others are a mistake.
+    include_seen
+        Whether they count all the same.
+
+    Raises
+    ------
+    InputError
+        If weights that were named aren't the catalogue's, their list of pictures can't be used, or no galaxy
+        is left.
+    """
+    made_by = {sha256 for sha256 in labelled.weights if sha256 is not None}
+    if not named and made_by != {read_card(weights).sha256}:
+        return Judged(labelled, None, f"{NOT_KNOWN}name those that made the catalogue as weights=FILE.")
+    model = check_model(weights, labelled.tree)
+    if made_by != {model.sha256}:
+        others = ", ".join(f"{sha256[:12]}…" for sha256 in sorted(made_by)) or "weights that it doesn't name"
+        raise InputError(
+            f"{catalogue} was made by {others}, and weights={weights} are {model.sha256[:12]}…; name those "
+            "that made it"
+        )
+    lists = lists_of(weights, model, labelled.tree)
+    if None in lists:
+        return Judged(
+            labelled,
+            None,
+            f"{NOT_KNOWN}they have no list of the pictures; `python -m jobs.recipes.seen` makes it.",
+        )
+    known = [each for each in lists if each is not None]
+    seen, readable = _seen(labelled, catalogue, known)
+    told = _in_words(seen, readable, include_seen, known)
+    if include_seen:
+        return Judged(labelled, int(seen.sum()), told)
+    if seen.all():
+        raise InputError(
+            f"the weights were trained on the pictures of all {len(labelled):,} labelled galaxies; name "
+            "votes for others, or score these with include_seen=true"
+        )
+    return Judged(labelled[~seen], int(seen.sum()), told)
+
+
+def lists_of(weights: str, model: Model, tree: DecisionTree) -> list[SeenPictures | None]:
+    """What the one network, or each of an ensemble's, was trained on."""
+    if len(model.cards) == 1:
+        return [read_seen(member_weights(weights), model.cards[0].sha256)]
+    return [read_seen(member_weights(weights, card.network.name), card.sha256) for card in model.cards]
+
+
+def _seen(
+    labelled: Labelled, catalogue: str, lists: list[SeenPictures]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which galaxies the weights were trained on, and of which the picture can be read to tell it."""
+    places = {name: row for row, name in enumerate(labelled.ids)}
+    digests, readable = np.zeros(len(labelled), np.uint64), np.zeros(len(labelled), bool)
+    inputs = [place for place in labelled.inputs if place]
+    for batch in readable_batches(inputs, reader_of(catalogue)):
+        for name, image in zip(batch["object_id"].to_pylist(), batch["image"].to_pylist(), strict=True):
+            if name not in places:
+                continue
+            try:
+                digests[places[name]] = picture_digest(decode_image(image))
+                readable[places[name]] = True
+            except ImageError:
+                continue
+    seen = np.logical_or.reduce([each.has(digests) for each in lists])
+    return seen & readable, readable
+
+
+def _in_words(
+    seen: NDArray[np.bool_], readable: NDArray[np.bool_], include_seen: bool, lists: list[SeenPictures]
+) -> str:
+    count, all_ = int(seen.sum()), len(seen)
+    if count == 0:
+        told = f"The weights were trained on none of the pictures of these {all_:,} galaxies."
+    elif include_seen:
+        told = f"The weights were trained on the pictures of {count:,} of these {all_:,} galaxies; all count."
+    else:
+        told = (
+            f"The weights were trained on the pictures of {count:,} of {all_:,} galaxies with votes; these "
+            f"are left out, and the other {all_ - count:,} count."
+        )
+    unread = all_ - int(readable.sum())
+    if unread:
+        told += f" The pictures of {unread:,} can’t be read to tell it; these count."
+    lacks = dict.fromkeys(each.about.lacks for each in lists if each.about.lacks)
+    return " ".join([told, *(f"The list of pictures isn’t whole. It lacks: {text}" for text in lacks)])
