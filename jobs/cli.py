@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs import people, vectors
+from jobs import people, publishing, vectors
 from jobs.bench.verbs import bench
 from jobs.ending import exit_status
 from jobs.ingest import ingest
@@ -194,6 +194,9 @@ def export(
     options = {"format": form, "as_of": as_of, "columns": columns, "names": names}
     given |= {name: value for name, value in options.items() if value}
     job.run(configure(job.ExportConfig, config, words, print_config, **given))
+
+
+app.command(cls=takes("jobs.publish.PublishConfig", "catalogue", "out"))(publishing.publish)
 
 
 @app.command(cls=takes("jobs.compare.CompareConfig", "catalogue", "other", "as_of"))

@@ -11,9 +11,11 @@ from pipeline.storage.connection import delta_options
 from pipeline.storage.explain import explained, is_passing, reason
 from pipeline.storage.files import (
     clock,
+    copy,
     create,
     exists,
     file_info,
+    lead,
     list_files,
     new_folder,
     open_new,
@@ -21,6 +23,7 @@ from pipeline.storage.files import (
     read_range,
     read_with_etag,
     remove,
+    remove_folder,
     write_bytes,
     write_if_match,
 )
@@ -37,6 +40,7 @@ __all__ = [
     "check_place",
     "check_table_place",
     "clock",
+    "copy",
     "create",
     "delta_options",
     "exists",
@@ -46,6 +50,7 @@ __all__ = [
     "guarded",
     "is_passing",
     "join",
+    "lead",
     "list_files",
     "name",
     "new_folder",
@@ -57,6 +62,7 @@ __all__ = [
     "read_with_etag",
     "reason",
     "remove",
+    "remove_folder",
     "unguarded",
     "write_bytes",
     "write_if_match",

@@ -129,6 +129,54 @@ def remove(uri: str) -> None:
         store.remove(path)
 
 
+def copy(uri: str, target: str) -> None:
+    """Give a file's content another name too, in the same store; what was there is replaced in one step.
+
+    On a local disk the two names are of one file (a hard link), so that neither may be written to in place;
+    an object store copies by itself.
+
+    Raises
+    ------
+    InputError
+        If it isn't there, or can't be copied.
+    """
+    store, path = store_at(uri)
+    _, place = store_at(target)
+    with explained("copy", uri):
+        store.copy(path, place)
+
+
+def remove_folder(uri: str) -> None:
+    """Remove a folder and all in it; one that isn't there is no error.
+
+    Raises
+    ------
+    InputError
+        If something of it can't be removed.
+    """
+    store, path = store_at(uri)
+    with explained("remove", uri):
+        store.remove_folder(path)
+
+
+def lead(uri: str, folder: str) -> bool:
+    """Make a name lead to a folder, given by its path from the name's, in one step.
+
+    Returns
+    -------
+    bool
+        False, with nothing done, where the store has no links: everywhere but on most local disks.
+
+    Raises
+    ------
+    InputError
+        If something that is no link has the name.
+    """
+    store, path = store_at(uri)
+    with explained("replace", uri):
+        return store.lead(path, folder)
+
+
 @contextlib.contextmanager
 def open_new(uri: str) -> Iterator[IO[bytes]]:
     """A stream whose content appears under `uri` when the block ends well, and not at all when it fails.

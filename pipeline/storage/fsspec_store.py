@@ -80,6 +80,19 @@ class FsspecStore:
         """Remove a file; FileNotFoundError if there is none."""
         self.fs.rm_file(path)
 
+    def copy(self, path: str, target: str) -> None:
+        """Copy a file, as the client does that."""
+        self.fs.cp_file(path, target)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove all files below a path, and the path."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm(path, recursive=True)
+
+    def lead(self, path: str, folder: str) -> bool:
+        """False: fsspec has no call for it."""
+        return False
+
     @contextlib.contextmanager
     def open_new(self, path: str) -> Iterator[IO[bytes]]:
         """A stream that becomes a file when the block ends well, and nothing when it fails.

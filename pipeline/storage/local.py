@@ -11,9 +11,11 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 import time
+import uuid
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +129,48 @@ class LocalStore:
     def remove(self, path: str) -> None:
         """Remove a file; FileNotFoundError if there is none."""
         os.remove(path)
+
+    def copy(self, path: str, target: str) -> None:
+        """Give a file a second name, or where that can't be, copy it; what was there is replaced."""
+        place = _target(target)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+        try:
+            try:
+                os.link(_target(path), temporary)
+            except FileNotFoundError:
+                raise
+            except OSError:  # another disk, one without links, or too many of them
+                shutil.copyfile(path, temporary)
+            os.replace(temporary, place)
+        finally:
+            temporary.unlink(missing_ok=True)  # a link replaced by one to the same file stays
+        _seal_folder(place)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder and all in it; nothing where there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(path)
+
+    def lead(self, path: str, folder: str) -> bool:
+        """Put a symbolic link in the place of one; False on a disk without links.
+
+        Raises
+        ------
+        OSError
+            If something that is no link has the name.
+        """
+        link = Path(path)
+        if link.exists() and not link.is_symlink():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        temporary = link.with_name(f".{link.name}.{uuid.uuid4().hex}")
+        try:
+            temporary.symlink_to(folder, target_is_directory=True)
+        except OSError:
+            return False
+        os.replace(temporary, link)
+        _seal_folder(link)
+        return True
 
     @contextlib.contextmanager
     def open_new(self, path: str) -> Iterator[IO[bytes]]:

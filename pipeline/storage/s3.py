@@ -86,6 +86,19 @@ class S3Store:
         """Remove an object; one that isn't there is no error."""
         self._object(path).call("delete_object")
 
+    def copy(self, path: str, target: str) -> None:
+        """Have the store copy an object."""
+        self.fs.cp_file(path, target)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove all objects below a path."""
+        for file in list(self.list_files(path, through_links=False)):
+            self.remove(file.uri)
+
+    def lead(self, path: str, folder: str) -> bool:
+        """False: objects have one name each."""
+        return False
+
     @contextlib.contextmanager
     def open_new(self, path: str) -> Iterator[IO[bytes]]:
         """A stream that becomes an object when the block ends well."""

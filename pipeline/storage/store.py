@@ -74,6 +74,15 @@ class Store(Protocol):
     def remove(self, path: str) -> None:
         """Remove a file; FileNotFoundError, or nothing, if there is none."""
 
+    def copy(self, path: str, target: str) -> None:
+        """Give a file's content another name too, whose bytes needn't pass through here."""
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder and all in it; nothing where there is none."""
+
+    def lead(self, path: str, folder: str) -> bool:
+        """Make a name lead to a folder beside it, in one step; False where the store has no links."""
+
     def open_new(self, path: str) -> AbstractContextManager[IO[bytes]]:
         """A stream that becomes a file when the block ends well, and nothing when it fails."""
 

@@ -27,6 +27,7 @@ __all__ = [
     "catalogue_dataset",
     "export_catalogue",
     "export_snapshot",
+    "for_form",
     "form_by_ending",
     "open_snapshot",
     "parse_box",
@@ -117,7 +118,7 @@ def export_snapshot(
     """Write a snapshot; see `export_catalogue`."""
     if storage.exists(out):
         raise InputError(f"{out} exists already; name a new one or remove it first")
-    snapshot, left_out = _for_form(snapshot, form)
+    snapshot, left_out = for_form(snapshot, form)
     rows = ExportedRows(snapshot, tree, CUMULATIVE if form == "kaggle" else answers, rights)
     try:
         notes = left_out + _write(rows, out, form, progress, partition_rows)
@@ -127,8 +128,8 @@ def export_snapshot(
     return Exported(snapshot.rows, tuple(notes))
 
 
-def _for_form(snapshot: Snapshot, form: Format) -> tuple[Snapshot, list[str]]:
-    """The snapshot with the columns that a form holds; embeddings as vectors, where it knows any."""
+def for_form(snapshot: Snapshot, form: Format) -> tuple[Snapshot, list[str]]:
+    """The snapshot with the columns that a form holds, and what is left out; embeddings as vectors."""
     place = snapshot.schema.get_field_index(EMBEDDING)
     if place < 0 or form == "kaggle":
         return snapshot, []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from pipeline.catalogue.snapshot import Progress
 from pipeline.errors import InputError, RunError
 
 if TYPE_CHECKING:
+    from hats.catalog import TableProperties
     from hats.pixel_math import HealpixPixel
 
 PARTITION_ROWS = 250_000
@@ -29,8 +30,8 @@ PARTITION_ROWS = 250_000
 UNPLACED = "without_position.parquet"
 """File in the catalogue's folder for galaxies that have no place in it."""
 
-_INDEX_ORDER = 29
-_INDEX = pa.field(
+INDEX_ORDER = 29
+INDEX = pa.field(
     "_healpix_29",
     pa.int64(),
     nullable=False,
@@ -60,7 +61,7 @@ def write_hats(source: ExportedRows, out: str, progress: Progress, partition_row
     InputError
         If the package hats is not there, no galaxy has a position, or too many lie in one place.
     """
-    _check_installed()
+    check_installed()
     counts = _count_positions(source)
     placed = int(counts.sum())
     if source.rows and not placed:
@@ -69,11 +70,10 @@ def write_hats(source: ExportedRows, out: str, progress: Progress, partition_row
             "--format, or give positions= to ingest and classify again"
         )
     pixels = partition(counts, partition_rows)
-    fields = pa.schema([_INDEX, *source.schema])
-    schema = fields.with_metadata(parquet_metadata(fields))
+    schema = partition_schema(source)
     with storage.new_folder(out, last=("hats.properties", "properties")) as folder:
         spilled = folder / "rows.arrow"
-        spill = Spill(spilled, schema, pixels, _INDEX.name)
+        spill = Spill(spilled, schema, pixels, INDEX.name)
         _gather(source, spill, folder / UNPLACED)
         progress(source.all_rows - placed)
         _write_partitions(folder, spill, pixels, progress)
@@ -88,7 +88,14 @@ def write_hats(source: ExportedRows, out: str, progress: Progress, partition_row
     ]
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """Make sure that the package hats is there.
+
+    Raises
+    ------
+    InputError
+        If it isn't.
+    """
     try:
         import hats  # noqa: F401
     except ImportError as error:
@@ -103,31 +110,50 @@ def _count_positions(source: ExportedRows) -> NDArray[np.int64]:
     return counts
 
 
+def partition_schema(source: ExportedRows) -> pa.Schema:
+    """Columns of a partition: its rows' pixels of order 29, and those of the export."""
+    fields = pa.schema([INDEX, *source.schema])
+    return fields.with_metadata(parquet_metadata(fields))
+
+
+def with_index(batch: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """The rows that have a position, as rows of a partition, and those that have none."""
+    ra, dec, placed = positions(batch)
+    index = pa.array(healpix_pixels(ra[placed], dec[placed], INDEX_ORDER))
+    rows = batch.filter(pa.array(placed))
+    return (
+        pa.RecordBatch.from_arrays([index, *rows.columns], schema=schema),
+        batch.filter(pa.array(~placed)),
+    )
+
+
+def write_partition(rows: pa.Table, target: str | IO[bytes]) -> None:
+    """A partition, by place and then by identifier, so that the same rows make the same file."""
+    from hats.io.file_io import get_parquet_write_table_kwargs
+
+    order = [(INDEX.name, "ascending"), ("object_id", "ascending")]
+    pq.write_table(rows.sort_by(order), target, **get_parquet_write_table_kwargs(rows.schema))
+
+
 def _gather(source: ExportedRows, spill: Spill, unplaced: Path) -> None:
     """Rows with a position to the spill file, those without to a file of their own."""
     with contextlib.ExitStack() as stack:
         rest: pq.ParquetWriter | None = None
         for batch in source.batches():
-            ra, dec, placed = positions(batch)
-            if not placed.all():
+            placed, others = with_index(batch, spill.schema)
+            if len(others):
                 rest = rest or stack.enter_context(
                     pq.ParquetWriter(unplaced, batch.schema, compression="zstd")
                 )
-                rest.write_batch(batch.filter(pa.array(~placed)))
-            index = pa.array(healpix_pixels(ra[placed], dec[placed], _INDEX_ORDER))
-            rows = batch.filter(pa.array(placed))
-            spill.add(pa.RecordBatch.from_arrays([index, *rows.columns], schema=spill.schema))
+                rest.write_batch(others)
+            spill.add(placed)
 
 
 def _write_partitions(folder: Path, spill: Spill, pixels: list[HealpixPixel], progress: Progress) -> None:
-    from hats.io.file_io import get_parquet_write_table_kwargs
     from hats.io.paths import new_pixel_catalog_file
 
-    options = get_parquet_write_table_kwargs(spill.schema)
-    # By identifier too, so that the same snapshot makes the same files whatever the order of its rows.
-    order = [(_INDEX.name, "ascending"), ("object_id", "ascending")]
     for pixel, rows in zip(pixels, spill.read(), strict=True):
-        pq.write_table(rows.sort_by(order), new_pixel_catalog_file(folder, pixel).path, **options)
+        write_partition(rows, new_pixel_catalog_file(folder, pixel).path)
         progress(len(rows))
 
 
@@ -140,7 +166,7 @@ def _write_metadata(
     rows: int,
     most_rows: int,
 ) -> None:
-    from hats.catalog import PartitionInfo, TableProperties
+    from hats.catalog import PartitionInfo
     from hats.io import file_io, paths
     from hats.io.parquet_metadata import write_parquet_metadata
 
@@ -152,18 +178,36 @@ def _write_metadata(
     else:
         paths.dataset_directory(folder).mkdir()
         file_io.write_parquet_metadata(schema, paths.get_common_metadata_pointer(folder))
-    TableProperties(
+    table_properties(source, folder, name, rows, most_rows).to_properties_file(folder)
+
+
+def table_properties(
+    source: ExportedRows, folder: Path, name: str, rows: int, most_rows: int, **others: str | int
+) -> TableProperties:
+    """What a HATS catalogue says of itself.
+
+    Parameters
+    ----------
+    rows
+        Galaxies in its partitions.
+    most_rows
+        Galaxies that one of them may have.
+    others
+        What is said in place of what would be.
+    """
+    from hats.catalog import TableProperties
+
+    return TableProperties(
         catalog_name=name,
         catalog_type="object",
         total_rows=rows,
         ra_column="ra",
         dec_column="dec",
-        healpix_column=_INDEX.name,
-        healpix_order=_INDEX_ORDER,
+        healpix_column=INDEX.name,
+        healpix_order=INDEX_ORDER,
         hats_max_rows=most_rows,
-        **TableProperties.new_provenance_dict(folder, builder=SOFTWARE),
-        **_properties(source),
-    ).to_properties_file(folder)
+        **(TableProperties.new_provenance_dict(folder, builder=SOFTWARE) | _properties(source) | others),
+    )
 
 
 def _properties(source: ExportedRows) -> dict[str, str]:
