@@ -231,3 +231,38 @@ def test_a_folder_appears_whole_or_not_at_all(folder: str) -> None:
     write(fails=False)
     content = {info.uri: storage.read_bytes(info.uri) for info in storage.list_files(folder)}
     assert content == {f"{folder}/out/a": b"whole", f"{folder}/out/b/c": b"part"}
+
+
+def test_a_file_gets_a_second_name(folder: str) -> None:
+    storage.write_bytes(f"{folder}/one", b"first")
+    storage.copy(f"{folder}/one", f"{folder}/below/two")
+    storage.copy(f"{folder}/one", f"{folder}/below/two")  # again, in its own place
+    storage.write_bytes(f"{folder}/three", b"other")
+    storage.copy(f"{folder}/one", f"{folder}/three")
+    storage.write_bytes(f"{folder}/one", b"second")
+    assert storage.read_bytes(f"{folder}/below/two") == storage.read_bytes(f"{folder}/three") == b"first"
+    assert len(storage.list_files(folder)) == 3
+    with pytest.raises(InputError, match="cannot copy"):
+        storage.copy(f"{folder}/none", f"{folder}/four")
+    assert not storage.exists(f"{folder}/four")
+
+
+def test_a_folder_goes_with_all_in_it(folder: str) -> None:
+    for name in ("in/a", "in/below/b", "in-other/c"):
+        storage.write_bytes(f"{folder}/{name}", b"x")
+    storage.remove_folder(f"{folder}/in")
+    storage.remove_folder(f"{folder}/in")
+    assert [storage.name(file.uri) for file in storage.list_files(folder)] == ["c"]
+    assert not storage.exists(f"{folder}/in")
+
+
+def test_a_name_leads_to_a_folder_where_there_are_links(folder: str, kind: str) -> None:
+    for number in (1, 2):
+        storage.write_bytes(f"{folder}/{number}/file", f"{number}".encode())
+        led = storage.lead(f"{folder}/current", f"{number}")
+        assert led == (kind == "local")
+        if led:
+            assert storage.read_bytes(f"{folder}/current/file") == f"{number}".encode()
+    if kind == "local":
+        with pytest.raises(InputError, match="cannot replace"):
+            storage.lead(f"{folder}/1", "2")
