@@ -29,6 +29,12 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _some_words(text: str) -> str:
+    if not text.strip():
+        raise ValueError("expected some words, and it is empty")
+    return _one_line(text)
+
+
 def _orcid(text: str) -> str:
     match = _ORCID.fullmatch(text.strip())
     if text and (match is None or _check_digit(match[1]) != match[1][-1]):
@@ -68,6 +74,7 @@ def _ivoid(text: str) -> str:
 
 
 Line = Annotated[str, AfterValidator(_one_line)]
+Words = Annotated[str, AfterValidator(_some_words)]
 
 
 class Creator(StrictModel):
@@ -83,7 +90,7 @@ class Creator(StrictModel):
         Where a person works.
     """
 
-    name: Annotated[Line, Field(min_length=1)]
+    name: Words
     orcid: Annotated[str, AfterValidator(_orcid)] = ""
     affiliation: Line = ""
 
@@ -126,7 +133,7 @@ class About(StrictModel):
         IVOA identifier of the progressive catalogue, if your institute has a naming authority.
     """
 
-    title: Annotated[Line, Field(min_length=1)]
+    title: Words
     creators: Annotated[tuple[Creator, ...], Field(min_length=1)]
     licence: Annotated[str, AfterValidator(_licence)]
     description: Line = ""

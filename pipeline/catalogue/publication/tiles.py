@@ -58,7 +58,7 @@ class Tile:
     @property
     def number(self) -> int:
         """A number that no other tile has (NUNIQ)."""
-        return 4 * 4**self.order + self.pixel
+        return (4 << 2 * self.order) + self.pixel
 
 
 def assign_tiles(

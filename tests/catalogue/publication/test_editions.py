@@ -217,7 +217,7 @@ def test_in_an_object_store(tree: DecisionTree, tmp_path: Path, bucket: str) -> 
 
 def test_killed_anywhere_it_is_continued(tree: DecisionTree, tmp_path: Path) -> None:
     """Meanwhile the edition before is whole, and what counts."""
-    catalogue, out = write_sky(str(tmp_path / "c"), tree, 3000), tmp_path / "out"
+    catalogue, out = write_sky(str(tmp_path / "c"), tree, 1200), tmp_path / "out"
     words = ["publish", "c", "out", *WORDS]
     with running(words, tmp_path) as run:
         started = time.monotonic()
@@ -244,7 +244,7 @@ def test_killed_anywhere_it_is_continued(tree: DecisionTree, tmp_path: Path) -> 
 
 
 def test_killed_before_the_first_edition_counts(tree: DecisionTree, tmp_path: Path) -> None:
-    write_sky(str(tmp_path / "c"), tree, 2000)
+    write_sky(str(tmp_path / "c"), tree, 1000)
     words, out = ["publish", "c", "out", *WORDS], tmp_path / "out"
     with running(words, tmp_path) as run:
         wait_for(lambda: any(out.glob("editions/*/hips/Norder*/Dir*/*.tsv")), seconds=200)
