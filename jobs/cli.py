@@ -13,6 +13,7 @@ from jobs.ending import exit_status
 from jobs.ingest import ingest
 from jobs.verb import takes
 from jobs.words import Catalogue, ConfigFile, PrintConfig, Words, configure
+from jobs.zooniverse import zooniverse
 from pipeline import __version__
 from pipeline.config import load_config
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(ingest, name="ingest")
 app.add_typer(bench, name="bench")
+app.add_typer(zooniverse, name="zooniverse")
 
 
 def _tell_version(wanted: bool) -> None:

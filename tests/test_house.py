@@ -39,6 +39,7 @@ FLOOR_3 = {
     "evaluation",
     "volunteers",
     "representations",
+    "panoptes",
 }
 
 MAY_IMPORT = {
@@ -68,6 +69,7 @@ MAY_IMPORT = {
     "evaluation": {"tree", "protocol", "catalogue", "confidence"},
     "volunteers": {"tree", "catalogue", "confidence"},
     "representations": {"tree", "catalogue"},
+    "panoptes": {"protocol", "volunteers"},
     "__init__": {"face"},
     "face": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming"},
     "streaming": FLOOR_1 | FLOOR_2 | FLOOR_3,

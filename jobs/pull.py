@@ -1,0 +1,105 @@
+"""Pull: a workflow's classifications from the Zooniverse."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from jobs import votes
+from jobs.push import connect
+from pipeline import storage
+from pipeline.config import StrictModel
+from pipeline.console import progress, say
+from pipeline.errors import InputError
+from pipeline.panoptes.connection import Connection
+from pipeline.panoptes.pull import (
+    Export,
+    ask_for_export,
+    fetch_export,
+    find_export,
+    wait_for_export,
+)
+from pipeline.places import MappingFile, Output, TablePlace, TreeFile
+from pipeline.tree import GALAXY_ZOO_2
+from pipeline.upkeep import parse_duration
+from pipeline.volunteers.mapping import GALAXY_ZOO_2_TASKS
+
+
+class PullConfig(StrictModel):
+    """What `tuningfork zooniverse pull` takes.
+
+    Attributes
+    ----------
+    workflow
+        Id of the workflow, as the project's lab shows it.
+    output
+        Folder for exports; each gets a file named by workflow and time.
+    generate
+        Have the Zooniverse make a new export, and wait for it. It makes one a day at most.
+    wait
+        How long to wait for an export that is being made: ``90m``, ``4h``.
+    votes
+        Output of `tuningfork votes` to which the classifications are added.
+    mapping
+        Of `tuningfork votes`: which task is which question.
+    tree
+        Of `tuningfork votes`: the decision tree.
+    endpoint
+        Address of Panoptes; by default PANOPTES_ENDPOINT, or the Zooniverse.
+    patience
+        Seconds to wait for an answer.
+    """
+
+    workflow: int = Field(gt=0)
+    output: Output
+    generate: bool = False
+    wait: str = "4h"
+    votes: TablePlace | None = None
+    mapping: MappingFile = str(GALAXY_ZOO_2_TASKS)
+    tree: TreeFile = str(GALAXY_ZOO_2)
+    endpoint: str | None = None
+    patience: float = Field(default=60.0, gt=0)
+
+    @field_validator("wait")
+    @classmethod
+    def _is_duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
+
+
+def run(config: PullConfig) -> None:
+    """Fetch the export, say where it is, and hand it on.
+
+    Raises
+    ------
+    InputError
+        If there is none, it can't be used, or the Zooniverse refuses.
+    RunError
+        If it isn't ready, or can't be had.
+    """
+    connection = connect(config.endpoint, config.patience)
+    export = _export(connection, config)
+    with progress("Fetching", 0, "bytes") as advance:
+        uri = fetch_export(connection, config.workflow, export, storage.absolute(config.output), advance)
+    say(f"The classifications of workflow {config.workflow} as of {export.changed}: {uri}")
+    if config.votes is None:
+        say(f"Next: tuningfork votes export={uri} output=…")
+        return
+    votes.run(votes.VotesConfig(export=uri, output=config.votes, mapping=config.mapping, tree=config.tree))
+
+
+def _export(connection: Connection, config: PullConfig) -> Export:
+    seconds = parse_duration(config.wait).total_seconds()
+    last = find_export(connection, config.workflow)
+    if config.generate:
+        ask_for_export(connection, config.workflow, last)
+        say(f"An export of workflow {config.workflow} is asked for; waiting up to {config.wait}")
+        return wait_for_export(connection, config.workflow, last, seconds)
+    if last is None:
+        raise InputError(
+            f"workflow={config.workflow}: {connection.endpoint} has no export of it, or none that you may "
+            "see; check the id, and have one made: generate=true"
+        )
+    if last.ready:
+        return last
+    say(f"The export of workflow {config.workflow} is being made; waiting up to {config.wait}")
+    return wait_for_export(connection, config.workflow, None, seconds)

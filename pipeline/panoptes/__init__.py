@@ -1,0 +1,1 @@
+"""To the Zooniverse and back: subject sets uploaded once each, exports fetched whole."""
