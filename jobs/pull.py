@@ -8,7 +8,7 @@ from jobs import votes
 from jobs.push import connect
 from pipeline import storage
 from pipeline.config import StrictModel
-from pipeline.console import progress, say
+from pipeline.console import say
 from pipeline.errors import InputError
 from pipeline.panoptes.connection import Connection
 from pipeline.panoptes.pull import (
@@ -78,8 +78,7 @@ def run(config: PullConfig) -> None:
     """
     connection = connect(config.endpoint, config.patience)
     export = _export(connection, config)
-    with progress("Fetching", 0, "bytes") as advance:
-        uri = fetch_export(connection, config.workflow, export, storage.absolute(config.output), advance)
+    uri = fetch_export(connection, config.workflow, export, storage.absolute(config.output))
     say(f"The classifications of workflow {config.workflow} as of {export.changed}: {uri}")
     if config.votes is None:
         say(f"Next: tuningfork votes export={uri} output=…")

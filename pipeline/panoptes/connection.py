@@ -33,7 +33,7 @@ _LONGEST_PAUSE = 30.0
 _MOST_TOLD = 200
 _CONNECTIONS = 64
 _MOST_THROTTLED = 200
-_MOST_RENEWALS = 4
+_MOST_RENEWALS = 6
 _THROTTLED = "HTTP status 429"
 _SIGNING_IN = ("/oauth/token", "/users/sign_in")
 

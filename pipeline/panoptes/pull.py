@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline import storage
+from pipeline.console import progress
 from pipeline.errors import InputError, RunError
 from pipeline.panoptes.connection import Connection, LostAnswer, Refused
 from pipeline.volunteers.zooniverse import COLUMNS, OPTIONAL
@@ -94,9 +95,7 @@ def wait_for_export(
         time.sleep(poll)
 
 
-def fetch_export(
-    connection: Connection, workflow: int, export: Export, folder: str, advance: Callable[[int], None]
-) -> str:
+def fetch_export(connection: Connection, workflow: int, export: Export, folder: str) -> str:
     """Write an export into a folder, whole or not at all; the file is named by workflow and time.
 
     Returns
@@ -119,7 +118,6 @@ def fetch_export(
             with storage.open_new(uri) as target:
                 for chunk in _checked(f"the export of workflow {workflow}", _chunks(connection, export)):
                     target.write(chunk)
-                    advance(len(chunk))
             return uri
         except RunError:
             if attempt == _DOWNLOADS:
@@ -133,7 +131,11 @@ def fetch_export(
 def _chunks(connection: Connection, export: Export) -> Iterator[bytes]:
     """The file; urllib3 raises where it's shorter than it was said to be."""
     with connection.download(export.address) as response:
-        yield from response.iter_content(_CHUNK)
+        size = response.headers.get("Content-Length", "")
+        with progress("Fetching", int(size) if size.isdecimal() else 0, "bytes") as advance:
+            for chunk in response.iter_content(_CHUNK):
+                advance(len(chunk))
+                yield chunk
 
 
 def _checked(what: str, chunks: Iterator[bytes]) -> Iterator[bytes]:

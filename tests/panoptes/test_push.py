@@ -6,7 +6,6 @@ import csv
 import json
 import random
 import shutil
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,32 +66,31 @@ def test_all_is_there_once_and_a_second_push_does_nothing(
 
 @pytest.mark.parametrize("kind", ["busy", "broken", "reset", "late", "silent", "throttled", "expired"])
 def test_each_kind_of_fault(server: Panoptes, subjects: Path, kind: str) -> None:
-    server.behave(faults={"rate": 0.3, "kinds": [kind], "seed": 3, "seconds": 0.6, "times": 12})
+    server.behave(faults={"rate": 0.15, "kinds": [kind], "seed": 3, "seconds": 0.6, "times": 12})
     assert run(subjects, f"workflow={WORKFLOW}") == 0
     state = server.state()
-    assert state["faults"] == {kind: 12}
+    assert state["faults"].keys() == {kind}
     check_once(state, 20, WORKFLOW)
 
 
 def test_what_turns_up_after_it_was_made_again_is_removed(
     server: Panoptes, subjects: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first requests are carried out only when their subjects have been made by others."""
-    monkeypatch.setattr(push, "_LATE_SECONDS", 0.0)
-    late = {"rate": 1.0, "kinds": ["late"], "paths": "/api/subjects", "times": 6, "seconds": 1.0}
+    """Requests of which no answer came are carried out only when others have made their subjects."""
+    remove = push.Push._remove_others
 
-    def finish_late(self: push.Push) -> int:
-        time.sleep(2)
+    def remove_when_all_came(self: push.Push) -> int:
+        server.behave(release=True)
         return remove(self)
 
-    remove = push.Push._remove_others
-    monkeypatch.setattr(push.Push, "_remove_others", finish_late)
-    server.behave(faults=late)
+    monkeypatch.setattr(push.Push, "_remove_others", remove_when_all_came)
+    held = {"rate": 1.0, "kinds": ["late"], "seconds": None, "times": 6}
+    server.behave(faults=held | {"paths": "/api/subjects", "methods": ["POST"]})
     assert run(subjects, "threads=4") == 0
     state = server.state()
     check_once(state, 20)
-    assert state["removed"] > 0
-    assert f"{state['removed']} that were made twice" in capsys.readouterr().out
+    assert state["removed"] == 6
+    assert "6 that were made twice" in capsys.readouterr().out
 
 
 def test_where_the_records_are_lost_the_subjects_are_found(server: Panoptes, subjects: Path) -> None:
@@ -225,7 +223,7 @@ def test_what_triage_did_not_write_is_refused_before_anything_is_sent(
         (("subject_set=99",), PROJECT, "subject_set=99: "),
         (("retire=x.parquet",), PROJECT, "no workflow=ID to retire galaxies in"),
         (("endpoint=http://www.zooniverse.org",), PROJECT, "expected https://HOST"),
-        (("endpoint=https://a:b@host",), PROJECT, "expected https://HOST"),
+        (("endpoint=https://a:b@host",), PROJECT, "holds a name or a key before the @"),
         (("threads=0",), PROJECT, "threads=0"),
     ],
 )

@@ -34,7 +34,9 @@ class Faults:
         self._kinds: tuple[str, ...] = KINDS
         self._paths = "/"
         self._times: float = float("inf")
-        self._seconds = 1.0
+        self._seconds: float | None = 1.0
+        self._methods: tuple[str, ...] = ()
+        self._held: list[Callable[[], object]] = []
         self._random = random.Random()
         self._day = 0
         self.made: dict[str, int] = {}
@@ -43,7 +45,13 @@ class Faults:
         """Begin anew: what was to be carried out late never is."""
         self._day += 1
         self._rate = 0.0
+        self._held.clear()
         self.made.clear()
+
+    def release(self) -> None:
+        """Carry out what was to be carried out late, and was held for this."""
+        while self._held:
+            self._held.pop()()
 
     def set(self, asked: dict[str, Any] | None) -> None:
         """Change what befalls; nothing if nothing is asked for."""
@@ -53,7 +61,8 @@ class Faults:
         self._kinds = tuple(asked.get("kinds", KINDS))
         self._paths = asked.get("paths", "/")
         self._times = asked.get("times", float("inf"))
-        self._seconds = asked.get("seconds", 1.0)
+        self._seconds = asked.get("seconds", 1.0)  # None: what is late is held until `release`
+        self._methods = tuple(asked.get("methods", ()))
         self._random = random.Random(asked.get("seed"))
 
     def between(self, application: Application) -> Application:
@@ -61,7 +70,9 @@ class Faults:
 
         def serve(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
             path = environ["PATH_INFO"]
-            kind = self._draw() if path.startswith(self._paths) and not path.startswith("/_") else ""
+            meant = path.startswith(self._paths) and not path.startswith("/_")
+            meant = meant and (not self._methods or environ["REQUEST_METHOD"] in self._methods)
+            kind = self._draw() if meant else ""
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = io.BytesIO(body)
             if kind == "busy":
@@ -73,7 +84,10 @@ class Faults:
             if kind == "late":
                 day = self._day
                 carry_out = lambda: self._day == day and _carry_out(application, environ)  # noqa: E731
-                threading.Timer(self._seconds, carry_out).start()
+                if self._seconds is None:
+                    self._held.append(carry_out)
+                else:
+                    threading.Timer(self._seconds, carry_out).start()
                 return _answer(start, "504 Gateway Time-out")
             if kind in ("broken", "reset"):
                 _carry_out(application, environ)
@@ -84,7 +98,7 @@ class Faults:
             answer = application(environ, start)
             if kind == "silent":
                 answer = [b"".join(answer)]
-                time.sleep(self._seconds * 2)
+                time.sleep((self._seconds or 1.0) * 2)
             return answer
 
         return serve

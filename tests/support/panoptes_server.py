@@ -229,8 +229,8 @@ def _export(number: int) -> Any:
 @app.post("/api/workflows/<int:number>/classifications_export")
 def _ask_for_export(number: int) -> Any:
     _found(workflows, number, "workflow")
-    late = control.get("export_seconds", 0.5)
     with lock:
+        late = control.get("export_seconds", 0.5)
         found = exports.setdefault(number, {"text": ""})
         found |= {
             "state": "creating",
@@ -260,6 +260,8 @@ def _control() -> Any:
     if asked.pop("forget", False):
         _forget()
     faults.set(asked.pop("faults", None))
+    if asked.pop("release", False):
+        faults.release()
     if asked.pop("expire", False):
         tokens.clear()
         sessions.clear()
@@ -379,7 +381,7 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9 // 10**6:03d}Z"
 
 
-class _KeepingConnections(WSGIRequestHandler):
+class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log(self, *ignored: Any, **also: Any) -> None:
@@ -388,8 +390,7 @@ class _KeepingConnections(WSGIRequestHandler):
 
 def main() -> None:
     """Serve on a free port."""
-    app.wsgi_app = faults.between(app.wsgi_app)  # type: ignore[method-assign]
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_KeepingConnections)
+    server = make_server("127.0.0.1", 0, faults.between(app), threaded=True, request_handler=_Handler)
     print(server.server_port, flush=True)
     server.serve_forever()
 
