@@ -106,7 +106,7 @@ def test_none_was_ever_asked_for(
     server: Panoptes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path) == 2
-    assert "has no export of it, or these credentials may not see it" in capsys.readouterr().err
+    assert "has no export of it, or none that you may see" in capsys.readouterr().err
     assert run(tmp_path, "generate=true", workflow=99) == 2
     assert "Could not find workflow with id='99'" in capsys.readouterr().err
 

@@ -247,9 +247,10 @@ def _read_export(name: str) -> Any:
     text = exports[int(name)]["text"].encode()
     if control.get("half_sent", 0) > 0:
         control["half_sent"] -= 1
-        return Response(
-            text[: len(text) // 2], headers={"Content-Length": str(len(text))}, content_type="text/csv"
-        )
+        half = Response(text[: len(text) // 2], content_type="text/csv")
+        half.automatically_set_content_length = False
+        half.headers["Content-Length"] = str(len(text))
+        return half
     return Response(text, content_type="text/csv")
 
 
