@@ -14,7 +14,7 @@ import itertools
 import secrets
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -256,7 +256,6 @@ def _read_export(name: str) -> Any:
 
 @app.post("/_control")
 def _control() -> Any:
-    """How the server behaves from now on; for tests."""
     asked = request.get_json()
     if asked.pop("forget", False):
         _forget()
@@ -276,8 +275,9 @@ def _control() -> Any:
 def _forget() -> None:
     with lock:
         faults.forget()
-        for things in (tokens, sessions, sets, subjects, media, exports, control, requests_seen):
-            things.clear()  # type: ignore[attr-defined]
+        for things in cast("list[Any]", [tokens, sessions, sets, subjects, media, exports, control]):
+            things.clear()
+        requests_seen.clear()
         control.update(GOOD_DAY)
         for workflow in workflows.values():
             workflow.update(sets=[], retired=[])
