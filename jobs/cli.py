@@ -272,6 +272,7 @@ app.command(cls=takes("jobs.debias.DebiasConfig", "table"))(people.debias)
 app.command(cls=takes("jobs.loop.LoopConfig", "catalogue"))(people.loop)
 app.command(cls=takes("jobs.similar.SimilarConfig", "catalogue"))(vectors.similar)
 app.command(cls=takes("jobs.index.IndexConfig", "catalogue"))(vectors.index)
+app.command("map", cls=takes("jobs.map.MapConfig", "catalogue"))(vectors.map_galaxies)
 app.command(cls=takes("jobs.fit.FitConfig", "catalogue"))(vectors.fit)
 app.command(cls=takes("jobs.discover.DiscoverConfig", "catalogue"))(vectors.discover)
 

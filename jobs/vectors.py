@@ -43,6 +43,25 @@ def index(
     job.run(configure(job.IndexConfig, config, words, print_config, catalogue=catalogue))
 
 
+def map_galaxies(
+    catalogue: Catalogue,
+    words: Words = None,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Lay a catalogue's galaxies out on a map, look-alikes side by side.
+
+    `tuningfork map CATALOGUE output=DIR [galaxies=100000] [pictures=4000]`
+
+    The catalogue is one made with `embedding=true`. Writes `DIR/report.html`, a page to zoom into, to colour
+    by any answer and to export regions from, and `DIR/map.parquet`, the places. It needs the package
+    pacmap: `pip install "tuningfork[map]"`.
+    """
+    from jobs import map as job
+
+    job.run(configure(job.MapConfig, config, words, print_config, catalogue=catalogue))
+
+
 def fit(
     catalogue: Catalogue,
     words: Words = None,

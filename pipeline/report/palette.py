@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from cycler import cycler
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
@@ -28,6 +29,22 @@ INK, SOFT, LINE, PANEL = "#1b1d23", "#5a5e69", "#dedbd2", "#ffffff"
 
 THEMED = {INK: "var(--ink)", SOFT: "var(--soft)", LINE: "var(--line)", PANEL: "var(--panel)"}
 """The variable of the page's style that stands for each of these colours in a page."""
+
+_LEAST_LIT = 0.2
+"""Share of the colour map that is too near to the page's ground to be seen on it."""
+
+
+def ramp(shades: int, *, dark: bool) -> list[str]:
+    """Shades from little to much (``#rrggbb``), that grow away from a page's dark or light ground.
+
+    Examples
+    --------
+    >>> ramp(3, dark=True)
+    ['#35456c', '#948e77', '#fee838']
+    """
+    position = np.linspace(_LEAST_LIT, 1, shades) if dark else np.linspace(1 - _LEAST_LIT, 0, shades)
+    return [mpl.colors.to_hex(color) for color in mpl.colormaps[SEQUENTIAL](position)]
+
 
 _STYLE: Any = {
     "axes.edgecolor": SOFT,

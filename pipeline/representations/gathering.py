@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -42,11 +42,19 @@ def gather(embeddings: Embeddings, ids: Collection[str]) -> pa.Table:
     return _joined(parts)
 
 
-def sample(embeddings: Embeddings, count: int, seed: int = 0) -> pa.Table:
-    """So many galaxies drawn at random, or all where there are fewer; one pass. Columns as of `gather`."""
+def sample(
+    embeddings: Embeddings, count: int, seed: int = 0, columns: Sequence[str] = ("input",)
+) -> pa.Table:
+    """So many galaxies drawn at random, in random order, or all where there are fewer; one pass.
+
+    Returns
+    -------
+    pyarrow.Table
+        ``object_id, ra, dec``, the columns that were asked for, and ``embedding``.
+    """
     rng = np.random.default_rng(seed)
     drawn = Best(count)
-    for batch in embeddings.batches(["input"]):
+    for batch in embeddings.batches(columns):
         drawn.add(batch, rng.random(len(batch)))
     return drawn.table.drop_columns(["value"])
 
