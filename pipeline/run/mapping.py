@@ -40,8 +40,8 @@ def draw_map(
     drawn = sample(embeddings, count, seed, ["input", *tree.columns])
     if len(drawn) < FEWEST:
         raise InputError(
-            f"{embeddings.uri}: {len(drawn):,} galaxies for a map, expected at least {FEWEST}; classify more, "
-            "or raise galaxies="
+            f"{embeddings.uri}: {len(drawn):,} galaxies for a map, expected at least {FEWEST}; classify "
+            "more, or raise galaxies="
         )
     say(f"Laying out {len(drawn):,} galaxies …")
     places = lay_out(vectors_of(drawn), seed)

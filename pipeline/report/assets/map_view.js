@@ -1,6 +1,6 @@
 // Drawing: points as pixels, pictures of those that have room, the region that is marked.
 const surface = find("#map-canvas");
-const pen = surface.getContext("2d");
+const pen = surface.getContext("2d", { willReadFrequently: true }); // pixels are written by the processor
 const view = { x: 0.5, y: 0.5, zoom: 1 };
 const MOST_ZOOM = 400;
 const codes = new Uint8Array(many);
