@@ -96,8 +96,10 @@ def _in_unit_square(places: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def _pacmap() -> Any:
     try:
+        import numba
         import pacmap
     except ImportError as error:
         raise InputError("a map needs the package pacmap: pip install 'tuningfork[map]'") from error
     logging.getLogger("pacmap").setLevel(logging.ERROR)  # it warns of every seed
+    numba.set_num_threads(1)  # what takes its time is serial; a second thread waits for the first
     return pacmap
