@@ -9,6 +9,7 @@ import typer
 
 from jobs import people, publishing, vectors
 from jobs.bench.verbs import bench
+from jobs.cut import cut
 from jobs.ending import exit_status
 from jobs.ingest import ingest
 from jobs.verb import takes
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(ingest, name="ingest")
 app.add_typer(bench, name="bench")
 app.add_typer(zooniverse, name="zooniverse")
+app.command(cls=takes("pipeline.cutting.settings.CutConfig"))(cut)
 
 
 def _tell_version(wanted: bool) -> None:

@@ -96,7 +96,7 @@ def ingest_hubble(config: IngestHubbleConfig, progress: Progress | None = None) 
         If the output holds something else or can't be written, or no galaxy meets the criteria.
     """
     criteria = config.criteria.model_dump(mode="json")
-    existing = _already_there(config.output, hubble.SOURCE, criteria)
+    existing = already_there(config.output, hubble.SOURCE, criteria)
     if existing:
         return existing
     picture = hubble.hubble_field()
@@ -128,7 +128,7 @@ def ingest_images(config: IngestImagesConfig, progress: Progress | None = None) 
         counts = folder.match_positions(files, positions, config.positions)
         criteria["positions"] = folder.fingerprint([storage.file_info(config.positions)])
     source = _absolute(config.input)
-    existing = _already_there(config.output, source, criteria)
+    existing = already_there(config.output, source, criteria)
     if existing:
         return existing
     writer = ShardWriter(config.output, name=storage.name(source), source=source, criteria=criteria)
@@ -141,8 +141,21 @@ def _absolute(uri: str) -> str:
     return str(fs.unstrip_protocol(path))
 
 
-def _already_there(output: str, source: str, criteria: dict[str, Any]) -> IngestResult | None:
-    """What is under `output`: the same set, nothing (None), or something in the way."""
+def already_there(
+    output: str, source: str, criteria: dict[str, Any], beside: str | None = None
+) -> IngestResult | None:
+    """What is under `output`: the same set, or nothing (None), or what an ingest left that was cut short.
+
+    Parameters
+    ----------
+    beside
+        A folder below `output` in which the ingest keeps what it needs to go on.
+
+    Raises
+    ------
+    InputError
+        If something else is there.
+    """
     survey = read_survey(output)
     if survey is not None:
         if survey.source != source:
@@ -167,6 +180,7 @@ def _already_there(output: str, source: str, criteria: dict[str, Any]) -> Ingest
         if not storage.name(file.uri).startswith(
             ("cutouts-", "field.", ".cutouts-", ".field.", f".{MANIFEST}")
         )
+        and not (beside is not None and f"/{beside}/" in file.uri)
     ]
     if strangers:
         raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -37,6 +37,10 @@ class ShardWriter:
         What the set is called and what it is made from; kept in ``survey.json``.
     shard_rows, row_group_rows
         Rows of a shard, and of a row group, the least that a reader fetches.
+    further
+        Columns that a row has beside those of `CUTOUT_SCHEMA`: for people, readers pass over them.
+    stem
+        What the shards' names begin with, where several writers fill one folder; it begins with "cutouts".
     """
 
     def __init__(
@@ -48,17 +52,21 @@ class ShardWriter:
         criteria: Mapping[str, Any],
         shard_rows: int = SHARD_ROWS,
         row_group_rows: int = ROW_GROUP_ROWS,
+        further: Iterable[pa.Field] = (),
+        stem: str = "cutouts",
     ) -> None:
         self.uri = uri
         self._name, self._source, self._criteria = name, source, dict(criteria)
         self._shard_rows, self._row_group_rows = shard_rows, row_group_rows
+        self._schema = pa.schema([*CUTOUT_SCHEMA, *further], {WRITTEN_BY: name.encode()})
+        self._stem = stem
         self._shards: list[ShardRows] = []
         self._group: list[Mapping[str, Any]] = []
         self._rows = self._bytes = 0
         self._open_shard()
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Add a row: a mapping with ``object_id``, ``image`` and any other column of `CUTOUT_SCHEMA`.
+        """Add a row: a mapping with ``object_id``, ``image`` and any other column of the set.
 
         Raises
         ------
@@ -66,7 +74,7 @@ class ShardWriter:
             If a required column is absent or a column is unknown, or the store refuses a finished shard.
         """
         wrong = [key for key in REQUIRED_COLUMNS if key not in row]
-        wrong += [key for key in row if key not in CUTOUT_SCHEMA.names]
+        wrong += [key for key in row if key not in self._schema.names]
         if wrong:
             raise InputError(
                 f"a cutout row has the columns {', '.join(row)}; {wrong[0]!r} is absent or unknown"
@@ -84,6 +92,13 @@ class ShardWriter:
         """Store the field image (PNG or JPEG) beside the shards."""
         self._create(FIELD_NAMES[0] if data.startswith(b"\x89PNG") else FIELD_NAMES[1], data)
 
+    def close(self) -> tuple[ShardRows, ...]:
+        """Write the last shard; what all shards are called, and their rows."""
+        self._flush_group()
+        if self._rows:
+            self._close_shard()
+        return tuple(self._shards)
+
     def finish(self, counts: Mapping[str, int] | None = None) -> Survey:
         """Write the last shard, then ``survey.json``, which makes the set complete.
 
@@ -97,8 +112,8 @@ class ShardWriter:
         InputError
             If another ingest finished a set in this folder meanwhile.
         """
-        self._flush_group()
-        if self._rows or not self._shards:
+        self.close()
+        if not self._shards:
             self._close_shard()
         survey = Survey(
             name=self._name,
@@ -114,13 +129,12 @@ class ShardWriter:
 
     def _open_shard(self) -> None:
         self._buffer = pa.BufferOutputStream()
-        schema = CUTOUT_SCHEMA.with_metadata({WRITTEN_BY: self._name.encode()})
         # Images are compressed already; statistics of them would only swell the footer.
-        plain = [name for name in CUTOUT_SCHEMA.names if name != "image"]
+        plain = [name for name in self._schema.names if name != "image"]
         self._parquet = pq.ParquetWriter(
             self._buffer,
-            schema,
-            compression={name: "zstd" if name != "image" else "none" for name in CUTOUT_SCHEMA.names},
+            self._schema,
+            compression={name: "zstd" if name != "image" else "none" for name in self._schema.names},
             use_dictionary=False,
             write_statistics=plain,
             write_page_checksum=True,
@@ -131,14 +145,14 @@ class ShardWriter:
         if self._group:
             columns = [
                 pa.array([row.get(field.name) for row in self._group], type=field.type)
-                for field in CUTOUT_SCHEMA
+                for field in self._schema
             ]
-            self._parquet.write_table(pa.Table.from_arrays(columns, schema=self._parquet.schema))
+            self._parquet.write_table(pa.Table.from_arrays(columns, schema=self._schema))
             self._group = []
 
     def _close_shard(self) -> None:
         self._parquet.close()
-        name = f"cutouts-{len(self._shards):05d}.parquet"
+        name = f"{self._stem}-{len(self._shards):05d}.parquet"
         self._create(name, self._buffer.getvalue().to_pybytes())
         self._shards.append(ShardRows(name=name, rows=self._rows))
         self._open_shard()

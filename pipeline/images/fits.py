@@ -107,10 +107,19 @@ def _plain(data: bytes) -> bytes:
     return plain
 
 
-def _image(
-    hdus: fits.HDUList, band: str, alone: bool, layout: FitsLayout
-) -> tuple[fits.Header, NDArray[np.float32]]:
-    """Header and pixels of a band."""
+def find_image(hdus: fits.HDUList, band: str, alone: bool, layout: FitsLayout) -> tuple[Any, int | None]:
+    """The extension with a band's image, and which plane of it that is where it is a cube.
+
+    Parameters
+    ----------
+    alone
+        Whether the file holds this band and no other.
+
+    Raises
+    ------
+    ImageError
+        With reason ``no_extension``, ``missing_band`` or ``bad_shape``.
+    """
     images = [hdu for hdu in hdus if hdu.is_image and len(hdu.shape) >= 2]
     if not images:
         raise ImageError(
@@ -132,22 +141,26 @@ def _image(
             "missing_band",
             f"there is no {_expected(band, layout)} in the FITS file ({names}{_extension_list(hdus)})",
         )
-    shape = hdu.shape
-    if len(shape) == 3:
-        bands = _bands_of(hdu, layout)
-        if len(bands) != shape[0] or band not in bands:
-            raise ImageError(
-                "bad_shape",
-                f"extension {hdu.name or 0!r} is a cube of {shape[0]} planes, of the bands "
-                f"{', '.join(bands) or 'unknown'}; name them as `planes` in the survey file",
-            )
-        check_shapes({band: shape[1:]})
-        return hdu.header, np.asarray(hdu.data[bands.index(band)], np.float32)
-    check_shapes({band: shape})
-    return hdu.header, np.asarray(hdu.data, np.float32)
+    if len(hdu.shape) != 3:
+        return hdu, None
+    bands = _bands_of(hdu, layout)
+    if len(bands) != hdu.shape[0] or band not in bands:
+        raise ImageError(
+            "bad_shape",
+            f"extension {hdu.name or 0!r} is a cube of {hdu.shape[0]} planes, of the bands "
+            f"{', '.join(bands) or 'unknown'}; name them as `planes` in the survey file",
+        )
+    return hdu, bands.index(band)
 
 
-def _mask(hdus: fits.HDUList, band: str, layout: FitsLayout) -> NDArray[np.bool_]:
+def find_mask(hdus: fits.HDUList, band: str, layout: FitsLayout) -> tuple[Any, list[int]]:
+    """The extension with a band's mask, and the numbers of its bits that count.
+
+    Raises
+    ------
+    ImageError
+        With reason ``no_extension``.
+    """
     assert layout.mask is not None
     hdu = _named(hdus, layout.mask, band)
     if hdu is None or not hdu.is_image or len(hdu.shape) != 2:
@@ -156,10 +169,25 @@ def _mask(hdus: fits.HDUList, band: str, layout: FitsLayout) -> NDArray[np.bool_
             f"the FITS file has no mask {_filled(layout.mask, band)!r} ({_extension_list(hdus)}); name it as "
             "`mask.name` in the survey file",
         )
+    planes = layout.mask_planes
+    return hdu, [plane if isinstance(plane, int) else _plane_number(hdu.header, plane) for plane in planes]
+
+
+def _image(
+    hdus: fits.HDUList, band: str, alone: bool, layout: FitsLayout
+) -> tuple[fits.Header, NDArray[np.float32]]:
+    """Header and pixels of a band."""
+    hdu, plane = find_image(hdus, band, alone, layout)
+    if plane is not None:
+        check_shapes({band: hdu.shape[1:]})
+        return hdu.header, np.asarray(hdu.data[plane], np.float32)
     check_shapes({band: hdu.shape})
-    bits = [
-        plane if isinstance(plane, int) else _plane_number(hdu.header, plane) for plane in layout.mask_planes
-    ]
+    return hdu.header, np.asarray(hdu.data, np.float32)
+
+
+def _mask(hdus: fits.HDUList, band: str, layout: FitsLayout) -> NDArray[np.bool_]:
+    hdu, bits = find_mask(hdus, band, layout)
+    check_shapes({band: hdu.shape})
     return mask_bits(hdu.data, bits, layout.marks_good)
 
 

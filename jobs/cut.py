@@ -1,0 +1,50 @@
+"""Cut: a cutout set from a survey's tiles, by a table of positions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from jobs.words import ConfigFile, PrintConfig, Words, configure
+
+if TYPE_CHECKING:
+    from pipeline.cutting.settings import CutConfig
+
+
+def cut(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+    """Cut objects out of a survey's images, by a table of positions.
+
+    `tuningfork cut --config cut_sdss positions=TABLE tiles=URI output=URI frame.column=petroR90_r`
+
+    TABLE is FITS, VOTable, CSV or Parquet with `object_id` (or `objid`), `ra`, `dec` in degrees. Writes a
+    cutout set, the input of `classify`, and `OUTPUT/misses.csv`: positions that no cutout was made of, each
+    with its reason. `cut_sdss`, `cut_legacy` and `cut_lsst` know how those surveys keep their images. A cut
+    that was stopped continues when the same command is given again.
+    """
+    from pipeline.cutting.settings import CutConfig
+
+    run(configure(CutConfig, config, words, print_config))
+
+
+def run(config: CutConfig) -> None:
+    """Cut, and say what came of it.
+
+    Raises
+    ------
+    InputError
+        If the positions, the tiles or the survey can't be used, or the output holds something else.
+    """
+    from pipeline.console import say
+    from pipeline.run.cutting import cut_positions
+
+    survey, created = cut_positions(config)
+    if not created:
+        say(f"{config.output}: already there, {survey.cutouts:,} cutouts, nothing to do")
+        return
+    say(f"{config.output}: {survey.cutouts:,} cutouts of {survey.counts['positions']:,} positions")
+    missed = [
+        f"{n:,} {key.removeprefix('missed_')}" for key, n in survey.counts.items() if key != "positions"
+    ]
+    if missed:
+        typer.echo(f"tuningfork: note: missed {', '.join(missed)}; see {config.output}/misses.csv", err=True)
