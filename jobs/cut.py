@@ -37,8 +37,9 @@ def run(config: CutConfig) -> None:
     """
     from pipeline.console import say
     from pipeline.run.cutting import cut_positions
+    from pipeline.streaming.cutting import spread
 
-    survey, created = cut_positions(config)
+    survey, created = cut_positions(config, spread)
     if not created:
         say(f"{config.output}: already there, {survey.cutouts:,} cutouts, nothing to do")
         return

@@ -142,14 +142,14 @@ def _absolute(uri: str) -> str:
 
 
 def already_there(
-    output: str, source: str, criteria: dict[str, Any], beside: str | None = None
+    output: str, source: str, criteria: dict[str, Any], beside: tuple[str, ...] = ()
 ) -> IngestResult | None:
     """What is under `output`: the same set, or nothing (None), or what an ingest left that was cut short.
 
     Parameters
     ----------
     beside
-        A folder below `output` in which the ingest keeps what it needs to go on.
+        Names of files and folders that this ingest leaves beside the shards, or how they begin.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def already_there(
         if not storage.name(file.uri).startswith(
             ("cutouts-", "field.", ".cutouts-", ".field.", f".{MANIFEST}")
         )
-        and not (beside is not None and f"/{beside}/" in file.uri)
+        and not any(part.lstrip(".").startswith(beside) for part in file.uri.split("/")[-2:])
     ]
     if strangers:
         raise InputError(

@@ -90,7 +90,7 @@ class Work:
         InputError
             If it holds something else, such as a cut of other positions.
         """
-        if already_there(self.output, self.source, self.criteria, beside=FOLDER) is not None:
+        if already_there(self.output, self.source, self.criteria, beside=(FOLDER, MISSES)) is not None:
             return False
         uri, own = self.file("cut.json"), self.criteria | {"source": self.source}
         data = json.dumps(own, indent=1, sort_keys=True).encode()
@@ -214,7 +214,7 @@ def finish(work: Work, records: Sequence[UnitRecord], total: int) -> Survey:
     )
     if not create_survey(work.output, survey):
         # Another process with the same command, which has done the same.
-        already_there(work.output, work.source, work.criteria, beside=FOLDER)
+        already_there(work.output, work.source, work.criteria, beside=(FOLDER, MISSES))
     return survey
 
 

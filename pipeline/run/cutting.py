@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,17 +14,27 @@ from pipeline import storage
 from pipeline.console import progress, say
 from pipeline.cutouts.folder import fingerprint
 from pipeline.cutouts.manifest import Survey, read_survey
-from pipeline.cutting.index import make_index, write_index
+from pipeline.cutting.index import footprint, make_index, write_index
 from pipeline.cutting.plan import make_plan, units_of, write_plan
 from pipeline.cutting.positions import Positions, read_positions
 from pipeline.cutting.settings import CutConfig, tile_survey
 from pipeline.cutting.tiles import Tile, find_tiles, list_tile_files
-from pipeline.cutting.work import Work, finish, keep_misses
+from pipeline.cutting.work import UnitRecord, Work, cut_unit, finish, keep_misses
 from pipeline.errors import InputError
 
+Spread = Callable[[Callable[[Any], str], Sequence[Any]], Iterator[str]]
+"""Does something with each of many items, in any order: `map`, or `pipeline.streaming.cutting.spread`."""
 
-def cut_positions(config: CutConfig) -> tuple[Survey, bool]:
+_TILES_AT_ONCE = 32
+
+
+def cut_positions(config: CutConfig, spread: Spread) -> tuple[Survey, bool]:
     """Cut all positions, or what a cut that was stopped has left; False if it was there already.
+
+    Parameters
+    ----------
+    spread
+        How the work is done; what it does can be done again.
 
     Raises
     ------
@@ -49,39 +62,33 @@ def cut_positions(config: CutConfig) -> tuple[Survey, bool]:
         assert done is not None
         return done, False
     positions = read_positions(config.positions, config.columns, survey.frame.column)
-    from pipeline.streaming import connect  # loads slowly, and nothing above needs it
-
     if not storage.exists(work.plan):
-        index = _index(work, tiles)
+        index = _index(work, tiles, spread)
         _make_plan(work, positions, index)
     units = units_of(work.plan)
     records = work.records()
     ahead = [unit for unit in range(len(units)) if unit not in records]
     if ahead:
-        from pipeline.streaming.cutting import stream_units
-
-        connect()
         total, done = sum(units), sum(units[unit] for unit in records)
         with progress("Cutting", total, "objects", done) as advance:
-            for record in stream_units(work, ahead):
+            for done_now in spread(lambda unit: cut_unit(work, unit).model_dump_json(), ahead):
+                record = UnitRecord.model_validate_json(done_now)
                 records[record.unit] = record
                 advance(record.rows)
     return finish(work, list(records.values()), positions.total), True
 
 
-def _index(work: Work, tiles: list[Tile]) -> pa.Table:
+def _index(work: Work, tiles: list[Tile], spread: Spread) -> pa.Table:
     """The index of tiles, from before or made now."""
     if storage.exists(work.index):
         return pq.read_table(pa.BufferReader(storage.read_bytes(work.index)))
-    from pipeline.streaming import connect
-    from pipeline.streaming.cutting import stream_footprints
-
-    connect()
-    rows = []
+    survey, rows = work.survey, []
+    pieces = [tiles[first : first + _TILES_AT_ONCE] for first in range(0, len(tiles), _TILES_AT_ONCE)]
     with progress("Indexing", len(tiles), "tiles") as advance:
-        for some in stream_footprints(tiles, work.survey):
-            rows += some
-            advance(len(some))
+        for some in spread(lambda piece: json.dumps([footprint(tile, survey) for tile in piece]), pieces):
+            footprints = json.loads(some)
+            rows += footprints
+            advance(len(footprints))
     index = make_index(rows)
     problems = index["problem"].drop_null()
     if len(problems) == len(index):

@@ -148,7 +148,6 @@ def test_a_frame_over_the_border_is_resampled_of_a_tile_on_other_pixels(tmp_path
         files = {}
         for band in BANDS:
             pixels = sky.light(wcs, WIDTH, HEIGHT, band)
-            pixels *= 1.21 if number else 1.0  # flux in a pixel, whose area is larger
             files[band] = str(write_band(tmp_path / f"{number}-{band}.fits", pixels, wcs))
         tiles[number] = Tile(str(number), files)
     survey = survey_of(tmp_path)

@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 from astropy.io import fits
 from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_area
 from numpy.typing import NDArray
 
 SCALE = 0.262
@@ -50,7 +51,8 @@ class Sky:
     def light(self, wcs: WCS, width: int, height: int, band: str) -> NDArray[np.float32]:
         """Its flux in each pixel of an image."""
         rng = np.random.default_rng(self.seed)
-        widths, peaks = rng.uniform(4, 9, len(self.ra)), rng.uniform(0.5, 5, len(self.ra))
+        zoom = SCALE / 3600 / float(np.sqrt(proj_plane_pixel_area(wcs)))
+        widths, peaks = zoom * rng.uniform(4, 9, len(self.ra)), rng.uniform(0.5, 5, len(self.ra))
         image = np.full((height, width), 0.01 * (1 + BANDS.index(band)), np.float32)
         xs, ys = wcs.all_world2pix(self.ra, self.dec, 0)
         for x, y, sigma, peak in zip(xs, ys, widths, peaks, strict=True):
@@ -63,7 +65,7 @@ class Sky:
                 image[low:high, left:right] += (peak * (1 + 0.3 * BANDS.index(band)) * shape).astype(
                     np.float32
                 )
-        return image
+        return image / np.float32(zoom**2)
 
 
 def survey_file(folder: Path, **changes: object) -> Path:
