@@ -21,6 +21,7 @@ SAME_ANSWERS = frozenset(
         "313c09a6c2b3a2413134af6af62979b83730eb204c716c0554f479a32e4fe6d2",
         "8de749320aaabdbe8afaaf9a81f3ff3fc3d2d35afc793e24eaab9046470a60dd",
         "db75f833725e459d8798efbb3045797c90d11ecf4f819587ded885cda7947592",
+        "91865baee0a2dd9784ee4b27c2e523eb5e0bf501e66fcc001d3a3bb4844f0653",
     }
 )
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began
