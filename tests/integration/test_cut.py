@@ -12,7 +12,7 @@ from tests.support.survey_tiles import Sky, survey_file, tile_grid, write_table
 
 
 def test_a_cluster_cuts_what_one_process_does(tmp_path: Path) -> None:
-    ra, dec = np.random.default_rng(2).uniform(-0.012, 0.012, (2, 150)) + [[150], [2]]
+    ra, dec = np.random.default_rng(2).uniform(-0.012, 0.012, (2, 150)) + np.array([[150], [2]])
     tile_grid(tmp_path / "tiles", Sky(ra, dec), 150, 2, 2, 160, 150)
     survey = survey_file(tmp_path)
     table = write_table(tmp_path / "positions.csv", [f"g{i}" for i in range(150)], ra, dec)

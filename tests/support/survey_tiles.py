@@ -130,7 +130,7 @@ def tile_grid(
             else:
                 middle = whole.all_pix2world([[i * step + size / 2, j * step + size / 2]], 0)[0]
                 turn = angle + 3.0 * ((i + j) % 2)
-                wcs = wcs_at(*middle, (size / 2 + 1.3, size / 2 + 0.6), turn)
+                wcs = wcs_at(float(middle[0]), float(middle[1]), (size / 2 + 1.3, size / 2 + 0.6), turn)
             name = f"{i}{j}"
             made[name] = wcs
             for band in bands:
