@@ -21,8 +21,6 @@ from pipeline.volunteers import aggregate, fit_prior, read_ballots
 from pipeline.volunteers.rounds import Round, labels_before, now, read_rounds, worth_training, write_round
 from pipeline.volunteers.table import read_network, write_table
 
-_BY = {"network": "the network", "people": "people", "both": "both together"}
-
 
 class LoopConfig(StrictModel):
     """What `tuningfork loop` takes.
@@ -82,7 +80,6 @@ def run(config: LoopConfig) -> None:
         knowledge = aggregate(ballots, network)
         prior = fit_prior(tree, knowledge.counts, network)
         voted = Votes(ballots.subjects, knowledge.counts, ballots.classifications)
-        given = int(ballots.classifications.sum())
     settling = Settling(
         tree, prior, voted, config.sure, config.votes_each, config.subjects, config.labels_from
     )
@@ -99,17 +96,16 @@ def run(config: LoopConfig) -> None:
         catalogue=snapshot.provenance.version,
         weights=snapshot.provenance.making.get("weights_sha256", ""),
         galaxies=snapshot.all_rows,
-        classifications=given,
+        classifications=int(voted.classifications.sum()),
         done=settling.done,
         for_people=settling.for_people,
         for_experts=settling.for_experts,
         labels=write_labels(output, catalogue, *settling.labelled, tree),
         answers=settling.answers,
     )
-    rounds.append(one)
-    page = _write_page(config, output, tree, rounds)
+    page = _write_page(config, output, tree, [*rounds, one])
     write_round(output, one)
-    _tell(config, output, rounds, pictured)
+    _tell(config, output, [*rounds, one], pictured)
     say(f"Report:   {page}")
 
 
@@ -133,11 +129,7 @@ def _write_page(config: LoopConfig, output: str, tree: DecisionTree, rounds: lis
 
 def _tell(config: LoopConfig, output: str, rounds: list[Round], pictured: int) -> None:
     one = rounds[-1]
-    by = ", ".join(f"{one.count(state):,} by {name}" for state, name in _BY.items())
-    say(
-        f"Round {one.number}: {one.settled:,} answers are settled ({by}), {one.count('open'):,} are open; "
-        f"{one.done:,} of {one.galaxies:,} galaxies are done"
-    )
+    say(one.in_words())
     say(
         f"{one.for_people:,} galaxies are for people, {one.for_experts:,} for experts, for "
         f"{config.votes_each} people have looked at them; the first {pictured:,} have their pictures in "

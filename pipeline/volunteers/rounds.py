@@ -17,6 +17,8 @@ LEAST_LABELS = 200
 LABELS_GROWTH = 0.25
 """By what share of the labels that the weights were made with labels must have grown."""
 
+_BY = {"network": "the network", "people": "people", "both": "both together"}
+
 
 class Round(StrictModel):
     """What one round found.
@@ -63,6 +65,14 @@ class Round(StrictModel):
     def settled(self) -> int:
         """Answers that are settled, by whomever."""
         return sum(map(self.count, STATES[2:]))
+
+    def in_words(self) -> str:
+        """What is settled, as a sentence."""
+        by = ", ".join(f"{self.count(state):,} by {name}" for state, name in _BY.items())
+        return (
+            f"Round {self.number}: {self.settled:,} answers are settled ({by}), {self.count('open'):,} are "
+            f"open; {self.done:,} of {self.galaxies:,} galaxies are done"
+        )
 
 
 def now() -> str:

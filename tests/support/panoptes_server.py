@@ -14,7 +14,7 @@ import itertools
 import secrets
 import threading
 import time
-from typing import Any, cast
+from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -275,7 +275,8 @@ def _control() -> Any:
 def _forget() -> None:
     with lock:
         faults.forget()
-        for things in cast("list[Any]", [tokens, sessions, sets, subjects, media, exports, control]):
+        forgotten: list[Any] = [tokens, sessions, sets, subjects, media, exports, control]
+        for things in forgotten:
             things.clear()
         requests_seen.clear()
         control.update(GOOD_DAY)
