@@ -228,12 +228,13 @@ def _overlapping(
 def _units(tiles: NDArray[np.int32]) -> list[int]:
     """Rows of each unit of work: whole tiles, until there are enough for a shard."""
     enough = int(np.clip(len(tiles) // _LEAST_UNITS, _LEAST_ROWS, SHARD_ROWS))
-    ends = np.flatnonzero(np.r_[tiles[1:] != tiles[:-1], True]) + 1 if len(tiles) else []
+    if not len(tiles):
+        return []
     units, start = [], 0
-    for end in ends:
+    for end in (np.flatnonzero(np.r_[tiles[1:] != tiles[:-1], True]) + 1).tolist():
         if end - start >= enough or end == len(tiles):
-            units.append(int(end - start))
-            start = int(end)
+            units.append(end - start)
+            start = end
     return units
 
 

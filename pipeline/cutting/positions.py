@@ -188,7 +188,7 @@ def _sorted_out(
     def miss(rows: NDArray[np.bool_], code: str, text: Callable[[int], str]) -> None:
         new = np.flatnonzero(rows & (reason == ""))
         reason[new] = code
-        message[new] = [text(row) for row in new]
+        message[new] = [text(row) for row in new.tolist()]
 
     nameless = np.asarray(pc.equal(pc.fill_null(ids, ""), ""))
     miss(nameless, "bad_object_id", lambda row: f"{names[0]} is empty")

@@ -77,7 +77,8 @@ def place_on(
             column, row = np.meshgrid(np.arange(side), np.arange(side))
             return tuple(affine[0, i] + affine[1, i] * column + affine[2, i] * row for i in range(2))
     column, row = np.meshgrid(np.arange(left, left + side), np.arange(bottom, bottom + side))
-    x, y = pixels.grid.to_pixels(*grid.to_sky(column.ravel(), row.ravel()))
+    places = (axis.ravel().astype(np.float64) for axis in (column, row))
+    x, y = pixels.grid.to_pixels(*grid.to_sky(*places))
     return x.reshape(side, side), y.reshape(side, side)
 
 

@@ -71,7 +71,7 @@ def picture_digest(pixels: NDArray[np.uint8]) -> int:
         The whole picture. One of another size, or with a single pixel otherwise, has another digest.
     """
     digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=8)
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return int.from_bytes(digest.digest(), "big")
 
 

@@ -91,7 +91,7 @@ def spread_out(places: NDArray[np.float32], count: int) -> NDArray[np.int64]:
 def _in_unit_square(places: NDArray[np.float64]) -> NDArray[np.float32]:
     low, high = places.min(axis=0), places.max(axis=0)
     scaled = 0.5 + (places - (low + high) / 2) / max(float((high - low).max()), 1e-12)
-    return np.clip(scaled, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(scaled, 0, 1), np.float32)
 
 
 def _pacmap() -> Any:

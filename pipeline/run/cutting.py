@@ -58,9 +58,9 @@ def cut_positions(config: CutConfig, spread: Spread) -> tuple[Survey, bool]:
         survey=survey,
     )
     if not work.begin():
-        done = read_survey(config.output)
-        assert done is not None
-        return done, False
+        complete = read_survey(config.output)
+        assert complete is not None
+        return complete, False
     positions = read_positions(config.positions, config.columns, survey.frame.column)
     if not storage.exists(work.plan):
         index = _index(work, tiles, spread)

@@ -170,14 +170,13 @@ class Settling:
         columns = [batch[name] for name in _PLACE]
         columns += [pa.array(looked), pa.array(whom.tolist(), pa.string(), mask=~open_)]
         columns += [pa.array(gain.astype(np.float32))]
-        states = np.array(STATES)
         for number, question in enumerate(self.tree.questions):
-            state = known.state[:, number]
-            unasked = state == NOT_ASKED
+            states = known.state[:, number]
+            unasked = states == NOT_ASKED
             keys = np.array([answer.key for answer in question.answers])[known.answer[:, number]]
             columns.append(pa.array(keys.tolist(), pa.string(), mask=unasked))
             columns.append(pa.array(known.probability[:, number].astype(np.float32), mask=unasked))
-            columns.append(pa.array(states[state].tolist(), pa.string(), mask=unasked))
+            columns.append(pa.array(np.array(STATES)[states].tolist(), pa.string(), mask=unasked))
         return pa.RecordBatch.from_arrays(columns, schema=settled_schema(self.tree))
 
     def _keep_labelled(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 import ray
@@ -39,7 +39,8 @@ def spread(do: Callable[[Item], str], items: Sequence[Item]) -> Iterator[str]:
                 yield _row(str(error), type(error).__name__)
 
     numbers = ray.data.range(len(items), override_num_blocks=len(items))
-    for row in numbers.map_batches(each, batch_size=1).iter_rows():
+    done = numbers.map_batches(cast(Any, each), batch_size=1)  # Arrow tables aren't in Ray's type
+    for row in done.iter_rows():
         if row["error"]:
             raise _ERRORS[row["error"]](row["value"])
         yield row["value"]

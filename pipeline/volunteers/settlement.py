@@ -117,4 +117,4 @@ def _gain(votes: NDArray[np.float64]) -> NDArray[np.float64]:
             betaln(first + more, second + AHEAD - more) - betaln(first, second)
         )
         then += chance * np.maximum(leads, 1 - leads)
-    return np.maximum(then - betainc(second, first, 0.5), 0) / AHEAD
+    return np.asarray(np.maximum(then - betainc(second, first, 0.5), 0) / AHEAD)

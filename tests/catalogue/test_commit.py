@@ -138,8 +138,11 @@ def test_most_probable_answer_and_agreement(layout: RunLayout, tree: DecisionTre
     matrix = answer_matrix(tree, table)
     smooth = matrix[:, tree.slices["smooth_or_featured"]]
     keys = np.array(["smooth", "featured_or_disk", "artifact"], object)
-    expected = np.where(smooth.sum(axis=1) >= 0.5, keys[smooth.argmax(axis=1)], None)
-    assert table["smooth_or_featured_answer"].to_pylist() == expected.tolist()
+    asked = smooth.sum(axis=1) >= 0.5
+    answers = [
+        key if is_asked else None for key, is_asked in zip(keys[smooth.argmax(axis=1)], asked, strict=True)
+    ]
+    assert table["smooth_or_featured_answer"].to_pylist() == answers
     p = smooth[0] / smooth[0].sum()
     expected = 1 + (p * np.log(p)).sum() / np.log(3)
     assert table["smooth_or_featured_agreement"][0].as_py() == pytest.approx(expected, abs=1e-6)

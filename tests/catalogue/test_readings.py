@@ -11,12 +11,12 @@ import pytest
 from pipeline.catalogue import answer_matrix, catalogue_schema, changed_readings, changed_settings
 from pipeline.catalogue.classes import read_classes
 from pipeline.catalogue.export import export_snapshot, open_snapshot
-from pipeline.catalogue.refresh import COMPLETED
 from pipeline.catalogue.rows import readings
 from pipeline.catalogue.schema import reading_columns
 from pipeline.cutouts import read_ids
 from pipeline.errors import InputError
 from pipeline.protocol import Plan, RunLayout, catalogue_uri, make_plan
+from pipeline.protocol.fingerprint import COMPLETED
 from pipeline.tree import DecisionTree, is_asked
 from pipeline.upkeep import verify_output
 from tests.support.catalogues import TREE, consistent, random_probabilities, saying
@@ -28,7 +28,7 @@ ARMS = "spiral_arm_count_answer"
 
 
 def test_a_smooth_galaxy_has_no_count_of_spiral_arms() -> None:
-    found = readings(TREE, np.float32([saying(smooth_or_featured="smooth")]))
+    found = readings(TREE, np.array([saying(smooth_or_featured="smooth")], np.float32))
     assert found["class"].to_pylist() == ["Round elliptical"]
     assert found["class_confidence"][0].as_py() == pytest.approx(0.81, rel=1e-5)
     assert found["how_rounded_answer"].to_pylist() == ["round"]
@@ -37,14 +37,14 @@ def test_a_smooth_galaxy_has_no_count_of_spiral_arms() -> None:
 
 
 def test_an_answer_stands_where_half_of_the_volunteers_are_asked() -> None:
-    p = np.float32(random_probabilities(200))
+    p = random_probabilities(200).astype(np.float32)
     found = readings(TREE, p)
     assert list(found) == reading_columns(TREE)
     for question in TREE.questions:
         asked = p[:, TREE.slices[question.key]].sum(axis=1) >= 0.5
         assert found[f"{question.key}_answer"].is_valid().to_pylist() == asked.tolist()
     undecided = consistent(TREE, np.ones((1, TREE.answer_count)))
-    assert readings(TREE, np.float32(undecided))["smooth_or_featured_answer"].null_count == 0
+    assert readings(TREE, undecided.astype(np.float32))["smooth_or_featured_answer"].null_count == 0
 
 
 def test_a_path_to_no_class_has_neither_class_nor_confidence() -> None:

@@ -18,5 +18,9 @@ def cut_here(*words: str, **settings: Path | str) -> Survey:
     return cut_positions(configure(CutConfig, None, [*words, *given]), map)[0]
 
 
+def _main() -> None:
+    cut_here(*sys.argv[1:])
+
+
 if __name__ == "__main__":
-    sys.exit(exit_status(lambda: cut_here(*sys.argv[1:]) and None))
+    sys.exit(exit_status(_main))
