@@ -275,8 +275,7 @@ def _control() -> Any:
 def _forget() -> None:
     with lock:
         faults.forget()
-        forgotten: list[Any] = [tokens, sessions, sets, subjects, media, exports, control]
-        for things in forgotten:
+        for things in (tokens, sessions, sets, subjects, media, exports, control):
             things.clear()
         requests_seen.clear()
         control.update(GOOD_DAY)
