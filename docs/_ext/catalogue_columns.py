@@ -9,7 +9,13 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from pipeline.catalogue.embedding import EMBEDDING
-from pipeline.catalogue.schema import CLASS, CLASS_CONFIDENCE, catalogue_schema, uncertainty_columns
+from pipeline.catalogue.schema import (
+    CLASS,
+    CLASS_CONFIDENCE,
+    REJECTION_FIELDS,
+    catalogue_schema,
+    uncertainty_columns,
+)
 from pipeline.protocol.records import quarantine
 from pipeline.tree import load_tree
 
@@ -76,6 +82,15 @@ class EmbeddingColumns(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(table([schema.field(EMBEDDING)])))
 
 
+class RejectionColumns(SphinxDirective):
+    """Columns that a catalogue has if it is to say whether pictures have galaxies."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write and parse them."""
+        note_files(self, catalogue_schema)
+        return self.parse_text_to_nodes("\n".join(table(REJECTION_FIELDS)))
+
+
 class QuarantineColumns(SphinxDirective):
     """Columns of a quarantine, and the reasons that there are."""
 
@@ -93,5 +108,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("catalogue-columns", CatalogueColumns)
     app.add_directive("uncertainty-columns", UncertaintyColumns)
     app.add_directive("embedding-columns", EmbeddingColumns)
+    app.add_directive("rejection-columns", RejectionColumns)
     app.add_directive("quarantine-columns", QuarantineColumns)
     return {"parallel_read_safe": True}

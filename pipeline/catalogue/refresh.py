@@ -37,6 +37,7 @@ DECIDING = (
     "decoder",
     "uncertainty",
     "embedding",
+    "rejection",
     "survey",
     "schema",
     "numerics",

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.catalogue.schema import (
     CLASS,
     CLASS_CONFIDENCE,
+    REJECTION_FIELDS,
     catalogue_schema,
     holds_uncertainty,
     uncertainty_columns,
@@ -67,6 +69,7 @@ def catalogue_rows(
     inputs: Sequence[str],
     uncertainty: Uncertainty | None = None,
     embedding: pa.ChunkedArray | None = None,
+    verdicts: pa.ChunkedArray | None = None,
 ) -> pa.Table:
     """Rows of the catalogue.
 
@@ -84,6 +87,8 @@ def catalogue_rows(
         How sure the answers are, for a catalogue that says it.
     embedding
         The galaxies' vectors, as the catalogue keeps them, for one that has any.
+    verdicts
+        Structs of what is said of their pictures, for one that says if these have galaxies.
 
     Returns
     -------
@@ -98,6 +103,8 @@ def catalogue_rows(
         columns += [pa.array(np.ascontiguousarray(column)) for column in uncertainty.columns()]
     if embedding is not None:
         columns.append(embedding)
+    if verdicts is not None:
+        columns += [pc.struct_field(verdicts, field.name).cast(field.type) for field in REJECTION_FIELDS]
     columns += [
         pa.array([run] * n, pa.string()),
         pa.array([weights] * n, pa.string()),
@@ -105,9 +112,8 @@ def catalogue_rows(
         positions["content"],
         pa.nulls(n, pa.string()),
     ]
-    return pa.Table.from_arrays(
-        columns, schema=catalogue_schema(tree, uncertainty is not None, embedding is not None)
-    )
+    schema = catalogue_schema(tree, uncertainty is not None, embedding is not None, verdicts is not None)
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def readings(tree: DecisionTree, probabilities: NDArray[np.float32]) -> dict[str, pa.Array]:

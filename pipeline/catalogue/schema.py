@@ -28,16 +28,20 @@ def classes_digest(tree: DecisionTree) -> str:
 
 
 def catalogue_schema(
-    tree: DecisionTree, uncertainty: bool = False, embedding: bool = False, classes: bool = True
+    tree: DecisionTree,
+    uncertainty: bool = False,
+    embedding: bool = False,
+    rejection: bool = False,
+    classes: bool = True,
 ) -> pa.Schema:
     """Columns of the catalogue for a decision tree, plain Arrow types only.
 
     ``object_id, ra, dec``; one float32 column an answer, named ``<question>_<answer>``, in the tree's order;
     the class and its confidence; per question the most probable answer, null where fewer than `LEAST_ASKED`
     of the volunteers would be asked, and the agreement a(p), null and NaN-free where nobody would; with
-    `uncertainty` how sure the answers are (see `Uncertainty`); with `embedding` the galaxy's vector; then the
-    provenance. Without `classes` as catalogues of schema 1 have them: no class, and an answer wherever the
-    question has any probability.
+    `uncertainty` how sure the answers are (see `Uncertainty`); with `embedding` the galaxy's vector; with
+    `rejection` whether the picture has a galaxy; then the provenance. Without `classes` as catalogues of
+    schema 1 have them: no class, and an answer wherever the question has any probability.
 
     The metadata of each field are its `description`, its `ucd` (the IVOA's UCD1+,
     https://www.ivoa.net/documents/UCD1+/) and, where it has one, its `unit`; every export that can say them
@@ -84,6 +88,8 @@ def catalogue_schema(
         fields += _uncertainty_fields(tree)
     if embedding:
         fields.append(_embedding_field())
+    if rejection:
+        fields += REJECTION_FIELDS
     fields += [
         _field("run", pa.string(), "Run that wrote the row", "meta.id;meta.dataset", nullable=False),
         _field(
@@ -112,7 +118,9 @@ def planned_schema(tree: DecisionTree, plan: Plan) -> pa.Schema:
 
     See `pipeline.catalogue.making`; that of embeddings says by which projection they are.
     """
-    schema = catalogue_schema(tree, plan.uncertainty, plan.embedding is not None, plan.classes)
+    schema = catalogue_schema(
+        tree, plan.uncertainty, plan.embedding is not None, plan.rejection, plan.classes
+    )
     schema = with_making(schema, plan)
     return schema if plan.embedding is None else with_projection(schema, plan.embedding)
 
@@ -206,3 +214,33 @@ def _field(
 ) -> pa.Field:
     metadata = {"description": description, "ucd": ucd} | ({"unit": unit} if unit else {})
     return pa.field(name, kind, nullable=nullable, metadata=metadata)
+
+
+REJECTION_FIELDS = [
+    _field(
+        "rejection",
+        pa.string(),
+        "What the picture shows: none (but a galaxy), or star, blend, trail, saturated, empty",
+        "meta.code.class",
+        nullable=False,
+    ),
+    *(
+        _field(name, pa.float32(), text, ucd, nullable=False)
+        for name, text, ucd in (
+            ("not_galaxy", "Probability that the picture has no galaxy in its middle", "stat.probability"),
+            (
+                "point_ratio",
+                "Half-light radius over that of the picture's most compact other source; 0 if none is bright",
+                "phys.angSize;arith.ratio",
+            ),
+            ("trail", "Largest share of a line across the frame that stands out beside it", "meta.code.qual"),
+            ("saturated", "Share of the frame's pixels that are at their brightest", "instr.saturation"),
+            (
+                "neighbour",
+                "Light of the brightest neighbour within 0.3 frames, over the galaxy's own",
+                "phot.flux;arith.ratio",
+            ),
+        )
+    ),
+]
+"""Columns that say whether a picture has a galaxy (see `pipeline.images.rejection.Verdict`)."""

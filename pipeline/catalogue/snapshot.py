@@ -64,7 +64,8 @@ def open_files(
     """A snapshot, as `open_snapshot` opens it, and what the log says of its files."""
     table = open_table(uri, tree, as_of)
     stored = pa.schema(table.schema().to_arrow())
-    columns = catalogue_schema(tree, uncertainty=True, embedding=True, classes=CLASS in stored.names)
+    classes = CLASS in stored.names
+    columns = catalogue_schema(tree, uncertainty=True, embedding=True, rejection=True, classes=classes)
     described = {field.name: field.metadata for field in columns}
     schema = pa.schema([field.with_metadata(described.get(field.name)) for field in stored])
     if EMBEDDING in stored.names:

@@ -91,6 +91,11 @@ class Plan(StrictModel):
         return declared(self.fingerprint).get("schema", "1") != "1"
 
     @property
+    def rejection(self) -> bool:
+        """Whether its rows say if their picture has a galaxy."""
+        return "rejection" in self.fingerprint
+
+    @property
     def embedding(self) -> str | None:
         """sha256 of the projection by which its rows have embeddings; None where they have none."""
         return self.fingerprint.get("embedding")

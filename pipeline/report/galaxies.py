@@ -109,6 +109,8 @@ class Galaxy:
         How sure its answers are, one row; None where the catalogue doesn't say.
     alike
         None where the page shows no look-alikes.
+    rejection
+        What its picture shows in place of a galaxy, ``none`` if a galaxy; None if the catalogue doesn't say.
     """
 
     index: int
@@ -129,6 +131,7 @@ class Galaxy:
     judged: Judged | None = None
     uncertainty: Uncertainty | None = None
     alike: Alike | None = None
+    rejection: str | None = None
 
     @property
     def on_field(self) -> bool:
@@ -174,6 +177,8 @@ def read_galaxies(
     side = thumbnail_side(len(shown))
     judged = [None] * len(shown) if votes is None else _judged(tree, vectors, votes)
     uncertainty = read_uncertainty(tree, shown)
+    told = "rejection" in shown.column_names
+    rejections = shown["rejection"].to_pylist() if told else [None] * len(shown)
 
     galaxies: list[Galaxy] = []
     for index, row in enumerate(shown.select(["object_id", "ra", "dec", *agreement_names]).to_pylist()):
@@ -200,6 +205,7 @@ def read_galaxies(
                 picture=thumbnail_uri(images.get(row["object_id"]), side),
                 judged=judged[index],
                 uncertainty=None if uncertainty is None else _known(uncertainty[np.array([index])]),
+                rejection=rejections[index],
             )
         )
     return galaxies
@@ -250,6 +256,7 @@ def page_data(
                 **_judged_data(g.judged),
                 **_uncertainty_data(g.uncertainty),
                 **_alike_data(g.alike),
+                **({} if g.rejection in (None, "none") else {"rejection": g.rejection}),
             }
             for g in galaxies
         ],

@@ -19,6 +19,7 @@ from pipeline.catalogue import (
 )
 from pipeline.console import say
 from pipeline.cutouts import ShardInfo, duplicate_rows
+from pipeline.images.rejection import load_rejection
 from pipeline.protocol import Plan, PlannedShard, make_plan
 from pipeline.protocol.records import read_plans
 from pipeline.protocol.run import Base
@@ -74,6 +75,7 @@ def deciding_settings(run: Run[StreamConfig]) -> dict[str, str]:
         **({} if run.decoder == "cpu" else {"decoder": run.decoder}),
         **({} if run.confidence is None else {"uncertainty": run.confidence.sha256}),
         **({} if run.projection is None else {"embedding": run.projection.sha256}),
+        **({"rejection": load_rejection().sha256} if run.config.rejection else {}),
     }
 
 
@@ -107,7 +109,10 @@ def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
     if base is None:
         say(f"{output} has no catalogue yet: all {every.rows:,} galaxies are new")
         return every
-    written = catalogue_schema(run.tree, run.config.uncertainty, run.config.embedding, classes=False)
+    config = run.config
+    written = catalogue_schema(
+        run.tree, config.uncertainty, config.embedding, config.rejection, classes=False
+    )
     if not holds_columns(output, written, base.version):
         say(f"The catalogue lacks columns that this run writes: all {every.rows:,} galaxies are to be done")
         return every

@@ -81,6 +81,7 @@ class Run(Generic[Config_co]):
             self.decoder,
             self.confidence,
             self.projection,
+            isinstance(self.config, StreamConfig) and self.config.rejection,
         )
 
 
@@ -109,7 +110,10 @@ def prepare(config: Config, wait: bool = True) -> Run[Config]:
     )
     confidence = read_confidence(config.weights, model) if sure else None
     projection = read_projection(member_weights(config.weights), model.cards[0].sha256) if embedding else None
-    measured = bool(model.recentrings) or (source.survey is not None and source.survey.needs_pixels)
+    looked_at = isinstance(config, StreamConfig) and config.rejection
+    measured = (
+        looked_at or bool(model.recentrings) or (source.survey is not None and source.survey.needs_pixels)
+    )
     return Run(with_decoder(config, measured, wait), tree, model, source, confidence, projection)
 
 

@@ -86,6 +86,9 @@ class StreamConfig(SurveyConfig):
         many volunteers an answer is worth, and how unlike the training pictures each picture is.
     embedding
         Whether the catalogue has a vector of each galaxy: what the network sees in it, however it is turned.
+    rejection
+        Whether the catalogue says if a picture has a galaxy at all, and what else it shows: a star, a blend
+        of stars, a trail, a saturated star's light, or nothing. Pictures are then decoded on CPUs.
     report_galaxies
         Most galaxies that the report shows one by one.
     """
@@ -96,6 +99,7 @@ class StreamConfig(SurveyConfig):
     decoder: Literal["auto"] | DecoderName = "auto"
     uncertainty: bool = False
     embedding: bool = False
+    rejection: bool = False
     report_galaxies: int = Field(default=400, gt=0)
 
 

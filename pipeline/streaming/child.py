@@ -66,6 +66,7 @@ def _answer(
     duplicates: Sequence[int] = (),
     recentrings: Sequence[float] = (),
     keep_jpegs: bool = False,
+    rejection: bool = False,
     view: bool = False,
 ) -> None:
     source = _source(survey, index)
@@ -80,7 +81,9 @@ def _answer(
                 if view:
                     done = view_row(cutout, row, problem, source)
                 else:
-                    done = decode_row(cutout, row, row in repeated, problem, source, recentrings, keep_jpegs)
+                    done = decode_row(
+                        cutout, row, row in repeated, problem, source, recentrings, keep_jpegs, rejection
+                    )
         except MemoryError:
             # What is left of a process whose memory ran out is not to be trusted with another row.
             connection.send_bytes(pack({"kind": "out_of_memory"}))

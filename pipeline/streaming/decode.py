@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.images.jpeg import CELLS
+from pipeline.images.rejection import MEASURED
 from pipeline.protocol.plan import WorkUnit
 from pipeline.streaming.isolation import IsolatedDecoder
 from pipeline.streaming.limits import DecodeLimits, memory_limit, time_limit
@@ -17,6 +18,11 @@ from pipeline.streaming.rows import decode_row, read_patiently
 from pipeline.survey.formats import open_source
 from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import Source, check_identity
+
+VERDICT = pa.struct(
+    [pa.field("rejection", pa.string()), *(pa.field(name, pa.float64()) for name in MEASURED)]
+)
+"""See `pipeline.images.rejection.Verdict`."""
 
 DECODED_SCHEMA = pa.schema(
     [
@@ -48,6 +54,7 @@ DECODED_SCHEMA = pa.schema(
         ("scale", pa.float64()),
         ("recentred", pa.list_(pa.list_(pa.float64()))),
         ("replaced", pa.int64()),
+        ("verdict", VERDICT),
         ("decode_seconds", pa.float64()),
     ]
 )
@@ -56,7 +63,7 @@ DECODED_SCHEMA = pa.schema(
 Where it isn't, ``pixels`` are a plain JPEG, in which the region of side × side begins at ``left, top``, and
 may pass its border; ``brightness`` is that of its cells (see `check_jpeg`). ``center_x, center_y, scale``
 are of the galaxy's frame, ``recentred`` of each recentred one (see `cut_frames`); ``replaced`` is the number
-of bad pixels that were replaced.
+of bad pixels that were replaced; ``verdict`` is null where none was asked for.
 """
 
 
@@ -93,7 +100,7 @@ class DecodeActor:
         Whether to decode in a child process; by default as said above.
     survey, index
         See `pipeline.survey.formats.open_source`.
-    keep_jpegs
+    keep_jpegs, rejection
         See `decode_row`.
     """
 
@@ -105,12 +112,13 @@ class DecodeActor:
         survey: SurveySettings | None = None,
         index: str | None = None,
         keep_jpegs: bool = False,
+        rejection: bool = False,
     ) -> None:
         self._limits, self._recentrings = limits or DecodeLimits(), recentrings
-        self._keep_jpegs = keep_jpegs
+        self._keep_jpegs, self._rejection = keep_jpegs, rejection
         self._source = open_source(survey, index)
         self._isolated = _was_restarted() if isolated is None else isolated
-        self._decoder = IsolatedDecoder(self._limits, self._source, recentrings, index, keep_jpegs)
+        self._decoder = IsolatedDecoder(self._limits, self._source, recentrings, index, keep_jpegs, rejection)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Read and decode one unit, of the shard that was planned."""
@@ -123,7 +131,9 @@ class DecodeActor:
     def _decode(self, unit: WorkUnit) -> pa.Table:
         if not self._isolated:
             try:
-                return decode_unit(unit, self._limits, self._recentrings, self._source, self._keep_jpegs)
+                return decode_unit(
+                    unit, self._limits, self._recentrings, self._source, self._keep_jpegs, self._rejection
+                )
             except MemoryError:
                 pass  # one row's fault or the unit's: decoded apart, that shows
         started = time.perf_counter()
@@ -145,6 +155,7 @@ def decode_unit(
     recentrings: tuple[float, ...] = (),
     source: Source | None = None,
     keep_jpegs: bool = False,
+    rejection: bool = False,
 ) -> pa.Table:
     """Read and decode a unit in this process; whatever is wrong with a row stays with that row.
 
@@ -170,7 +181,16 @@ def decode_unit(
             with time_limit(limits.row_seconds):
                 problem = read.problems.get(offset)
                 rows.append(
-                    decode_row(cutout, row, row in duplicates, problem, source, recentrings, keep_jpegs)
+                    decode_row(
+                        cutout,
+                        row,
+                        row in duplicates,
+                        problem,
+                        source,
+                        recentrings,
+                        keep_jpegs,
+                        rejection,
+                    )
                 )
     return decoded_table(unit, rows, started)
 

@@ -104,7 +104,7 @@ class IsolatedDecoder:
         Tells where units are cut, and what the child is to read by.
     index
         See `pipeline.survey.formats.open_source`.
-    recentrings, keep_jpegs
+    recentrings, keep_jpegs, rejection
         See `decode_row`.
     """
 
@@ -115,8 +115,9 @@ class IsolatedDecoder:
         recentrings: Sequence[float] = (),
         index: str | None = None,
         keep_jpegs: bool = False,
+        rejection: bool = False,
     ) -> None:
-        self._how = {"recentrings": list(recentrings), "keep_jpegs": keep_jpegs}
+        self._how = {"recentrings": list(recentrings), "keep_jpegs": keep_jpegs, "rejection": rejection}
         self._source, self._index = source, index
         self._isolation = Isolation(limits)
 

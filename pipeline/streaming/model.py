@@ -43,6 +43,7 @@ ANSWERED_COLUMNS = (
     "reason",
     "message",
     "replaced",
+    "verdict",
     "decode_seconds",
 )
 """Columns that pass through the model stage."""

@@ -14,6 +14,7 @@ from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import ImageError
 from pipeline.images.recentre import cut_frames
 from pipeline.images.region import place_region
+from pipeline.images.rejection import verdict_on
 from pipeline.survey.develop import develop, picture_row, undeveloped
 from pipeline.survey.source import ImageOpener, Source
 
@@ -60,6 +61,7 @@ def decode_row(
     source: ImageOpener,
     recentrings: Sequence[float] = (),
     keep_jpegs: bool = False,
+    rejection: bool = False,
 ) -> dict[str, Any]:
     """A row of `DECODED_SCHEMA`, less what is its unit's; whatever is wrong becomes ``reason, message``.
 
@@ -79,6 +81,8 @@ def decode_row(
         Thresholds by which galaxies are recentred (see `pipeline.network.Model`).
     keep_jpegs
         Leave plain JPEGs, once they are checked, to be decoded where the model is.
+    rejection
+        Say whether the picture has a galaxy (see `pipeline.images.rejection`), for which it is decoded here.
 
     Raises
     ------
@@ -90,8 +94,9 @@ def decode_row(
         if problem:
             raise ImageError(*problem)
         _check_identity(cutout, duplicate)
-        kept = _kept_jpeg(cutout, source) if keep_jpegs and not recentrings else None
-        return facts | (_region(cutout, source, recentrings) if kept is None else kept)
+        left = keep_jpegs and not (recentrings or rejection)
+        kept = _kept_jpeg(cutout, source) if left else None
+        return facts | (_region(cutout, source, recentrings, rejection) if kept is None else kept)
     except ImageError as error:
         return facts | {"reason": error.reason, "message": error.message}
     except MemoryError:
@@ -146,13 +151,17 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
             )
 
 
-def _region(cutout: Mapping[str, Any], source: ImageOpener, recentrings: Sequence[float]) -> dict[str, Any]:
+def _region(
+    cutout: Mapping[str, Any], source: ImageOpener, recentrings: Sequence[float], rejection: bool
+) -> dict[str, Any]:
     """A galaxy's region as a row has it."""
     galaxy = develop(cutout, source)
     region, recentred = cut_frames(galaxy.pixels, _REACH, galaxy.center, galaxy.frame_pixels, recentrings)
+    verdict = verdict_on(galaxy.pixels, galaxy.center, galaxy.frame_pixels) if rejection else None
     return {
         "ra": galaxy.ra,
         "dec": galaxy.dec,
+        "verdict": None if verdict is None else verdict._asdict(),
         "pixels": region.pixels,
         "side": region.pixels.shape[0],
         "center_x": region.center[0],

@@ -30,13 +30,16 @@ class SinkActor:
         tree: str,
         weights_sha256: str,
         concentrations: Concentrations | None = None,
+        rejection: bool = False,
     ) -> None:
         self._layout, self._tree, self._weights_sha256 = layout, load_tree(tree), weights_sha256
-        self._concentrations = concentrations
+        self._concentrations, self._rejection = concentrations, rejection
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Write one unit."""
-        return write_unit(batch, self._layout, self._tree, self._weights_sha256, self._concentrations)
+        return write_unit(
+            batch, self._layout, self._tree, self._weights_sha256, self._concentrations, self._rejection
+        )
 
 
 def write_unit(
@@ -45,6 +48,7 @@ def write_unit(
     tree: DecisionTree,
     weights_sha256: str,
     concentrations: Concentrations | None = None,
+    rejection: bool = False,
 ) -> pa.Table:
     """Make one unit durable.
 
@@ -54,6 +58,8 @@ def write_unit(
         All rows of one unit, from the model stage.
     concentrations
         By which rows say how sure their answers are, if they are to.
+    rejection
+        Whether rows say if the picture has a galaxy.
 
     Returns
     -------
@@ -86,7 +92,15 @@ def write_unit(
     )
     embedding = classified[EMBEDDING] if EMBEDDING in classified.column_names else None
     rows = catalogue_rows(
-        tree, classified, answers, layout.run, weights_sha256, inputs, uncertainty, embedding
+        tree,
+        classified,
+        answers,
+        layout.run,
+        weights_sha256,
+        inputs,
+        uncertainty,
+        embedding,
+        classified["verdict"] if rejection else None,
     )
     first = batch.slice(0, 1).to_pylist()[0]
     unit = WorkUnit(first["unit"], first["shard"], 0, len(batch))

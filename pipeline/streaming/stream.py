@@ -76,6 +76,8 @@ class StreamSettings:
         By which rows say how sure their answers are, if they are to.
     projection
         By which rows have embeddings, if they are to.
+    rejection
+        Whether rows say if the picture has a galaxy.
     """
 
     weights: str
@@ -89,6 +91,7 @@ class StreamSettings:
     decoder: DecoderName = "cpu"
     confidence: Confidence | None = None
     projection: Projection | None = None
+    rejection: bool = False
 
 
 def stream_units(
@@ -143,6 +146,7 @@ def unit_stream(
             "tree": settings.tree,
             "weights_sha256": settings.weights_sha256,
             "concentrations": None if settings.confidence is None else settings.confidence.concentrations,
+            "rejection": settings.rejection,
         },
         num_cpus=resources.sink_cpus,
         max_restarts=_SINK_RESTARTS,
@@ -184,6 +188,7 @@ def galaxy_stream(
             "survey": settings.survey,
             "index": settings.index,
             "keep_jpegs": settings.decoder == "gpu",
+            "rejection": settings.rejection,
         },
         num_cpus=resources.decode_cpus,
         max_restarts=_DECODE_RESTARTS,

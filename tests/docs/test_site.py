@@ -61,7 +61,7 @@ def test_every_column_is_in_the_reference(site: Path) -> None:
     page = (site / "reference" / "catalogue.html").read_text(encoding="utf-8")
     assert [
         name
-        for name in catalogue_schema(load_tree(), uncertainty=True, embedding=True).names
+        for name in catalogue_schema(load_tree(), uncertainty=True, embedding=True, rejection=True).names
         if f">{name}</span>" not in page
     ] == []
 

@@ -15,9 +15,15 @@ const whisker = (low, high) => {
   return line;
 };
 
+const notGalaxy = {
+  star: "a star", blend: "stars that overlap", trail: "a trail across the frame",
+  saturated: "light of a saturated star", empty: "nothing in the middle",
+};
+
 // What to know before the answers are believed.
 const warningsOf = (galaxy) => {
   const warnings = [], times = (value) => value.toFixed(1);
+  if (galaxy.rejection) warnings.push(`Most likely no galaxy: ${notGalaxy[galaxy.rejection] ?? galaxy.rejection}.`);
   if (galaxy.outOfPlace > 1) {
     warnings.push(`Unlike the pictures the network was trained on (${times(galaxy.outOfPlace)} times as far as is ` +
       "usual): take the answers with care.");
