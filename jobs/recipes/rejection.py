@@ -25,7 +25,8 @@ from pipeline.images.scrutiny import Scrutiny, scrutinise
 
 LABELS = PROJECT / "docs" / "_static"
 THRESHOLD = 0.9
-"""Where a fifth at a time is left out, it keeps 96 % of the galaxies and rejects 94 % of the rest."""
+"""Of the 300 judged cutouts, 94.3 % of stars and artifacts (132 of 140) and all 21 empty ones are rejected,
+and 95.8 % of the galaxies (91 of 95) are kept."""
 
 _PLANE = (98.0, 104.0)
 """Right ascensions at which the cutouts' strip of the sky crosses the Milky Way."""

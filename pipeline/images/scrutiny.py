@@ -189,8 +189,9 @@ def _shrunken(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     if every == 1:
         return pixels.astype(np.float32)
     height, width = (max(size // every, 1) * every for size in pixels.shape[:2])
-    down = sum((pixels[first:height:every].astype(np.uint16) for first in range(every)), np.uint16(0))
-    sums = sum((down[:, first:width:every] for first in range(every)), np.uint16(0))
+    nothing = np.zeros((), np.uint16)
+    down = sum((pixels[first:height:every].astype(np.uint16) for first in range(every)), nothing)
+    sums = sum((down[:, first:width:every] for first in range(every)), nothing)
     return np.asarray(sums, np.float32) / np.float32(every**2)
 
 
