@@ -90,20 +90,7 @@ def catalogue_schema(
         fields.append(_embedding_field())
     if rejection:
         fields += REJECTION_FIELDS
-    fields += [
-        _field("run", pa.string(), "Run that wrote the row", "meta.id;meta.dataset", nullable=False),
-        _field(
-            "weights", pa.string(), "sha256 of the weight file", "meta.checksum;meta.software", nullable=False
-        ),
-        _field("input", pa.string(), "Shard and row read", "meta.ref;meta.file", nullable=False),
-        _field("content", pa.string(), "Digest of the input row", "meta.checksum", nullable=False),
-        _field(
-            "stale",
-            pa.string(),
-            "Null while the source has the row; else what became of it there",
-            "meta.code",
-        ),
-    ]
+    fields += _provenance_fields()
     names = [field.name for field in fields]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -154,6 +141,24 @@ def _class_fields() -> list[pa.Field]:
             pa.float32(),
             "Product of the probabilities along that path, up to the answer that decides the class",
             "stat.confidenceLevel;src.morph",
+        ),
+    ]
+
+
+def _provenance_fields() -> list[pa.Field]:
+    """Where a row comes from."""
+    return [
+        _field("run", pa.string(), "Run that wrote the row", "meta.id;meta.dataset", nullable=False),
+        _field(
+            "weights", pa.string(), "sha256 of the weight file", "meta.checksum;meta.software", nullable=False
+        ),
+        _field("input", pa.string(), "Shard and row read", "meta.ref;meta.file", nullable=False),
+        _field("content", pa.string(), "Digest of the input row", "meta.checksum", nullable=False),
+        _field(
+            "stale",
+            pa.string(),
+            "Null while the source has the row; else what became of it there",
+            "meta.code",
         ),
     ]
 
