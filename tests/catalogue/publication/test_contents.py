@@ -134,7 +134,7 @@ def test_the_best_are_in_the_large_tiles(sky: tuple[str, Path, Published]) -> No
     hips = current(out) / "hips"
     every = {(int(path.parts[-3][6:]), int(path.stem[4:])): path for path in tiles(hips)}
     by_tile = {key: tile(path) for key, path in every.items()}
-    rank = "smooth_or_featured_agreement"
+    rank = "class_confidence"
     for (order, pixel), rows in by_tile.items():
         worst = rows[rank].fillna(-1)
         assert worst.is_monotonic_decreasing
