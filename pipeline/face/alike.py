@@ -57,4 +57,6 @@ def example_of_picture(embeddings: Embeddings, picture: str, weights: str, tree:
 def _row(embeddings: Embeddings, name: str, answers: pd.DataFrame) -> pa.Table:
     schema = example_columns(embeddings)
     known = {column: answers[column].iloc[0] for column in schema.names if column in answers.columns}
-    return pa.Table.from_pylist([known | {"object_id": name}], schema=schema)
+    row = known | {"object_id": name}
+    columns = [pa.array([row.get(field.name)], field.type, from_pandas=True) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
