@@ -114,7 +114,7 @@ def _write_page(config: LoopConfig, output: str, tree: DecisionTree, rounds: lis
     return write_document(
         output,
         "People and machine",
-        f"After round {one.number} nothing is open of {one.done:,} of {one.galaxies:,} galaxies. "
+        f"After round {one.number}, {one.done:,} of {one.galaxies:,} galaxies are done. "
         f"People go on looking at {one.for_people:,}; {one.for_experts:,} are for experts.",
         round_sections(tree, rounds, config.votes_each),
         facts=[
