@@ -69,14 +69,14 @@ def check_set(connection: Connection, subject_set: int, project: int) -> None:
     _check_owner(_one(connection, "subject_sets", subject_set, "subject_set"), project, f"{subject_set=}")
 
 
-def labelled_set(connection: Connection, project: int, label: str) -> int | None:
-    """The first of a project's subject sets that bears a label."""
+def labelled_sets(connection: Connection, project: int, label: str) -> list[int]:
+    """Those of a project's subject sets that bear a label, the one made first before the others."""
     pages = _pages(connection, "subject_sets", project_id=project)
-    return min((one.id for one in map(_labelled, pages) if one.label == label), default=None)
+    return sorted(one.id for one in map(_labelled, pages) if one.label == label)
 
 
 def make_set(connection: Connection, project: int, name: str, label: str) -> int:
-    """The subject set of a label, made if it isn't there.
+    """The subject set of a label, made if it isn't there; another may turn up if an answer was lost.
 
     Raises
     ------
@@ -85,9 +85,8 @@ def make_set(connection: Connection, project: int, name: str, label: str) -> int
     """
     body = {"display_name": name, "metadata": {LABEL: label}, "links": {"project": str(project)}}
     for seconds in _PAUSES:
-        found = labelled_set(connection, project, label)
-        if found is not None:
-            return found
+        if sets := labelled_sets(connection, project, label):
+            return sets[0]
         try:
             made = connection.create("/subject_sets", {"subject_sets": body})
             return int(made.content["subject_sets"][0]["id"])
@@ -151,7 +150,18 @@ def picture_address(connection: Connection, subject: int, metadata: Mapping[str,
 
 def remove_subject(connection: Connection, subject: int) -> None:
     """Have a subject put away; one that isn't there is no error."""
-    path = f"/subjects/{subject}"
+    _remove(connection, f"/subjects/{subject}")
+
+
+def remove_set(connection: Connection, subject_set: int) -> bool:
+    """Have a subject set put away that holds nothing; False if it holds subjects."""
+    if any(subjects_of(connection, subject_set)):
+        return False
+    _remove(connection, f"/subject_sets/{subject_set}")
+    return True
+
+
+def _remove(connection: Connection, path: str) -> None:
     try:
         connection.delete(path, connection.get(path).etag)
     except Refused as error:

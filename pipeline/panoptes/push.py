@@ -3,7 +3,7 @@
 A subject is made in no set, gets its picture, is entered into the ledger, and only then put into the subject
 set: nobody is shown one without a picture, and of one that was made twice only the one in the ledger. Where
 the answer to the making is lost, the project's newest subjects are looked through for its label before it is
-made again; one that turns up later still is in no set, and is removed in the end.
+made again; one that turns up later still is in no set, and is removed in the end. So is a subject set.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Push:
         Returns
         -------
         int
-            How many were removed.
+            How many subjects were removed.
 
         Raises
         ------
@@ -285,7 +285,12 @@ class Push:
         )
 
     def _remove_others(self) -> int:
-        """Remove what an answer that was lost, or two at a time, made more than once."""
+        """Remove what an answer that was lost, or two at a time, made more than once; how many subjects."""
+        if self._plan.given_set is None:
+            for number in api.labelled_sets(self._connection, self._plan.project, self._plan.push):
+                if number != self.subject_set:
+                    self._check_lease()
+                    api.remove_set(self._connection, number)
         entered = set(self._ledger.subjects.values())
         found = api.subjects_after(self._connection, self._plan.project, self._plan.newest)
         others = [one.id for one in found if self._key(one) and one.id not in entered | self._in_set]

@@ -93,6 +93,24 @@ def test_what_turns_up_after_it_was_made_again_is_removed(
     assert "6 that were made twice" in capsys.readouterr().out
 
 
+def test_a_set_that_turns_up_after_it_was_made_again_is_removed(
+    server: Panoptes, subjects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = push.Push._link_all
+
+    def link_when_the_other_set_came(self: push.Push) -> None:
+        server.behave(release=True)
+        link(self)
+
+    monkeypatch.setattr(push.Push, "_link_all", link_when_the_other_set_came)
+    held = {"rate": 1.0, "kinds": ["late"], "seconds": None, "times": 1}
+    server.behave(faults=held | {"paths": "/api/subject_sets", "methods": ["POST"]})
+    assert run(subjects, f"workflow={WORKFLOW}") == 0
+    state = server.state()
+    assert state["requests"]["DELETE subject_sets"] == 1
+    check_once(state, 20, WORKFLOW)
+
+
 def test_where_the_records_are_lost_the_subjects_are_found(server: Panoptes, subjects: Path) -> None:
     assert run(subjects) == 0
     shutil.rmtree(subjects / "zooniverse")

@@ -82,7 +82,8 @@ def _link_set(number: int) -> Any:
         found = _found(workflows, number, "workflow")
         for one in request.get_json()["subject_sets"]:
             _found(sets, int(one), "subject_set")
-            found["sets"].append(int(one))
+            if int(one) not in found["sets"]:
+                found["sets"].append(int(one))
     return _workflow(number)
 
 
@@ -114,7 +115,18 @@ def _sets() -> Any:
 @app.get("/api/subject_sets/<int:number>")
 def _set(number: int) -> Any:
     _found(sets, number, "subject_set")
-    return jsonify({"subject_sets": [_set_json(number)]})
+    answer = jsonify({"subject_sets": [_set_json(number)]})
+    answer.headers["ETag"] = _set_etag(number)
+    return answer
+
+
+@app.delete("/api/subject_sets/<int:number>")
+def _remove_set(number: int) -> Any:
+    with lock:
+        _found(sets, number, "subject_set")
+        _check_version(_set_etag(number))
+        del sets[number]
+    return Response(status=204)
 
 
 @app.post("/api/subject_sets")
@@ -188,7 +200,7 @@ def _subject(number: int) -> Any:
 @app.put("/api/subjects/<int:number>")
 def _change_subject(number: int) -> Any:
     with lock:
-        _check_version(_active(number))
+        _check_version(_etag(_active(number)))
         subjects[number]["metadata"] = request.get_json()["subjects"]["metadata"]
         subjects[number]["version"] += 1
     return _subject_answer(number)
@@ -197,7 +209,7 @@ def _change_subject(number: int) -> Any:
 @app.delete("/api/subjects/<int:number>")
 def _remove_subject(number: int) -> Any:
     with lock:
-        _check_version(_active(number))
+        _check_version(_etag(_active(number)))
         subjects[number]["active"] = False
     return Response(status=204)
 
@@ -328,12 +340,16 @@ def _own_project(links: dict[str, Any]) -> int:
     return PROJECT
 
 
-def _check_version(number: int) -> None:
+def _check_version(etag: str) -> None:
     given = request.headers.get("If-Match")
     if given is None:
         raise Problem(428, "Request requires If-Match header to be present")
-    if given != _etag(number):
+    if given != etag:
         raise Problem(412, "Precondition failed")
+
+
+def _set_etag(number: int) -> str:
+    return f'W/"{number}-{len(sets[number]["subjects"])}"'
 
 
 def _etag(number: int) -> str:
