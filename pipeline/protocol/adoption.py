@@ -123,14 +123,12 @@ def _refusal(latest: Plan, draft: Plan, committed: bool) -> str:
     before = declared(latest.fingerprint)
     after = draft.fingerprint
     changed = [key for key in after | before if before.get(key) != after.get(key)]
-    if committed and set(changed) <= {"schema", "classes"}:
-        way = "Bring it up to date with `tuningfork refresh`, which classifies nothing anew for this, name"
-    else:
-        way = "Name"
     details = "; ".join(_change(key, latest, draft) for key in changed)
+    quicker = committed and set(changed) <= {"schema", "classes"}
+    refresh = ". `tuningfork refresh` brings it up to date, and classifies nothing anew for this"
     return (
-        f"holds run {latest.run}, made from something else: {details}. {way} another output, or start "
-        "afresh with new_run=true (the catalogue's history is kept)"
+        f"holds run {latest.run}, made from something else: {details}. Name another output, or start "
+        f"afresh with new_run=true (the catalogue's history is kept){refresh if quicker else ''}"
     )
 
 

@@ -125,7 +125,7 @@ def test_who_classifies_again_is_told_of_the_refresh(older: tuple[RunLayout, Pla
     now = plan.fingerprint | {"schema": "2"}
     draft = make_plan(plan.shards, plan.unit_rows, now)
     with pytest.raises(
-        InputError, match=r"schema \(was 1, is 2\).*`tuningfork refresh`, which classifies nothing"
+        InputError, match=r"schema \(was 1, is 2\).*`tuningfork refresh`.* classifies nothing anew"
     ):
         adopt_plan(layout.output, draft)
 
