@@ -124,7 +124,7 @@ def test_explain_decodes_by_the_cpu(gpu: None) -> None:
 
 
 def test_catalogues_of_before_are_those_of_the_cpu(gpu: None, tmp_path: Path) -> None:
-    """Their fingerprints say nothing of a decoder, and those of the CPU's runs still don't."""
+    """Fingerprints from before there was a choice say nothing of a decoder, and the CPU's still don't."""
     cutouts = tmp_path / "cutouts"
     write_survey(cutouts, 4)
     shards = [
@@ -137,7 +137,7 @@ def test_catalogues_of_before_are_those_of_the_cpu(gpu: None, tmp_path: Path) ->
         )
         for name in ("cpu", "gpu")
     }
-    assert set(deciding["cpu"]) == {"weights", "tree", "transforms", "precision", "survey"}
+    assert set(deciding["cpu"]) == {"weights", "tree", "classes", "transforms", "precision", "survey"}
     assert deciding["gpu"] == deciding["cpu"] | {"decoder": "gpu"}
     plans = {name: make_plan(shards, 256, settings) for name, settings in deciding.items()}
     assert changed_settings(plans["cpu"], plans["cpu"].fingerprint) == []
