@@ -12,11 +12,11 @@ from deltalake import DeltaTable
 from jobs.cli import main
 from pipeline.evaluation.votes import read_votes
 from pipeline.tree import DecisionTree
-from pipeline.volunteers import aggregate, crowd, fractions, read_ballots
-from pipeline.volunteers.simulator import classify, looks
+from pipeline.volunteers import aggregate, fractions, read_ballots
 from pipeline.volunteers.table import consensus_schema
 from tests.support.catalogues import random_probabilities
-from tests.support.exports import export, row
+from tests.support.crowds import crowd_rows
+from tests.support.exports import export
 from tests.support.tables import snapshot
 from tests.support.uncertain import uncertainty_of
 from tests.support.voted import write_voted
@@ -36,16 +36,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory, tree: DecisionTree) -> Path
     folder = tmp_path_factory.mktemp("consensus")
     predicted = random_probabilities(GALAXIES)
     ids = write_voted(folder, tree, predicted, predicted, uncertainty_of(tree, predicted, 5.0))
-    rng = np.random.default_rng(1)
-    people = crowd(tree, USERS, rng, spread=0.2)
-    shares = np.hstack([rng.dirichlet(np.ones(len(q.answers)), GALAXIES) for q in tree.questions])
-    galaxy, user = looks(GALAXIES, EACH, people, rng)
-    number, column = classify(tree, shares, people, galaxy, user, rng)
-    keys = [(q.key, a.key) for q in tree.questions for a in q.answers]
-    rows = [
-        row(n, f"<b>user {user[n]}</b>", ids[galaxy[n]], [keys[c] for c in column[number == n]])
-        for n in range(len(galaxy))
-    ]
+    rows = crowd_rows(tree, ids, GALAXIES, EACH, USERS, "<b>user {}</b>")
     (folder / "half.csv").write_bytes(export(rows[: len(rows) // 2]))
     (folder / "whole.csv").write_bytes(export(rows))
     for name in ("half", "whole"):

@@ -13,11 +13,10 @@ from deltalake import DeltaTable
 from jobs.cli import main
 from pipeline.evaluation.votes import read_votes
 from pipeline.tree import DecisionTree
-from pipeline.volunteers import crowd
 from pipeline.volunteers.rounds import read_rounds
-from pipeline.volunteers.simulator import classify, looks
 from tests.support.catalogues import random_probabilities
-from tests.support.exports import export, row
+from tests.support.crowds import crowd_rows
+from tests.support.exports import export
 from tests.support.tables import snapshot
 from tests.support.uncertain import uncertainty_of
 from tests.support.voted import PICTURED, write_voted
@@ -36,16 +35,7 @@ def survey(tmp_path: Path, tree: DecisionTree) -> Path:
     """A catalogue, and two exports of simulated votes for half of its galaxies: the second has all."""
     predicted = random_probabilities(GALAXIES)
     ids = write_voted(tmp_path, tree, predicted, predicted, uncertainty_of(tree, predicted, 5.0))
-    rng = np.random.default_rng(1)
-    people = crowd(tree, USERS, rng, spread=0.2)
-    shares = np.hstack([rng.dirichlet(np.ones(len(q.answers)), GALAXIES) for q in tree.questions])
-    galaxy, user = looks(VOTED, EACH, people, rng)
-    number, column = classify(tree, shares, people, galaxy, user, rng)
-    keys = [(q.key, a.key) for q in tree.questions for a in q.answers]
-    rows = [
-        row(n, f"user {user[n]}", ids[galaxy[n]], [keys[c] for c in column[number == n]])
-        for n in range(len(galaxy))
-    ]
+    rows = crowd_rows(tree, ids, VOTED, EACH, USERS)
     (tmp_path / "first.csv").write_bytes(export(rows[: len(rows) // 2]))
     (tmp_path / "second.csv").write_bytes(export(rows))
     return tmp_path
