@@ -12,11 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.model_selection import cross_val_predict
-from threadpoolctl import threadpool_limits
 
+from jobs.recipes.balancing import balancing_weights
 from pipeline import storage
 from pipeline.config import CONFIGS
 from pipeline.images import decode_image
@@ -43,9 +40,6 @@ FRAMES: dict[str, Callable[[DetectedSource], float]] = {
 
 _DETECTION = DetectionCriteria(background_pixels=64, minimum_area=10)
 
-_FOLDS = 5
-
-
 HELD_OUT = 100
 """How many of the challenge's first 500 galaxies, the last ones, nothing is ever learnt from."""
 
@@ -56,7 +50,7 @@ class VotedGalaxies(NamedTuple):
     Attributes
     ----------
     trained
-        To learn from, with a column ``volunteers``: what each counts (see `importance`), 1 on average.
+        To learn from, with a column ``volunteers``: what each counts (see `balancing_weights`), 1 on average.
     calibration
         Fair galaxies with all votes that no network learns from: they tell how sure its answers are.
     held_out
@@ -76,12 +70,12 @@ class VotedGalaxies(NamedTuple):
 def voted_galaxies(data: str, tree: DecisionTree) -> VotedGalaxies:
     """All galaxies of the challenge with votes."""
     first, more = challenge(data, tree).assign(sample="fair"), more_challenge(data, tree)
-    known = pd.concat([first[:-HELD_OUT], more], ignore_index=True)
-    known["volunteers"] = importance(known[list(tree.columns)], known["sample"] != "clean")
-    chosen = known["object_id"].isin(more["object_id"]) & (known["sample"] == "fair")
-    chosen &= known[list(tree.columns)].notna().all(axis=1)
+    complete = more[list(tree.columns)].notna().all(axis=1)
+    calibration = more[complete & (more["sample"] == "fair")]
+    trained = pd.concat([first[:-HELD_OUT], more.drop(calibration.index)], ignore_index=True)
+    trained["volunteers"] = balancing_weights(trained[list(tree.columns)], trained["sample"] == "fair")
     return VotedGalaxies(
-        known[~chosen], known[chosen].assign(volunteers=1.0), first[-HELD_OUT:].assign(volunteers=1.0)
+        trained, calibration.assign(volunteers=1.0), first[-HELD_OUT:].assign(volunteers=1.0)
     )
 
 
@@ -95,34 +89,6 @@ def more_challenge(data: str, tree: DecisionTree) -> pd.DataFrame:
     votes = table[list(tree.class_columns)].set_axis(list(tree.columns), axis=1)
     images = f"{data}/galaxy_zoo_challenge/" + table["folder"] + "/" + table["GalaxyID"] + ".jpg"
     return votes.assign(object_id="challenge-" + table["GalaxyID"], image=images, sample=table["sample"])
-
-
-def importance(votes: ArrayLike, fair: ArrayLike) -> NDArray[np.float64]:
-    """Weights that give galaxies chosen by their votes the proportions of a fair sample; 1 on average.
-
-    A galaxy's weight is its probability to be of the fair sample, by its votes: where most like it were
-    chosen for being clear, each counts less. Estimated by boosted trees, each fold by the others.
-
-    Parameters
-    ----------
-    votes : array_like, shape (n, answers)
-        Of which columns with a missing value are left out.
-    fair : array_like, shape (n,), bool
-        Which galaxies are of the fair sample.
-
-    References
-    ----------
-    Sugiyama, Suzuki & Kanamori 2012, Density Ratio Estimation in Machine Learning, section 4.
-    """
-    fractions = np.asarray(votes, np.float64)
-    fractions = fractions[:, ~np.isnan(fractions).any(axis=0)]
-    model = HistGradientBoostingClassifier(
-        max_iter=200, learning_rate=0.05, max_leaf_nodes=15, l2_regularization=1.0, random_state=0
-    )
-    with threadpool_limits(1):  # its threads wait busily for each other where a machine has other work
-        probability = cross_val_predict(model, fractions, np.asarray(fair), cv=_FOLDS, method="predict_proba")
-    weights: NDArray[np.float64] = probability[:, 1] / probability[:, 1].mean()
-    return weights
 
 
 def challenge(data: str, tree: DecisionTree) -> pd.DataFrame:

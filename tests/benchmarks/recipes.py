@@ -84,7 +84,7 @@ class Recipe:
 
 
 RECIPES = {
-    "weighted": Recipe("weights of a fair sample (importance)"),
+    "weighted": Recipe("weights of a fair sample"),
     "alike": Recipe("every galaxy counts as much", alike),
     "half_weighted": Recipe("half of the way between them", half_weighted),
     "complete": Recipe("only galaxies with all 37 answers", complete),
