@@ -106,6 +106,11 @@ def pods(documents: list[Object]) -> Iterator[Pod]:
         elif document["kind"] == "CronJob":
             spec = spec["jobTemplate"]["spec"]["template"]["spec"]
             yield Pod("CronJob", spec, all_containers(spec))
+        elif document["kind"] == "CronWorkflow":
+            for template in spec["workflowSpec"]["templates"]:
+                if "container" in template:
+                    container = {"name": "main"} | template["container"]
+                    yield Pod(f"Workflow {template['name']}", spec["workflowSpec"] | template, [container])
 
 
 def all_containers(spec: Object) -> list[Object]:

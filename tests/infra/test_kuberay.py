@@ -75,7 +75,7 @@ def test_a_mistake_in_a_ray_kind_is_noticed(path: tuple[str | int, ...], value: 
 
 
 def test_kubernetes_own_kinds_are_valid(documents: list[Object]) -> None:
-    own = [document for document in documents if document["kind"] not in RAY_KINDS]
+    own = [document for document in documents if document["kind"] not in (*RAY_KINDS, "CronWorkflow")]
     assert own
     for document in own:
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
@@ -83,7 +83,7 @@ def test_kubernetes_own_kinds_are_valid(documents: list[Object]) -> None:
 
 def test_an_overlay_makes_what_its_name_says() -> None:
     kinds = {
-        overlay: sorted({one["kind"] for one in render(overlay)} & {*RAY_KINDS, "CronJob"})
+        overlay: sorted({one["kind"] for one in render(overlay)} & {*RAY_KINDS, "CronJob", "CronWorkflow"})
         for overlay in OVERLAYS
     }
     assert kinds == {
@@ -91,6 +91,7 @@ def test_an_overlay_makes_what_its_name_says() -> None:
         "classify": ["RayJob"],
         "train": ["RayJob"],
         "refresh": ["CronJob", "RayJob"],
+        "refresh-argo": ["CronWorkflow", "RayJob"],
         "refresh-raycronjob": ["RayCronJob"],
     }
 
@@ -124,6 +125,7 @@ def test_the_verb_finds_its_config() -> None:
         ("classify", "classify"),
         ("train", "train"),
         ("refresh", "refresh"),
+        ("refresh-argo", "refresh"),
         ("refresh-raycronjob", "refresh"),
     ):
         documents = render(overlay)
@@ -189,7 +191,7 @@ def test_no_pod_may_do_more_than_it_needs(documents: list[Object]) -> None:
 
 def test_where_ray_writes_is_an_empty_dir(documents: list[Object]) -> None:
     for pod in pods(documents):
-        if pod.name == "CronJob":  # a script that writes nothing
+        if pod.name in ("CronJob", "Workflow refresh"):  # a script that writes nothing
             continue
         writable = {volume["name"] for volume in pod.spec["volumes"] if "emptyDir" in volume}
         for container in pod.containers:
@@ -200,7 +202,9 @@ def test_where_ray_writes_is_an_empty_dir(documents: list[Object]) -> None:
 def test_only_the_autoscaler_and_the_scheduler_reach_the_kubernetes_api(documents: list[Object]) -> None:
     path = "/var/run/secrets/kubernetes.io/serviceaccount"
     for pod in pods(documents):
-        assert pod.spec["automountServiceAccountToken"] is (pod.name == "CronJob"), pod.name
+        assert pod.spec["automountServiceAccountToken"] is pod.name.startswith(("CronJob", "Workflow")), (
+            pod.name
+        )
         for container in pod.containers:
             mounted = path in {mount["mountPath"] for mount in container.get("volumeMounts", ())}
             assert mounted is (container["name"] == "autoscaler"), (pod.name, container["name"])

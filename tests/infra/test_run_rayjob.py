@@ -130,7 +130,8 @@ def api(server: Server, tmp_path: Path) -> Any:
 
 
 def run(api: Any) -> int:
-    status: int = run_rayjob.run(api, "refresh", "refresh-29", "uid-of-job")
+    owner = run_rayjob.owner_of({"JOB_NAME": "refresh-29", "JOB_UID": "uid-of-job"})
+    status: int = run_rayjob.run(api, "refresh", owner)
     return status
 
 
@@ -148,6 +149,24 @@ def test_a_run_that_is_done_ends_with_0(server: Server, api: Any) -> None:
         ],
     }
     assert server.tokens == {"Bearer secret"}
+
+
+def test_a_run_may_belong_to_a_workflow(server: Server, api: Any) -> None:
+    environment = {
+        "JOB_NAME": "refresh-29",
+        "JOB_UID": "uid",
+        "JOB_API_VERSION": "argoproj.io/v1alpha1",
+        "JOB_KIND": "Workflow",
+    }
+    server.statuses["refresh-29-1"] = [DONE]
+    assert run_rayjob.run(api, "refresh", run_rayjob.owner_of(environment)) == 0
+    (owner,) = server.kept["refresh-29-1"]["metadata"]["ownerReferences"]
+    assert owner == {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "name": "refresh-29",
+        "uid": "uid",
+    }
 
 
 @pytest.mark.parametrize("status", [2, 3])

@@ -1,8 +1,8 @@
 """Run a copy of a suspended RayJob, wait for its end, and end with its exit status.
 
-``python run_rayjob.py MOULD``, in a pod of a Kubernetes Job named by JOB_NAME and JOB_UID. Copies are named
-after that Job and belong to it: a pod that is started anew finds the copy that is under way, and deleting the
-Job stops the run. Only the standard library is used.
+``python run_rayjob.py MOULD``, in a pod of a Kubernetes Job named by JOB_NAME and JOB_UID, or of another kind
+of owner, JOB_KIND of JOB_API_VERSION. Copies are named after that Job and belong to it: a pod that is started
+anew finds the copy that is under way, and deleting the Job stops the run. Only the standard library is used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,18 @@ class Api:
             time.sleep(POLL_SECONDS)
 
 
-def copy_of(mould: dict[str, Any], name: str, job: str, uid: str) -> dict[str, Any]:
-    """A RayJob that runs what the mould describes, and goes when its Kubernetes Job does."""
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": uid}
+def owner_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """Whose the copies are: a Kubernetes Job, if nothing else is said."""
+    return {
+        "apiVersion": environment.get("JOB_API_VERSION", "batch/v1"),
+        "kind": environment.get("JOB_KIND", "Job"),
+        "name": environment["JOB_NAME"],
+        "uid": environment["JOB_UID"],
+    }
+
+
+def copy_of(mould: dict[str, Any], name: str, owner: dict[str, str]) -> dict[str, Any]:
+    """A RayJob that runs what the mould describes, and goes when its owner does."""
     return {
         "apiVersion": mould["apiVersion"],
         "kind": mould["kind"],
@@ -121,12 +131,12 @@ def wait(api: Api, name: str) -> int:
         time.sleep(POLL_SECONDS)
 
 
-def run(api: Api, mould: str, job: str, uid: str) -> int:
+def run(api: Api, mould: str, owner: dict[str, str]) -> int:
     """Run copies of a mould, at most `ATTEMPTS`, until one ends with a final status; the last one's."""
     status = 1
     for attempt in range(1, ATTEMPTS + 1):
-        name = f"{job}-{attempt}"
-        api.create(copy_of(api.get(mould), name, job, uid))
+        name = f"{owner['name']}-{attempt}"
+        api.create(copy_of(api.get(mould), name, owner))
         status = wait(api, name)
         if status in FINAL:
             break
@@ -142,7 +152,7 @@ def main() -> int:
     host = os.environ["KUBERNETES_SERVICE_HOST"]
     server = f"https://{f'[{host}]' if ':' in host else host}:{os.environ['KUBERNETES_SERVICE_PORT']}"
     try:
-        return run(Api(server), sys.argv[1], os.environ["JOB_NAME"], os.environ["JOB_UID"])
+        return run(Api(server), sys.argv[1], owner_of(os.environ))
     except urllib.error.HTTPError as error:
         _say(f"{error.url}: {error.code} {error.reason}")
         return 1
