@@ -30,9 +30,7 @@ app = typer.Typer(
     Every verb takes `key=value` words and a YAML file with the same keys (`--config FILE`); the words win.
     `tuningfork VERB --help` tells all keys, `--print-config` shows their values. Start with:
 
-    `tuningfork ingest images my_galaxies/ output=out/mine/cutouts`
-
-    `tuningfork classify input=out/mine/cutouts output=out/mine`
+    `tuningfork classify input=my_galaxies/ output=out/mine`
     """,
 )
 app.add_typer(ingest, name="ingest")

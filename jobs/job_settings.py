@@ -13,7 +13,19 @@ from pipeline.config import CONFIGS, PROJECT, load_config, shipped
 from pipeline.errors import InputError
 
 PLACES = frozenset(
-    {"input", "output", "survey", "weights", "tree", "data", "network", "recipe", "ensemble", "init"}
+    {
+        "input",
+        "output",
+        "survey",
+        "positions",
+        "weights",
+        "tree",
+        "data",
+        "network",
+        "recipe",
+        "ensemble",
+        "init",
+    }
 )
 """Settings that name files or folders, of all verbs that can be submitted."""
 

@@ -76,19 +76,7 @@ def read_positions(uri: str) -> dict[str, tuple[float, float]]:
         If the file can't be read or lacks a column, a position isn't a number in range (ra 0 to 360, dec
         -90 to 90), or one name has two positions.
     """
-    try:
-        text = storage.read_bytes(uri).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{uri} is not a CSV file in UTF-8: {error}") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    header = list(reader.fieldnames or [])
-    name = id_column(header, also="name") or "name"
-    missing = [column for column in (name, "ra", "dec") if column not in header]
-    if missing:
-        raise InputError(
-            f"{uri} has no column {missing[0]!r} (its first line is {', '.join(header) or 'empty'}); "
-            "expected name (or object_id, or objid), ra, dec"
-        )
+    reader, name = _positions(uri)
     positions: dict[str, tuple[float, float]] = {}
     try:
         for row in reader:
@@ -100,6 +88,17 @@ def read_positions(uri: str) -> dict[str, tuple[float, float]]:
     except csv.Error as error:
         raise InputError(f"{uri} is not a CSV file: {error}") from error
     return positions
+
+
+def positions_column(uri: str) -> str:
+    """The column of a table of positions that names the galaxies.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read or lacks a column.
+    """
+    return _positions(uri)[1]
 
 
 def match_positions(
@@ -141,6 +140,24 @@ def folder_rows(
         name = stem(file.uri)
         ra, dec = (positions or {}).get(name, (None, None))
         yield {"object_id": name, "ra": ra, "dec": dec, "image": image}
+
+
+def _positions(uri: str) -> tuple[csv.DictReader[str], str]:
+    """What reads a table of positions, and its column of names."""
+    try:
+        text = storage.read_bytes(uri).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{uri} is not a CSV file in UTF-8: {error}") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    header = list(reader.fieldnames or [])
+    name = id_column(header, also="name") or "name"
+    missing = [column for column in (name, "ra", "dec") if column not in header]
+    if missing:
+        raise InputError(
+            f"{uri} has no column {missing[0]!r} (its first line is {', '.join(header) or 'empty'}); "
+            "expected name (or object_id, or objid), ra, dec"
+        )
+    return reader, name
 
 
 def _degrees(row: Mapping[str, str | None], column: str, least: float, most: float, where: str) -> float:

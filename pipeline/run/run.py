@@ -11,6 +11,7 @@ from pipeline.confidence.document import Confidence, read_confidence
 from pipeline.network import Model, check_model, member_weights
 from pipeline.representations import Projection, read_projection
 from pipeline.run.decoder import with_decoder
+from pipeline.run.pictures import pictures_of, refuse_positions
 from pipeline.run.precision import automatic_precision, check_gpus
 from pipeline.run.settings import Config, StreamConfig, SurveyConfig, settled
 from pipeline.streaming.decoders import DecoderName
@@ -118,9 +119,10 @@ def prepare(config: Config, wait: bool = True) -> Run[Config]:
 
 
 def source_of(config: SurveyConfig) -> Inventory:
-    """What reads the cutouts that the settings name: a cutout set, or a survey's own files."""
+    """What reads the cutouts that the settings name: pictures, a cutout set, or a survey's own files."""
     if config.survey is None:
-        return open_inventory()
+        return open_inventory(pictures_of(config))
+    refuse_positions(config)
     survey = load_survey(config.survey)
     if survey.table is not None:
         survey = survey.model_copy(update={"table": storage.absolute(survey.table)})

@@ -23,8 +23,8 @@ class SurveyConfig(StrictModel):
     Attributes
     ----------
     input
-        A cutout shard set, or with `survey` cutouts as a survey has them: folder, prefix or file (any fsspec
-        URI).
+        A folder of JPEG and PNG images, one galaxy in the middle of each; or a cutout shard set, or with
+        `survey` cutouts as a survey has them: folder, prefix or file (any fsspec URI).
     output
         Where the results go (any fsspec URI).
     survey
@@ -73,6 +73,9 @@ class StreamConfig(SurveyConfig):
 
     Attributes
     ----------
+    positions
+        Of a folder of images: CSV with columns ``name, ra, dec`` (degrees); names are those of the files,
+        without their suffix.
     title
         Heads the report; a refresh keeps that of the run before.
     transforms
@@ -94,6 +97,7 @@ class StreamConfig(SurveyConfig):
     """
 
     output: TablePlace
+    positions: str | None = None
     title: str = "Galaxy morphology"
     transforms: Literal[60, 1] = 60
     decoder: Literal["auto"] | DecoderName = "auto"
@@ -120,5 +124,8 @@ Config = TypeVar("Config", bound=SurveyConfig)
 
 def settled(config: Config) -> Config:
     """The configuration with absolute paths: workers have working directories of their own."""
-    places = {key: storage.absolute(getattr(config, key)) for key in ("input", "output", "weights", "tree")}
+    names = [
+        name for name in ("input", "output", "weights", "tree", "positions") if getattr(config, name, None)
+    ]
+    places = {name: storage.absolute(getattr(config, name)) for name in names}
     return config.model_copy(update=places)

@@ -38,7 +38,7 @@ def prepare(folder: Path) -> None:
 def test_the_afternoon_runs_as_it_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     prepare(tmp_path)
-    assert run(PAGE.read_text(encoding="utf-8"), tmp_path, {NOT_HERE}) == 9
+    assert run(PAGE.read_text(encoding="utf-8"), tmp_path, {NOT_HERE}) == 8
     published = tmp_path / "out" / "published" / "current"
     assert is_valid_catalog(published / "hats", strict=True)
     assert f"{GALAXIES} galaxies, version 1.0" in (published / "README.md").read_text(encoding="utf-8")

@@ -1,0 +1,73 @@
+"""A folder of pictures as the input of a run: read where they lie, as a survey of files."""
+
+from __future__ import annotations
+
+from pipeline import storage
+from pipeline.console import say
+from pipeline.cutouts import folder
+from pipeline.cutouts.manifest import MANIFEST
+from pipeline.cutouts.shards import SUFFIX
+from pipeline.errors import InputError
+from pipeline.run.settings import StreamConfig, SurveyConfig
+from pipeline.survey import SurveySettings
+from pipeline.survey.formats.suffixes import SUFFIXES, ending
+from pipeline.survey.settings import Columns
+
+
+def pictures_of(config: SurveyConfig) -> SurveySettings | None:
+    """The survey file that a folder of JPEG and PNG files needs none of; None if the input is no such folder.
+
+    Parameters
+    ----------
+    config
+        Settings with absolute paths and without a survey file.
+
+    Raises
+    ------
+    InputError
+        If the output lies among the pictures, the table of positions can't be used, or there is one and the
+        input isn't a folder of pictures.
+    """
+    if not _holds_pictures(config.input):
+        refuse_positions(config)
+        return None
+    if f"{config.output}/".startswith(f"{config.input.rstrip('/')}/"):
+        raise InputError(
+            f"output {config.output} lies in the folder of pictures {config.input}: pictures that are made "
+            "there would be taken for galaxies; choose one outside"
+        )
+    positions = config.positions if isinstance(config, StreamConfig) else None
+    if positions is None:
+        return SurveySettings(name="Pictures", format="images")
+    counts = folder.match_positions(
+        folder.list_images(config.input), folder.read_positions(positions), positions
+    )
+    if counts["images_without_position"]:
+        say(f"{counts['images_without_position']:,} pictures have no position in {positions}")
+    columns = Columns(object_id=folder.positions_column(positions), ra="ra", dec="dec")
+    return SurveySettings(name="Pictures", format="images", columns=columns, table=positions)
+
+
+def refuse_positions(config: SurveyConfig) -> None:
+    """Refuse positions that nothing would read.
+
+    Raises
+    ------
+    InputError
+        If there is a table of positions.
+    """
+    if isinstance(config, StreamConfig) and config.positions is not None:
+        raise InputError(
+            f"positions={config.positions} is for a folder of JPEG and PNG files; a cutout set "
+            "has positions of its own, and a survey file names them as `columns` or `table`"
+        )
+
+
+def _holds_pictures(uri: str) -> bool:
+    """Whether pictures are all that there is of what surveys keep cutouts in."""
+    if uri.endswith(SUFFIX) or storage.exists(storage.join(uri, MANIFEST)):
+        return False
+    names = [file.uri for file in storage.list_files(uri)]
+    return {form for name in names for form, suffixes in SUFFIXES.items() if ending(name, suffixes)} == {
+        "images"
+    }
