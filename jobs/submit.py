@@ -22,6 +22,7 @@ from pipeline.errors import redacted
 from pipeline.logs import LOG
 from pipeline.numerics import code_digest
 from pipeline.streaming.ray_jobs import exit_status, follow, free_name, job_client, running_job, submit
+from pipeline.tracking import EXPERIMENT, TRACKING
 
 TRAVELS = ("pipeline", "jobs", *(["configs"] if CONFIGS.parent == PROJECT else []))
 """What of the project a job needs, whether that is a checkout or installed; data never travels with it."""
@@ -33,9 +34,11 @@ PASSED_ON = (
     "AWS_REQUEST_CHECKSUM_CALCULATION",
     "AWS_RESPONSE_CHECKSUM_VALIDATION",
     LOG,
+    TRACKING,
+    EXPERIMENT,
 )
-"""Variables that say where a store is and how to log. Credentials aren't passed on: everyone who sees the
-dashboard sees a job's environment; the cluster has its own."""
+"""Variables that say where a store and MLflow are, and how to log. Credentials aren't passed on, nor is a URI
+that holds any: everyone who sees the dashboard sees a job's environment; the cluster has its own."""
 
 SETTINGS = "submitted.yaml"
 
@@ -97,7 +100,8 @@ def run(verb: str, words: Sequence[str], file: str | None, address: str, wait: b
 
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
     """What of the environment a job gets."""
-    return {name: environment[name] for name in PASSED_ON if name in environment}
+    values = {name: environment[name] for name in PASSED_ON if name in environment}
+    return {name: value for name, value in values.items() if redacted(value) == value}
 
 
 @contextlib.contextmanager

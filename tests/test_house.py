@@ -56,6 +56,7 @@ MAY_IMPORT = {
     "storage": {"errors"},
     "config": {"errors"},
     "settings_help": set(),
+    "tracking": set(),
     "tree": set(),
     "geometry": set(),
     "network": {"tree", "geometry"},
@@ -75,9 +76,9 @@ MAY_IMPORT = {
     "__init__": {"face"},
     "face": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming"},
     "streaming": FLOOR_1 | FLOOR_2 | FLOOR_3,
-    "training": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming"},
+    "training": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming", "tracking"},
     "report": FLOOR_1 | FLOOR_2 | FLOOR_3,
-    "run": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming", "report"},
+    "run": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming", "report", "tracking"},
 }
 """Rooms, and which others each may import beside itself and those open to all."""
 

@@ -28,6 +28,7 @@ from pipeline.run.resources import check_decoder, start_ray
 from pipeline.run.run import Run
 from pipeline.run.settings import StreamConfig
 from pipeline.survey import check_identity, open_source
+from pipeline.tracking import record_run
 
 
 @dataclass
@@ -131,7 +132,29 @@ class SurveyCall:
         crash_point("after_report")
         self.report_changes(plan)
         storage.write_bytes(layout.summary, seal(layout, summary).model_dump_json(indent=1).encode())
+        self._record(plan, summary)
         say(f"Run {plan.run}: {counts_of(summary)} in {summary.seconds:,.0f} s")
+
+    def _record(self, plan: Plan, summary: RunSummary) -> None:
+        bad = {f"quarantined.{reason}": count for reason, count in summary.quarantined.items()}
+        record_run(
+            plan.run,
+            self.run.config.model_dump(mode="json"),
+            {
+                "rows": summary.rows,
+                "classified": summary.classified,
+                "quarantined": sum(summary.quarantined.values()),
+                "seconds": summary.seconds,
+                "units": plan.unit_count,
+                **bad,
+            },
+            {
+                "output": self.run.config.output,
+                "weights": self.run.model.title,
+                "resumed": str(summary.resumed),
+            },
+            summary.seconds,
+        )
 
 
 def restore_report(run: Run[StreamConfig], summary: RunSummary) -> None:

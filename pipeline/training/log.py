@@ -11,10 +11,11 @@ from typing import Any
 from tensorboardX import SummaryWriter
 
 from pipeline import storage
+from pipeline.tracking import record_rows
 
 
 def write_log(folder: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``log.jsonl`` and ``tensorboard/`` with all rows so far.
+    """Write ``log.jsonl`` and ``tensorboard/`` with all rows so far; tell MLflow, if one is named.
 
     Parameters
     ----------
@@ -34,6 +35,7 @@ def write_log(folder: str, rows: Sequence[Mapping[str, Any]]) -> None:
         storage.write_bytes(
             storage.join(folder, "tensorboard", "events.out.tfevents.0.training"), events.read_bytes()
         )
+    record_rows(folder, [{"seen": row["seen"], "time": row["time"], **dict(_scalars(row))} for row in rows])
 
 
 def _scalars(row: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -27,6 +27,7 @@ from pipeline.network import (
 from pipeline.network.seen import seen_uri
 from pipeline.places import EnsembleFile, InitialWeightsFile, NetworkFile, Output, RecipeFile, TreeFiles
 from pipeline.representations import projection_uri
+from pipeline.tracking import recorded_training
 from pipeline.training.checkpoints import newest_checkpoint
 from pipeline.training.confidence import FEWEST_HELD_OUT, learn_confidence
 from pipeline.training.galaxies import Cut, check_images
@@ -172,20 +173,23 @@ def train_one(config: TrainConfig) -> None:
         config.micro_batch,
         config.cached,
     )
-    _train(job, config.workers)
-    network = _trained(settings, spec, tree)
-    card = Card(
-        network=spec,
-        tree=tree.name,
-        columns=tree.columns,
-        name=name,
-        version=config.version or "",
-        data={"name": config.data_name or storage.name(config.data), "galaxies": len(trained_on)},
-        recipe=recipe.model_dump(mode="json") | {"initial_weights": identity["initial_weights"]},
-        not_good_for=config.not_good_for,
-    )
-    save_network(network, weights, card)
-    judge(weights, tree, trained_on, held_out, config.companions, config.init)
+    parameters = identity | {"data": config.data, "weights": weights}
+    with recorded_training(settings.folder, parameters) as results:
+        _train(job, config.workers)
+        network = _trained(settings, spec, tree)
+        card = Card(
+            network=spec,
+            tree=tree.name,
+            columns=tree.columns,
+            name=name,
+            version=config.version or "",
+            data={"name": config.data_name or storage.name(config.data), "galaxies": len(trained_on)},
+            recipe=recipe.model_dump(mode="json") | {"initial_weights": identity["initial_weights"]},
+            not_good_for=config.not_good_for,
+        )
+        save_network(network, weights, card)
+        judge(weights, tree, trained_on, held_out, config.companions, config.init)
+        results |= read_card(weights).score
     say(f"Weights: {weights}")
 
 

@@ -29,6 +29,9 @@ def test_a_job_knows_the_store_and_how_to_log_and_gets_no_keys() -> None:
     environment = {"AWS_ENDPOINT_URL": "http://store:9000", "TUNINGFORK_LOG": "json"}
     keys = {"AWS_SECRET_ACCESS_KEY": "secret", "HOME": "/home/me"}
     assert passed_on(environment | keys) == environment
+    tracking = {"MLFLOW_TRACKING_URI": "http://mlflow:5000", "MLFLOW_EXPERIMENT_NAME": "galaxies"}
+    assert passed_on(tracking) == tracking
+    assert passed_on({"MLFLOW_TRACKING_URI": "http://me:secret@mlflow:5000"}) == {}
 
 
 def test_labels_lie_below_the_data() -> None:
