@@ -6,7 +6,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from jobs.bench.survey import FRAME, write_galaxies
 from jobs.bench.timing import device, model_rate
 from pipeline.averaging import Precision, fastest_precision
 from pipeline.config import StrictModel
-from pipeline.console import say
+from pipeline.console import progress, say
 from pipeline.cutouts import list_shards
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.protocol import LedgerEntry, Plan, PlannedShard, RunLayout, make_plan
@@ -113,20 +113,25 @@ def _repeated(
     survey = write_galaxies(folder / "cutouts", count, config.side)
     alone = [_model_alone(config, resources)]
     runs: list[dict[str, float]] = []
-    for repeat in range(config.repeats):
-        runs.append(_stream(config, resources, survey, str(folder / f"out-{repeat}")))
-        alone.append(_model_alone(config, resources))
-        if config.model == "network":
-            around = (alone[-2] + alone[-1]) / 2
-            runs[-1]["model_alone_galaxies_per_second"] = around
-            runs[-1]["stream_to_model_alone_ratio"] = runs[-1]["galaxies_per_second"] / around
+    with progress("Streaming", count * config.repeats) as advance:
+        for repeat in range(config.repeats):
+            runs.append(_stream(config, resources, survey, str(folder / f"out-{repeat}"), advance))
+            alone.append(_model_alone(config, resources))
+            if config.model == "network":
+                around = (alone[-2] + alone[-1]) / 2
+                runs[-1]["model_alone_galaxies_per_second"] = around
+                runs[-1]["stream_to_model_alone_ratio"] = runs[-1]["galaxies_per_second"] / around
     return {"galaxies": count} | {
         name: round(statistics.median(run[name] for run in runs), 3) for name in runs[0]
     }
 
 
 def _stream(
-    config: StreamBenchConfig, resources: StreamResources, survey: str, output: str
+    config: StreamBenchConfig,
+    resources: StreamResources,
+    survey: str,
+    output: str,
+    advance: Callable[[int], None],
 ) -> dict[str, float]:
     """One run: its rate once the first unit is done, and by Ray Data's statistics how busy the model was.
 
@@ -139,8 +144,8 @@ def _stream(
     model = IdentityModel if config.model == "identity" else ModelActor
     started = datetime.now(UTC)
     stream = unit_stream(list(plan.units()), layout, settings, resources, model=model)
-    for _ in finished_units(stream):
-        pass
+    for entry in finished_units(stream):
+        advance(entry.rows)
     entries = sorted(read_ledger(layout).values(), key=_finished)
     first, last = _finished(entries[0]), _finished(entries[-1])
     steady, span = entries[1:], (last - first).total_seconds()

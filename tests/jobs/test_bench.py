@@ -64,6 +64,7 @@ def test_the_stream_without_a_model(tmp_path: Any) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [run["galaxies"] for run in found["runs"]] == [64, 96]
+    assert "Streaming: 96 of 96 galaxies" in done.stderr
     assert all(run["galaxies_per_second"] > 1 for run in found["runs"])
     assert "model_alone_galaxies_per_second" not in found["runs"][0]
 
