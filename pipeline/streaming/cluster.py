@@ -28,6 +28,9 @@ _IN_FLIGHT = {"cpu": 704 << 20, "gpu": 4 << 30}
 _SINKS_A_GPU = 4
 """A sink waits for the store most of the time."""
 
+_TOO_SLOW = "timed out during startup"
+"""What Ray says where its processes aren't up after half a minute."""
+
 _LEAST_OPEN_FILES = 256
 """Files that a process must be able to hold open for a run on a few cores to go well."""
 
@@ -74,7 +77,7 @@ def connect() -> None:
     InputError
         If the named cluster can't be reached.
     RunError
-        If too few files may be open at a time.
+        If too few files may be open at a time, or Ray doesn't start in time.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ[DRIVER_PID] = str(os.getpid())
@@ -93,6 +96,13 @@ def connect() -> None:
             )
     except (ConnectionError, ValueError) as error:
         raise InputError(f"cannot reach the Ray cluster at RAY_ADDRESS={address}: {error}") from error
+    except Exception as error:
+        if _TOO_SLOW not in str(error):  # it has no class of its own
+            raise
+        raise RunError(
+            "Ray didn't start within half a minute: this machine is very busy or short of memory; run "
+            "the same command again"
+        ) from error
     take_over("ray")
     context = DataContext.get_current()
     context.enable_progress_bars = False

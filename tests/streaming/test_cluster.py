@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import ray
 
-from pipeline.errors import InputError
-from pipeline.streaming.cluster import plan_resources
+from pipeline.errors import InputError, RunError
+from pipeline.streaming.cluster import connect, plan_resources
 
 SINK_CPUS = 0.25
 
@@ -50,6 +52,16 @@ def test_a_single_node_is_shared_out_as_a_whole(monkeypatch: pytest.MonkeyPatch)
     plan = plan_resources()
     assert (plan.decode_actors, plan.decode_cpus, plan.model_actors, plan.model_cpus) == (1, 0.5, 1, 1.0)
     assert plan.model_threads == 16
+
+
+def test_a_machine_too_busy_for_ray_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(**_: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen because …")
+
+    assert "timed out during startup" in inspect.getsource(ray._private.node)
+    monkeypatch.setattr(ray, "init", slow)
+    with pytest.raises(RunError, match="is very busy or short of memory; run the same command again"):
+        connect()
 
 
 def test_a_cluster_without_cpus_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
