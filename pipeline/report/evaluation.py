@@ -54,31 +54,27 @@ def evaluation_sections(
 
 
 def comparison_table(tree: DecisionTree, results: Results, scores: Mapping[str, Score]) -> Table:
-    """The paper's table 3: several catalogues on the same galaxies, baselines, and the paper's own scores."""
+    """The paper's table 3: catalogues on the same galaxies, baselines, then the paper's own scores."""
     paper = PAPER_SCORES if tree.name == _PAPER_TREE else {}
-    rows: list[tuple[object, ...]] = []
-    for name in sorted({*scores, *paper}, key=lambda name: _place(name, scores)):
+
+    def row(name: str) -> tuple[object, ...]:
         score, reported = scores.get(name), paper.get(name)
         own = (score.galaxies, score.rmse, score.low, score.high) if score else (None,) * 4
         text = f"{name.replace('_', ' ')} ({reported.text})" if reported else name
-        rows.append((text, *own, *((reported.public, reported.private) if reported else (None, None))))
+        return text, *own, *((reported.public, reported.private) if reported else (None, None))
+
     n = results.score.galaxies
-    rows.append(("constant: mean votes of these galaxies", n, results.constant, *(None,) * 4))
-    rows.append(("majority: most common answers", n, results.majority, *(None,) * 4))
+    rows = [
+        *map(row, scores),
+        ("constant: mean votes of these galaxies", n, results.constant, *(None,) * 4),
+        ("majority: most common answers", n, results.majority, *(None,) * 4),
+        *(row(name) for name in paper if name not in scores),
+    ]
     columns = ["catalogue", "galaxies", *_INTERVAL, "paper, public", "paper, private"]
     if not paper:
         columns, rows = columns[:5], [row[:5] for row in rows]
     return Table(
         "comparison", "Scores side by side, with 95 % intervals (the paper’s table 3).", columns, rows
-    )
-
-
-def _place(name: str, scores: Mapping[str, Score]) -> tuple[int, int]:
-    """The paper's rows in its order, then all others in theirs."""
-    paper_rows, catalogues = list(PAPER_SCORES), list(scores)
-    return (
-        paper_rows.index(name) if name in paper_rows else len(paper_rows),
-        catalogues.index(name) if name in catalogues else 0,
     )
 
 
@@ -132,7 +128,8 @@ def _agreement(results: Results) -> Section:
         "Agreement and confidence",
         "Over the galaxies of which at least half of the volunteers were asked the question: how often the "
         "most probable answer is the one that most volunteers gave. Each point is a tenth of the galaxies, "
-        "sorted by a(p) = 1 − H(p) / log n of the volunteers or of the prediction (the paper’s figure 9).\n\n"
+        "sorted by a(p) = 1 − H(p) / log n of the volunteers or of the prediction (the paper’s figure 9). "
+        "Bars hold 95 %.\n\n"
         "Whether accuracy rises with confidence is tested after Cochran and Armitage, over the tenths: a "
         "small p says that it does.",
         [
@@ -171,7 +168,7 @@ def _calibration(results: Results) -> Section:
         "prediction is of vote shares, so it is calibrated if the second curve lies on the diagonal: of the "
         "volunteers who were asked, that share gave the answer. Most of them then agree on it more often "
         "than that: the first curve, and its error, say how far the probability understates how often the "
-        "answer is right. Larger points are more galaxies.\n\n"
+        "answer is right. Larger points are more galaxies, and bars hold 95 %.\n\n"
         "The expected calibration error is the mean distance from the diagonal in ten bins of equal width, "
         "weighted by their galaxies.",
         [

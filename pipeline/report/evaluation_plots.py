@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pipeline.evaluation import QuestionResult, ReliabilityBin, Results, UncertaintyResults
+from pipeline.evaluation.proportion import proportion_interval
 from pipeline.report.palette import BLUE, ORANGE, PANEL, SEQUENTIAL, SOFT, VERMILION, plot_style
 
 _COLUMNS = 4
@@ -55,6 +56,7 @@ def accuracy_panels(results: Results) -> matplotlib.figure.Figure:
             axes.plot(
                 [b.mean for b in bins], [b.accuracy for b in bins], color=color, marker=marker, markersize=3
             )
+            _spread(axes, [(b.mean, b.accuracy, b.galaxies) for b in bins], color)
         axes.set_ylim(0, 1.06)
 
     labels = ("agreement or confidence, 1 − H(p) / log n", "accuracy")
@@ -89,7 +91,15 @@ def _curve(axes: Axes, bins: Sequence[ReliabilityBin], color: str, marker: str) 
     x, y = [b.probability for b in bins], [b.outcome for b in bins]
     most = max((b.galaxies for b in bins), default=1)
     axes.plot(x, y, color=color)
+    _spread(axes, [(b.probability, b.outcome, b.galaxies) for b in bins], color)
     axes.scatter(x, y, [4 + 26 * b.galaxies / most for b in bins], color=color, marker=marker)
+
+
+def _spread(axes: Axes, points: Sequence[tuple[float, float, int]], color: str) -> None:
+    """Bars that hold 95 %: a share of few galaxies may be far from what it seems."""
+    for x, share, galaxies in points:
+        low, high = proportion_interval(share * galaxies, galaxies)
+        axes.vlines(x, low, high, color=color, linewidth=0.8, alpha=0.45)
 
 
 def pit_panels(results: Results, uncertainty: UncertaintyResults) -> matplotlib.figure.Figure:

@@ -8,12 +8,14 @@ import matplotlib.figure
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluation.proportion import proportion_interval
 from pipeline.evaluation.triage import Threshold, answered
 from pipeline.report.document import Figure, Section, Table
 from pipeline.report.palette import BLUE, SOFT, VERMILION, plot_style
 from pipeline.tree import DecisionTree
 
 _COLUMNS = 3
+_BAND_POINTS = 200
 
 
 def triage_sections(
@@ -67,7 +69,7 @@ def triage_sections(
     figure = Figure(
         "accuracy",
         "Accuracy of the most confident answers on the labelled galaxies, against the share of them that "
-        "would be settled. The dashed line is the promise, the point the threshold with its 95 % interval.",
+        "would be settled. The band holds 95 %, the dashed line is the promise, the point the threshold.",
         _figure(tree, predicted, votes, thresholds, volunteers),
     )
     confidence = (
@@ -105,7 +107,12 @@ def _figure(
             order = np.argsort(-said.confidence[judged], kind="stable")
             ranks = np.arange(1, len(order) + 1)
             if len(order):
-                panel.plot(ranks / len(order), np.cumsum(right[order]) / ranks, color=BLUE)
+                hits = np.cumsum(right[order])
+                some = np.unique(np.linspace(0, len(order) - 1, _BAND_POINTS).astype(int))
+                bounds = [proportion_interval(hits[place], ranks[place]) for place in some]
+                share = (some + 1) / len(order)
+                panel.fill_between(share, *zip(*bounds, strict=True), color=BLUE, alpha=0.18, lw=0)
+                panel.plot(ranks / len(order), hits / ranks, color=BLUE)
             panel.axhline(t.target, color=SOFT, linestyle="--", linewidth=1)
             if t.confidence is not None:
                 spread = [[t.accuracy - t.low], [t.high - t.accuracy]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,6 +110,32 @@ def test_its_page_works_in_a_browser(survey: Path, browser: Browser) -> None:
         page.evaluate("window.scrollTo(0, 0)")  # no control is half under the bar
         assert accessibility(page) == ""
         assert found.complaints() == []
+
+
+def test_on_a_phone_figures_are_readable_and_what_goes_on_is_hinted_at(
+    survey: Path, browser: Browser
+) -> None:
+    size: Any = {"width": 390, "height": 844}
+    with opened(browser, survey / "out" / "report.html", viewport=size) as found:
+        page = found.page
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        panels = page.locator("figure.plot svg").evaluate_all(
+            "all => all.map((svg) => svg.getBoundingClientRect().width)"
+        )
+        assert min(panels) >= 700
+        wider = page.locator(".scroll, .links").evaluate_all(
+            "all => all.filter((one) => one.scrollWidth > one.clientWidth)"
+            ".map((one) => getComputedStyle(one).backgroundImage.split('linear-gradient').length - 1)"
+        )
+        assert len(wider) > 5
+        assert set(wider) == {4}
+        assert accessibility(page) == ""
+
+
+def test_what_the_user_has_made_stands_first(survey: Path) -> None:
+    rows = [row["catalogue"].partition(" (")[0] for row in table(survey, "comparison")]
+    assert rows[:2] == ["transforms", "single view"]
+    assert rows[-1] == "ensemble"
 
 
 def test_a_machine_can_read_what_it_says(

@@ -264,6 +264,26 @@ def test_nothing_is_wider_than_the_window(browser: Browser, report: Path, width:
         assert found.page.locator("#card-body").evaluate("(body) => body.scrollWidth <= body.clientWidth")
 
 
+@pytest.mark.parametrize("width", [390, 1400])
+def test_a_long_id_is_in_one_line_and_its_end_is_seen(browser: Browser, report: Path, width: int) -> None:
+    with opened(browser, report, viewport={"width": width, "height": 844}) as found:
+        name = found.page.locator(".tile-id").first
+        name.evaluate("(span) => { span.firstElementChild.textContent = '8647474692506190275' }")
+        box = name.bounding_box()
+        assert box is not None
+        assert box["height"] < 20
+        ends = name.evaluate(
+            "(span) => [span, span.firstElementChild].map((one) => one.getBoundingClientRect().right)"
+        )
+        assert ends[1] <= ends[0] + 1
+
+
+def test_a_phone_shows_four_galaxies_side_by_side(browser: Browser, report: Path) -> None:
+    with opened(browser, report, viewport={"width": 390, "height": 844}) as found:
+        columns = found.page.locator("#grid").evaluate("(grid) => getComputedStyle(grid).gridTemplateColumns")
+        assert len(columns.split()) == 4
+
+
 BAD = """<!doctype html><html lang="en"><title>Bad</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <main style="background:#fff;color:#bbb"><p>Faint.</p><img src="https://example.org/x.png" alt=""></main>

@@ -55,7 +55,7 @@ def html() -> str:
 def test_every_shown_galaxy_has_a_tile_a_ring_and_data(html: str) -> None:
     page = parse(html)
     ids = {f"galaxy-{i:03d}" for i in range(30)}
-    assert {e.text for e in page.of("span", "tile-id")} == ids
+    assert {e.text for e in page.of("bdi")} == ids
     assert {e.attributes["aria-label"].split(",")[0] for e in page.of("g", "ring")} == ids
     data = json.loads(page.by_id("data")[0].text)
     assert {g["id"] for g in data["galaxies"]} == ids
@@ -97,7 +97,7 @@ def test_hostile_ids_are_text() -> None:
     table = catalogue(random_probabilities(len(HOSTILE)), HOSTILE)
     facts = dataclasses.replace(FACTS, title="</title><script>alert(1)</script>", run="<i>r")
     page = parse(render(table, facts=facts))
-    assert {e.text for e in page.of("span", "tile-id")} == set(HOSTILE)
+    assert {e.text for e in page.of("bdi")} == set(HOSTILE)
     assert {g["id"] for g in json.loads(page.by_id("data")[0].text)["galaxies"]} == set(HOSTILE)
     assert not set(page.by_id("data")[0].text) & set("<>&")
     assert len(page.of("script")) == 2
