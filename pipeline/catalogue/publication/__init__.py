@@ -213,7 +213,8 @@ def _write_tables(
             continue
         with stage(_FILES[form], source.all_rows) as progress:
             uri = edition.place(_FILES[form])
-            written = export_snapshot(source.snapshot, uri, source.tree, form, progress, rights=source.rights)
+            snapshot, _ = for_form(source.snapshot, form)  # what a form lacks is in the table of files
+            written = export_snapshot(snapshot, uri, source.tree, form, progress, rights=source.rights)
         edition.add(_FILES[form], key)
         notes += written.notes
     return notes
