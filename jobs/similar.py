@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyarrow.parquet as pq
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from pipeline import storage
 from pipeline.catalogue.region import parse_cone, parse_point
@@ -48,8 +48,7 @@ class SimilarConfig(StrictModel):
     weights
         The catalogue's weights, by which a picture becomes a vector.
     index
-        What `tuningfork index` made of the catalogue: much faster, of nearly all look-alikes, and without
-        ``where`` and ``cone``.
+        What `tuningfork index` made of the catalogue: much faster, of nearly all look-alikes.
     tree
         The decision tree whose answers the catalogue holds.
     """
@@ -81,12 +80,6 @@ class SimilarConfig(StrictModel):
         if text is not None:
             parse_point(text)
         return text
-
-    @model_validator(mode="after")
-    def _fit_together(self) -> SimilarConfig:
-        if self.index is not None and (self.where is not None or self.cone is not None):
-            raise ValueError("index= knows neither where= nor cone=; leave it out, and the catalogue is read")
-        return self
 
 
 def run(config: SimilarConfig) -> None:

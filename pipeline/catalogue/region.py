@@ -155,7 +155,19 @@ def healpix_pixels(ra: Degrees, dec: Degrees, order: int) -> NDArray[np.int64]:
     return pixels
 
 
-def positions(batch: pa.RecordBatch) -> tuple[Degrees, Degrees, NDArray[np.bool_]]:
+def tiles_within(region: Region, order: int) -> set[int] | None:
+    """Nested HEALPix pixels of an order that a cone touches; None for other regions: it may be any."""
+    if not isinstance(region, Cone):
+        return None
+    import cdshealpix
+    from astropy.coordinates import Angle, Latitude, Longitude
+
+    place = Longitude(region.ra, unit="deg"), Latitude(region.dec, unit="deg")
+    pixels, _, _ = cdshealpix.cone_search(*place, Angle(region.radius, unit="deg"), order, flat=True)
+    return set(map(int, pixels))
+
+
+def positions(batch: pa.Table | pa.RecordBatch) -> tuple[Degrees, Degrees, NDArray[np.bool_]]:
     """The positions of rows: right ascensions and declinations in degrees, and which rows have both.
 
     A row without a position has NaN, nothing, or a value off the sky for one of the two.
@@ -165,6 +177,14 @@ def positions(batch: pa.RecordBatch) -> tuple[Degrees, Degrees, NDArray[np.bool_
         for name in ("ra", "dec")
     )
     return ra, dec, np.isfinite(ra) & (np.abs(dec) <= 90)
+
+
+def inside(rows: pa.Table | pa.RecordBatch, region: Region) -> NDArray[np.bool_]:
+    """Whether each row has a position, and this lies in a region."""
+    ra, dec, placed = positions(rows)
+    within = np.zeros(len(rows), bool)
+    within[placed] = region.contains(ra[placed], dec[placed])
+    return within
 
 
 def _numbers(text: str, count: int, form: str) -> list[float]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pa_dataset
@@ -18,7 +17,7 @@ from pipeline import storage
 from pipeline.catalogue.delta import SnapshotFile, open_version, reading_log, snapshot_dataset, snapshot_files
 from pipeline.catalogue.embedding import EMBEDDING, VECTOR, projection_of, to_lists, with_projection
 from pipeline.catalogue.making import Provenance, provenance_of
-from pipeline.catalogue.region import Region, positions
+from pipeline.catalogue.region import Region, inside
 from pipeline.catalogue.schema import CLASS, catalogue_schema
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
@@ -163,7 +162,7 @@ class Snapshot:
                 progress(group.rows)
                 continue
             for batch in _read(group.file, group.index, read):
-                kept = batch if self.region is None else batch.filter(_within(batch, self.region))
+                kept = batch if self.region is None else batch.filter(pa.array(inside(batch, self.region)))
                 if len(kept):
                     yield _as(schema, kept.select(names))
                 progress(len(batch))
@@ -197,7 +196,7 @@ class Snapshot:
         """Those rows of a row group that the snapshot takes, with the region's columns beside those named."""
         read = columns if self.region is None else list(dict.fromkeys([*columns, "ra", "dec"]))
         for batch in _read(group.file, group.index, list(read)):
-            yield batch if self.region is None else batch.filter(_within(batch, self.region))
+            yield batch if self.region is None else batch.filter(pa.array(inside(batch, self.region)))
 
     @cached_property
     def _groups(self) -> list[_Group]:
@@ -212,8 +211,8 @@ class Snapshot:
         """How many rows of a row group lie in the region; two of its columns tell, and no other is read."""
         if self.region is None:
             return rows
-        masks = (_within(batch, self.region) for batch in _read(file, index, ["ra", "dec"]))
-        return sum(inside.true_count for inside in masks)
+        masks = (inside(batch, self.region) for batch in _read(file, index, ["ra", "dec"]))
+        return sum(int(mask.sum()) for mask in masks)
 
 
 def _as(schema: pa.Schema, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -244,10 +243,3 @@ def _opened(file: str) -> Iterator[pq.ParquetFile]:
             stream = stack.enter_context(fs.open(path, "rb", cache_type="none"))
             parquet = pq.ParquetFile(stream, buffer_size=_COLUMN_BUFFER_BYTES, pre_buffer=False)
         yield parquet
-
-
-def _within(batch: pa.RecordBatch, region: Region) -> pa.BooleanArray:
-    ra, dec, placed = positions(batch)
-    inside = np.zeros(len(batch), bool)
-    inside[placed] = region.contains(ra[placed], dec[placed])
-    return pa.array(inside)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -16,14 +17,27 @@ from pyarrow.parquet import filters_to_expression
 
 from pipeline import storage
 from pipeline.catalogue.delta import snapshot_dataset
+from pipeline.catalogue.embedding import EMBEDDING
+from pipeline.catalogue.region import Cone, parse_cone
 from pipeline.catalogue.snapshot import open_table
+from pipeline.catalogue.where import Condition, parse_where
 from pipeline.config import shipped
 from pipeline.errors import InputError
+from pipeline.representations import (
+    direction,
+    example_columns,
+    examples_by_id,
+    look_alikes,
+    open_embeddings,
+)
+from pipeline.representations.alike import SIMILARITY
+from pipeline.representations.index import open_index
+from pipeline.representations.indexed import indexed_look_alikes
 from pipeline.tree import LEAST_ASKED, DecisionTree, is_asked, load_tree
 
 Where: TypeAlias = Any
-"""An expression of `pyarrow.compute.field`, or what `pandas.read_parquet` takes as ``filters``:
-``[("bar_yes", ">", 0.5)]``."""
+"""A condition as a text, such as ``"bar_yes > 0.5 and class == 'Spiral'"``; an expression of
+`pyarrow.compute.field`; or what `pandas.read_parquet` takes as ``filters``: ``[("bar_yes", ">", 0.5)]``."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +92,8 @@ class Catalogue:
             raise InputError(
                 f"{self.uri} has no column {unknown[0]!r}; `columns` lists all {len(self.columns)}"
             )
-        try:
-            chosen = self._rows.scanner(names, filter=_current(where))
-        except (pa.ArrowException, LookupError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"where is {where!s}, which can't be applied ({reason}); expected such as "
-                '[("bar_yes", ">", 0.5)]'
-            ) from error
+        with _explained(where):
+            chosen = self._rows.scanner(names, filter=_current(self._expression(where)))
         with storage.explained("read", self.uri):
             return chosen.to_table()
 
@@ -93,6 +101,65 @@ class Catalogue:
         """Read rows as a pandas table; see `to_arrow` for what it takes and raises."""
         table: pd.DataFrame = self.to_arrow(columns, where).to_pandas()
         return table
+
+    def similar(
+        self,
+        object_id: str | Sequence[str],
+        count: int = 24,
+        *,
+        unlike: str | Sequence[str] = (),
+        where: Where = None,
+        cone: tuple[float, float, float] | None = None,
+        index: str | os.PathLike[str] | None = None,
+    ) -> pd.DataFrame:
+        """The galaxies that look most like some examples, as `tuningfork similar` finds them.
+
+        The catalogue's vectors are read once, or by an index just some of them.
+
+        Parameters
+        ----------
+        object_id
+            Of one example, or of several.
+        count
+            How many galaxies to find.
+        unlike
+            Galaxies that others shall not be like.
+        where
+            Which galaxies count: see `Where`.
+        cone
+            Only galaxies within it: right ascension, declination and radius in degrees.
+        index
+            Folder that `tuningfork index` made of this version.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The nearest first: ``similarity``, 1 for the same and about 0 for a galaxy at random, and the
+            columns of the catalogue but the vectors.
+
+        Raises
+        ------
+        InputError
+            If a galaxy isn't there, the catalogue has no embeddings, the index isn't of this version, or
+            `where` can't be understood. An empty region is no error: nothing is found in it.
+        """
+        if count < 1 or not len(object_id):
+            raise InputError(
+                f"count is {count} and object_id {object_id!r}; expected 1 or more, and an example"
+            )
+        embeddings = open_embeddings(self.uri, self.tree, str(self.version), _region(cone))
+        like, others = (examples_by_id(embeddings, _names(ids)) for ids in (object_id, unlike))
+        wanted, without = direction(like.vectors, others.vectors), {*like.ids, *others.ids}
+        condition = None if where is None else self._condition(where)
+        if index is None:
+            found = look_alikes(embeddings, wanted, count, condition, without)
+        else:
+            opened = open_index(os.fspath(index), embeddings, self.version)
+            found = indexed_look_alikes(opened, embeddings, wanted, count, condition, without)
+        names = example_columns(embeddings).names
+        rows: pd.DataFrame = embeddings.find(found["object_id"].to_pylist(), names).rows.to_pandas()
+        rows.insert(1, SIMILARITY, found[SIMILARITY].to_numpy())
+        return rows
 
     def question(self, key: str, where: Where = None, least_asked: float = LEAST_ASKED) -> pd.DataFrame:
         """One question's answers, the most probable one and the agreement, by ``object_id``.
@@ -120,6 +187,18 @@ class Catalogue:
         best = np.where(is_asked(p, least_asked), keys[p.argmax(axis=1)], None)
         rows.insert(len(answers), f"{key}_answer", pd.Series(best, rows.index, "str"))
         return rows
+
+    def _expression(self, where: Where) -> Any:
+        return parse_where(where, self._rows.schema).expression if isinstance(where, str) else where
+
+    def _condition(self, where: Where) -> Condition:
+        if isinstance(where, str):
+            return parse_where(where, self._rows.schema)
+        with _explained(where):
+            expression = where if isinstance(where, pa_dataset.Expression) else filters_to_expression(where)
+            condition = Condition(tuple(name for name in self.columns if name != EMBEDDING), expression)
+            condition.holds(pa.RecordBatch.from_pylist([], self._rows.schema))
+        return condition
 
 
 def open_catalogue(
@@ -163,3 +242,27 @@ def _current(where: Where) -> pa_dataset.Expression:
     if where is None:
         return current
     return current & (where if isinstance(where, pa_dataset.Expression) else filters_to_expression(where))
+
+
+@contextlib.contextmanager
+def _explained(where: Where) -> Iterator[None]:
+    """Say what is expected where a condition can't be applied."""
+    try:
+        yield
+    except (pa.ArrowException, LookupError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"where is {where!s}, which can't be applied ({reason}); expected such as "
+            '"bar_yes > 0.5" or [("bar_yes", ">", 0.5)]'
+        ) from error
+
+
+def _names(ids: str | Sequence[str]) -> list[str]:
+    return [ids] if isinstance(ids, str) else list(ids)
+
+
+def _region(cone: tuple[float, float, float] | None) -> Cone | None:
+    try:
+        return None if cone is None else parse_cone(",".join(map(str, cone)))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"cone is {cone!r}: {error}") from error

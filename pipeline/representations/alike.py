@@ -18,7 +18,7 @@ from pipeline.tree import DecisionTree
 SIMILARITY = "similarity"
 """Column of the cosine: 1 for the same, 0 for galaxies that have nothing to do with each other."""
 
-_PLACES = pa.schema(
+PLACES = pa.schema(
     [
         ("object_id", pa.string()),
         ("ra", pa.float64()),
@@ -26,7 +26,7 @@ _PLACES = pa.schema(
         (SIMILARITY, pa.float64()),
     ]
 )
-_ORDER = [(SIMILARITY, "descending"), ("object_id", "ascending")]
+ORDER = [(SIMILARITY, "descending"), ("object_id", "ascending")]
 _USUAL_GALAXIES = 100_000
 _MORE = 0.2
 """What is more than usual."""
@@ -57,15 +57,15 @@ def look_alikes(
     pyarrow.Table
         ``object_id, ra, dec, similarity``; fewer rows than `count` where fewer galaxies count.
     """
-    best = _PLACES.empty_table()
+    best = PLACES.empty_table()
     for batch in embeddings.batches(() if condition is None else condition.columns):
         scores = cosines(batch.vectors, wanted)
         least = best[SIMILARITY][-1].as_py() if len(best) == count else -np.inf
         rows = np.flatnonzero((scores >= least) & _counts(batch.rows, condition, without))
         if len(rows):
-            near = pa.Table.from_batches([batch.rows.select(_PLACES.names[:-1]).take(pa.array(rows))])
-            near = near.append_column(SIMILARITY, pa.array(scores[rows])).cast(_PLACES)
-            best = pa.concat_tables([best, near]).sort_by(_ORDER)[:count]
+            near = pa.Table.from_batches([batch.rows.select(PLACES.names[:-1]).take(pa.array(rows))])
+            near = near.append_column(SIMILARITY, pa.array(scores[rows])).cast(PLACES)
+            best = pa.concat_tables([best, near]).sort_by(ORDER)[:count]
     return best
 
 

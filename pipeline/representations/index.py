@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.catalogue.embedding import EMBEDDING, to_binary, to_vectors
-from pipeline.catalogue.region import healpix_pixels, positions
+from pipeline.catalogue.region import Region, healpix_pixels, inside, positions, tiles_within
 from pipeline.config import StrictModel, parse_yaml, validate
 from pipeline.errors import InputError
-from pipeline.representations.alike import SIMILARITY
+from pipeline.representations.alike import ORDER, PLACES, SIMILARITY
 from pipeline.representations.reading import EmbeddingBatch, Embeddings
 from pipeline.representations.search import NOTHING, Nearest, cosines
 
@@ -41,6 +41,9 @@ _DEEPEST = 8
 _LISTS_SEARCHED = 32
 _OVERSAMPLED = 4
 """Coarse scores choose so many times the galaxies that are asked for, among which cosines decide."""
+
+_ALL_COMPARED = 20_000
+"""Where no more galaxies of a shard count, each is compared, and its lists aren't asked."""
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -209,26 +212,44 @@ class Index:
     uri: str
     manifest: Manifest
 
-    def look_alikes(self, wanted: NDArray[np.float64], count: int, without: Collection[str] = ()) -> pa.Table:
-        """The galaxies whose vectors point most in a direction, nearly all of them: see `look_alikes`."""
-        best = pa.table({})
-        for shard in self.manifest.shards:
-            near, rows = self._search(shard, wanted, count + len(without))
+    def look_alikes(
+        self,
+        wanted: NDArray[np.float64],
+        count: int,
+        without: Collection[str] = (),
+        region: Region | None = None,
+    ) -> pa.Table:
+        """The galaxies whose vectors point most in a direction, nearly all of them: see `look_alikes`.
+
+        Parameters
+        ----------
+        region
+            The part of the sky whose galaxies count; all of it if not given.
+        """
+        best = PLACES.empty_table()
+        for shard in self._within(region):
+            near, rows = self._search(shard, wanted, count + len(without), region)
             found = rows.select(["object_id", "ra", "dec"]).take(pa.array(near.rows))
-            found = found.append_column(SIMILARITY, pa.array(near.cosines))
-            best = found if not len(best) else pa.concat_tables([best, found])
-            best = best.sort_by([(SIMILARITY, "descending"), ("object_id", "ascending")])
-            best = best[: count + len(without)]
+            found = found.append_column(SIMILARITY, pa.array(near.cosines, pa.float64()))
+            best = pa.concat_tables([best, found.cast(PLACES)]).sort_by(ORDER)[: count + len(without)]
         excluded = set(without)
         kept = [name not in excluded for name in best["object_id"].to_pylist()]
         return best.filter(pa.array(kept, pa.bool_()))[:count]
 
-    def _search(self, shard: Shard, wanted: NDArray[np.float64], count: int) -> tuple[Nearest, pa.Table]:
+    def _within(self, region: Region | None) -> list[Shard]:
+        """The shards whose galaxies may lie in a region."""
+        tiles = None if region is None else tiles_within(region, self.manifest.order)
+        return [shard for shard in self.manifest.shards if tiles is None or shard.tile in tiles]
+
+    def _search(
+        self, shard: Shard, wanted: NDArray[np.float64], count: int, region: Region | None
+    ) -> tuple[Nearest, pa.Table]:
         made, rows = self._opened(shard)
-        made.nprobe = _LISTS_SEARCHED
-        query = np.ascontiguousarray(wanted[None], np.float32)
-        _, places = made.search(query, min(_OVERSAMPLED * count, shard.rows))
-        chosen = places[0][places[0] >= 0]
+        within = None if region is None else np.flatnonzero(inside(rows, region))
+        if within is not None and len(within) <= _ALL_COMPARED:
+            chosen = within
+        else:
+            chosen = _coarsely(made, wanted, min(_OVERSAMPLED * count, shard.rows), within)
         vectors = to_vectors(rows[EMBEDDING].take(pa.array(chosen)).combine_chunks())
         return NOTHING.with_more(chosen, cosines(vectors, wanted), count), rows
 
@@ -287,6 +308,20 @@ def _units(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
     decoded = vectors.astype(np.float32)
     units: NDArray[np.float32] = decoded / np.maximum(np.linalg.norm(decoded, axis=1, keepdims=True), 1.0)
     return units
+
+
+def _coarsely(
+    made: Any, wanted: NDArray[np.float64], count: int, within: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """Rows of a shard that its lists bring up, of some rows if these are given; about `count`."""
+    faiss = _faiss()
+    # Lists with four times as many rows as are asked for: of so many, nearly all that matter.
+    lists = max(_LISTS_SEARCHED, -(-4 * count * made.nlist // made.ntotal))
+    chosen = None if within is None else faiss.IDSelectorBatch(within)
+    how = faiss.SearchParametersIVF(nprobe=min(lists, made.nlist), sel=chosen)
+    _, places = made.search(np.ascontiguousarray(wanted[None], np.float32), count, params=how)
+    found: NDArray[np.int64] = places[0][places[0] >= 0]
+    return found
 
 
 def _tiles(batch: EmbeddingBatch, order: int) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from pipeline.catalogue.delta import SnapshotFile
 from pipeline.catalogue.embedding import EMBEDDING, STEP, projection_of, to_vectors
 from pipeline.catalogue.region import Cone, Region, positions, separations
 from pipeline.catalogue.snapshot import Snapshot, open_files
+from pipeline.catalogue.where import Condition
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
@@ -72,6 +73,11 @@ class Embeddings:
         """The catalogue's columns."""
         return self._snapshot.schema
 
+    @property
+    def region(self) -> Region | None:
+        """The part of the sky whose galaxies come in batches; None for all."""
+        return self._snapshot.region
+
     def batches(self, columns: Sequence[str] = ()) -> Iterator[EmbeddingBatch]:
         """All galaxies, some ten thousand at a time, in the same order each time.
 
@@ -117,6 +123,13 @@ class Embeddings:
         chosen = current.take(places).combine_chunks()
         batch = chosen.to_batches()[0] if ids else pa.RecordBatch.from_pylist([], chosen.schema)
         return EmbeddingBatch(batch.select(names), to_vectors(batch[EMBEDDING]))
+
+    def holding(self, ids: Collection[str], condition: Condition) -> set[str]:
+        """Those of some galaxies for which a condition holds, wherever on the sky; no vectors are read."""
+        names = list(dict.fromkeys(["object_id", *condition.columns]))
+        rows = replace(self._snapshot, region=None).find(ids, names)
+        kept = (batch.filter(condition.holds(batch)) for batch in rows.to_batches())
+        return {name for batch in kept for name in batch["object_id"].to_pylist()}
 
     def at(self, ra: float, dec: float) -> str:
         """The id of the galaxy nearest to a position, in degrees, and within 10 arcsec of it.

@@ -25,6 +25,7 @@ from pipeline.representations import (
     usual_answers,
 )
 from pipeline.representations.index import open_index
+from pipeline.representations.indexed import indexed_look_alikes
 from pipeline.run.cutouts import readable_cutouts, reader_of
 from pipeline.tree import DecisionTree
 
@@ -80,7 +81,7 @@ def search(
     Parameters
     ----------
     index
-        The catalogue's index, to be searched in its place; it knows no condition and no region.
+        The catalogue's index, to be searched in its place.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def search(
         found = look_alikes(embeddings, wanted, count, condition, without)
     else:
         opened = open_index(index, embeddings, open_table(embeddings.uri, tree).version())
-        found = opened.look_alikes(wanted, count, without)
+        found = indexed_look_alikes(opened, embeddings, wanted, count, condition, without)
     if not len(found):
         raise InputError(
             f"{embeddings.uri} has no galaxy that the region and the condition leave, but the examples "

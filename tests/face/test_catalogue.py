@@ -14,7 +14,10 @@ from pipeline import Catalogue, open_catalogue
 from pipeline.catalogue.delta import DamagedCatalogue
 from pipeline.errors import InputError
 from pipeline.protocol import catalogue_uri
+from pipeline.representations import direction, look_alikes, open_embeddings
 from pipeline.tree import DecisionTree
+from tests.catalogue.export.samples import write_catalogue
+from tests.representations.test_reading import rows_of
 from tests.support.outputs import make_output
 from tests.support.tables import snapshot
 
@@ -90,7 +93,7 @@ def misuse(catalogue: Catalogue, call: str) -> str:
         ("catalogue.to_pandas(where=[('nothing', '>', 1)])", "can't be applied"),
         ("catalogue.to_pandas(where=[('bar_yes', '>', 'a')])", "can't be applied"),
         ("catalogue.to_pandas(where=[('bar_yes', 'above', 1)])", "can't be applied"),
-        ("catalogue.to_pandas(where='bar_yes > 1')", "can't be applied"),
+        ("catalogue.to_pandas(where='bar_yes')", "'bar_yes' compares nothing"),
         ("catalogue.to_pandas(where=[1])", "can't be applied"),
         ("catalogue.question('bars')", "has no question 'bars'; expected one of smooth_or_featured"),
     ],
@@ -129,3 +132,59 @@ def test_a_version_whose_file_is_gone_is_told(tmp_path: Path, tree: DecisionTree
 
 def test_a_notebook_shows_little_of_it(uri: str) -> None:
     assert len(repr(open_catalogue(uri))) < len(uri) + 50
+
+
+def test_a_condition_may_be_a_text(uri: str) -> None:
+    catalogue = open_catalogue(uri)
+    chosen = catalogue.to_pandas(where="bar_yes > 0.3")
+    assert chosen.equals(catalogue.to_pandas(where=[("bar_yes", ">", 0.3)]))
+    with pytest.raises(InputError, match="there is no column 'beauty'"):
+        catalogue.to_pandas(where="beauty > 1")
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory, tree: DecisionTree) -> str:
+    return write_catalogue(str(tmp_path_factory.mktemp("vectors") / "c"), tree, rows_of(tree, 300))
+
+
+def test_look_alikes_come_with_their_rows(vectors: str, tree: DecisionTree) -> None:
+    catalogue, embeddings = open_catalogue(vectors), open_embeddings(vectors, tree)
+    wanted = direction(embeddings.find(["g7", "g9"]).vectors, embeddings.find(["g8"]).vectors)
+    exact = look_alikes(embeddings, wanted, 24, without=["g7", "g8", "g9"]).to_pandas()
+    found = catalogue.similar(["g7", "g9"], unlike="g8")
+    assert found["object_id"].tolist() == exact["object_id"].tolist()
+    assert found["similarity"].tolist() == exact["similarity"].tolist()
+    assert {*catalogue.columns, "similarity"} - {*found.columns} == {"embedding"}
+
+
+def test_look_alikes_under_a_condition_in_a_region(vectors: str) -> None:
+    catalogue = open_catalogue(vectors)
+    bars = catalogue.to_pandas(["object_id", "ra"], "bar_yes > 0.5")
+    expected = set(bars["object_id"][(bars["ra"] < 1.001) & (bars["object_id"] != "g7")])
+    wheres = ("bar_yes > 0.5", [("bar_yes", ">", 0.5)], pc.field("bar_yes") > 0.5)
+    for where in wheres:
+        found = catalogue.similar("g7", 200, where=where, cone=(0.5, -1, 0.5))
+        assert set(found["object_id"]) == expected
+    assert catalogue.similar("g7", cone=(90, 80, 1)).empty
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"object_id": "nobody"}, "has no galaxy 'nobody'"),
+        ({"object_id": []}, "expected 1 or more, and an example"),
+        ({"object_id": "g7", "count": 0}, "count is 0"),
+        ({"object_id": "g7", "cone": (1, 2)}, r"cone is \(1, 2\): expected RA,DEC,RADIUS"),
+        ({"object_id": "g7", "where": "beauty > 1"}, "there is no column 'beauty'"),
+        ({"object_id": "g7", "where": [("beauty", ">", 1)]}, "can't be applied"),
+        ({"object_id": "g7", "index": "/nowhere"}, "/nowhere is no index"),
+    ],
+)
+def test_what_look_alikes_are_refused(vectors: str, arguments: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_catalogue(vectors).similar(**arguments)
+
+
+def test_a_catalogue_without_vectors_has_no_look_alikes(uri: str) -> None:
+    with pytest.raises(InputError, match="has no embeddings"):
+        open_catalogue(uri).similar("g7")

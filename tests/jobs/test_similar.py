@@ -17,6 +17,7 @@ from pipeline.network import DEFAULT_WEIGHTS, read_card
 from pipeline.representations import read_projection
 from pipeline.tree import DecisionTree
 from tests.catalogue.export.samples import write_catalogue
+from tests.representations.test_index import build
 from tests.representations.test_reading import rows_of
 from tests.support.catalogues import parse
 from tests.support.galaxies import galaxy, png
@@ -95,6 +96,19 @@ def test_conditions_tags_and_regions(survey: Path) -> None:
     }
     assert run(survey, "object_id=g40", "cone=0.1,-1,0.0251", out="cone") == 0
     assert set(neighbours(survey, "cone")["object_id"].to_pylist()) == {f"g{n}" for n in range(8, 13)}
+
+
+def test_an_index_keeps_to_conditions_and_regions(survey: Path, tree: DecisionTree) -> None:
+    build(str(survey / "catalogue"), tree, str(survey / "index"))
+    words = (
+        "object_id=g40",
+        "where=bar_yes > 0.3 and tag != 'ring'",
+        "cone=0.1,-1,0.2",
+        f"tags={survey}/tags.csv",
+    )
+    assert run(survey, *words, out="exact") == 0
+    assert run(survey, *words, f"index={survey}/index", out="indexed") == 0
+    assert neighbours(survey, "indexed").equals(neighbours(survey, "exact"))
 
 
 @pytest.mark.parametrize(

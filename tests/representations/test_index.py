@@ -11,7 +11,9 @@ from deltalake import write_deltalake
 from numpy.typing import NDArray
 
 from pipeline.catalogue.embedding import to_binary
+from pipeline.catalogue.region import Cone
 from pipeline.catalogue.snapshot import open_table
+from pipeline.catalogue.where import parse_where
 from pipeline.errors import InputError
 from pipeline.representations import direction, look_alikes, open_embeddings
 from pipeline.representations.index import (
@@ -26,6 +28,7 @@ from pipeline.representations.index import (
     rows_by_tile,
     shards_of,
 )
+from pipeline.representations.indexed import indexed_look_alikes
 from pipeline.representations.reading import Embeddings
 from pipeline.tree import DecisionTree
 from tests.catalogue.export.samples import galaxies, write_catalogue
@@ -77,6 +80,13 @@ def build(catalogue: str, tree: DecisionTree, index: str, order: int = 0) -> lis
 @pytest.fixture(scope="module")
 def catalogue(tree: DecisionTree, tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_catalogue(str(tmp_path_factory.mktemp("index") / "c"), tree, sky(tree))
+
+
+@pytest.fixture(scope="module")
+def index_of_all(catalogue: str, tree: DecisionTree, tmp_path_factory: pytest.TempPathFactory) -> str:
+    index = str(tmp_path_factory.mktemp("indexed") / "index")
+    build(catalogue, tree, index)
+    return index
 
 
 def test_it_finds_nearly_all_that_the_exact_search_finds(
@@ -138,3 +148,60 @@ def test_an_index_of_another_catalogue_is_refused(catalogue: str, tree: Decision
 
 def test_tiles_hold_half_a_million_galaxies_at_most_on_average() -> None:
     assert [order_for(n) for n in (0, 6_000_000, 6_000_001, 24_000_001, 20_000_000_000)] == [0, 0, 1, 2, 6]
+
+
+@pytest.mark.parametrize("where", [None, "bar_yes > 0.5", "bar_yes > 0.95"])
+@pytest.mark.parametrize("region", [None, Cone(10, 20, 40), Cone(200, -80, 15)])
+def test_conditions_and_regions_are_kept_to(
+    catalogue: str, tree: DecisionTree, index_of_all: str, where: str | None, region: Cone | None
+) -> None:
+    version = open_table(catalogue, tree).version()
+    embeddings = open_embeddings(catalogue, tree, str(version), region)
+    index = open_index(index_of_all, embeddings, version)
+    condition = None if where is None else parse_where(where, embeddings.schema)
+    recalls = []
+    for number in range(0, COUNT, 1500):
+        wanted = direction(embeddings.find([f"g{number}"]).vectors)
+        exact = look_alikes(embeddings, wanted, 10, condition, [f"g{number}"])
+        near = indexed_look_alikes(index, embeddings, wanted, 10, condition, [f"g{number}"])
+        assert near.schema == exact.schema
+        assert len(near) == len(exact) > 0
+        recalls.append(len({*near["object_id"].to_pylist()} & {*exact["object_id"].to_pylist()}) / len(exact))
+    assert np.mean(recalls) >= (1.0 if region else 0.95)
+
+
+def test_a_rare_condition_is_answered_by_all_vectors(
+    catalogue: str, tree: DecisionTree, index_of_all: str
+) -> None:
+    embeddings, version = opened(catalogue, tree)
+    index = open_index(index_of_all, embeddings, version)
+    vector = embeddings.find(["g7"]).vectors
+    condition = parse_where("object_id in ('g7', 'g11', 'g13')", embeddings.schema)
+    for wanted in (direction(vector), -direction(vector)):
+        found = indexed_look_alikes(index, embeddings, wanted, 5, condition, ["g7"])
+        assert sorted(found["object_id"].to_pylist()) == ["g11", "g13"]
+    empty = parse_where("bar_yes > 2", embeddings.schema)
+    assert not len(indexed_look_alikes(index, embeddings, wanted, 5, empty))
+
+
+def test_many_in_a_region_are_found_by_its_lists(
+    catalogue: str, tree: DecisionTree, index_of_all: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.representations.index._ALL_COMPARED", 10)
+    version, region = open_table(catalogue, tree).version(), Cone(90, 0, 60)
+    embeddings = open_embeddings(catalogue, tree, str(version), region)
+    index, recalls = open_index(index_of_all, embeddings, version), []
+    for number in range(0, COUNT, 500):
+        wanted = direction(embeddings.find([f"g{number}"]).vectors)
+        exact = look_alikes(embeddings, wanted, 10)["object_id"].to_pylist()
+        near = index.look_alikes(wanted, 10, (), region)["object_id"].to_pylist()
+        assert len(near) == 10
+        recalls.append(len({*near} & {*exact}) / 10)
+    assert np.mean(recalls) >= 0.95
+
+
+def test_all_are_found_where_all_are_asked_for(catalogue: str, tree: DecisionTree, index_of_all: str) -> None:
+    embeddings, version = opened(catalogue, tree)
+    wanted = direction(embeddings.find(["g7"]).vectors)
+    found = open_index(index_of_all, embeddings, version).look_alikes(wanted, 2 * COUNT)
+    assert found.equals(look_alikes(embeddings, wanted, 2 * COUNT))
