@@ -27,8 +27,8 @@ class Shown:
 def oddity_sections(shown: Shown) -> list[Section]:
     """Sections of a page about the oddest galaxies."""
     text = (
-        "The score says how few random cuts through the embeddings set a galaxy apart from all others "
-        "(isolation forest). What is shown are those of the oddest that differ most from each other: "
+        "The score says how far a galaxy’s embedding is from the nearest of some that were drawn at random. "
+        "What is shown are those of the oddest that differ most from each other: "
         "odd galaxies, stars, satellites’ trails and broken pictures alike. Say which of them interest you "
         "on the page rate.html beside this one."
     )

@@ -54,6 +54,29 @@ def test_what_lies_apart_is_odd() -> None:
     assert set(np.argsort(-oddity(vectors)(vectors))[:5]) == set(range(5))
 
 
+def test_oddity_is_the_mean_distance_from_the_nearest_drawn() -> None:
+    sample, others = VECTORS[:5_000], VECTORS[5_000:15_000]
+    rng = np.random.default_rng(3)
+    drawn = [decoded(sample[rng.permutation(5_000)[:32]]).astype(np.float64) for _ in range(8)]
+    values = decoded(others).astype(np.float64)
+    near = [np.linalg.norm(values[:, None] - points, axis=2).min(axis=1) for points in drawn]
+    np.testing.assert_allclose(oddity(sample, 3)(others), np.mean(near, axis=0), rtol=1e-6)
+
+
+def test_a_galaxy_is_not_compared_with_itself() -> None:
+    few = VECTORS[:20]
+    values = decoded(few).astype(np.float64)
+    apart = np.linalg.norm(values[:, None] - values, axis=2) + np.diag(np.full(20, np.inf))
+    np.testing.assert_allclose(oddity(few)(few), apart.min(axis=1), rtol=1e-6)
+
+
+def test_the_same_vectors_again_and_again_are_not_odd() -> None:
+    same = np.repeat(VECTORS[:1], 100, axis=0)
+    assert not oddity(same)(same).any()
+    assert (oddity(same)(VECTORS[1:5]) > 0).all()
+    assert not oddity(VECTORS[:1])(VECTORS[:1]).any()
+
+
 def test_diverse_rows_differ() -> None:
     kinds = np.eye(64, dtype=np.int8)[np.repeat(np.arange(5), 40)] * 100
     assert set(diverse(kinds, 5) // 40) == set(range(5))
