@@ -48,7 +48,8 @@ class SimilarConfig(StrictModel):
     weights
         The catalogue's weights, by which a picture becomes a vector.
     index
-        What `tuningfork index` made of the catalogue: much faster, of nearly all look-alikes.
+        What `tuningfork index` made of the catalogue: much faster, of nearly all look-alikes. With ``unlike``
+        all vectors are read, whether there is an index or not.
     tree
         The decision tree whose answers the catalogue holds.
     """

@@ -24,15 +24,13 @@ from pipeline.catalogue.where import Condition, parse_where
 from pipeline.config import shipped
 from pipeline.errors import InputError
 from pipeline.representations import (
-    direction,
     example_columns,
     examples_by_id,
-    look_alikes,
     open_embeddings,
 )
 from pipeline.representations.alike import SIMILARITY
+from pipeline.representations.finding import find_alike
 from pipeline.representations.index import open_index
-from pipeline.representations.indexed import indexed_look_alikes
 from pipeline.tree import LEAST_ASKED, DecisionTree, is_asked, load_tree
 
 Where: TypeAlias = Any
@@ -134,8 +132,8 @@ class Catalogue:
         Returns
         -------
         pandas.DataFrame
-            The nearest first: ``similarity``, 1 for the same and about 0 for a galaxy at random, and the
-            columns of the catalogue but the vectors.
+            The nearest first: ``similarity``, which with `unlike` is a distance and else 1 for the same and
+            about 0 for a galaxy at random, and the columns of the catalogue but the vectors.
 
         Raises
         ------
@@ -149,13 +147,9 @@ class Catalogue:
             )
         embeddings = open_embeddings(self.uri, self.tree, str(self.version), _region(cone))
         like, others = (examples_by_id(embeddings, _names(ids)) for ids in (object_id, unlike))
-        wanted, without = direction(like.vectors, others.vectors), {*like.ids, *others.ids}
         condition = None if where is None else self._condition(where)
-        if index is None:
-            found = look_alikes(embeddings, wanted, count, condition, without)
-        else:
-            opened = open_index(os.fspath(index), embeddings, self.version)
-            found = indexed_look_alikes(opened, embeddings, wanted, count, condition, without)
+        opened = None if index is None else open_index(os.fspath(index), embeddings, self.version)
+        found = find_alike(embeddings, like, others, count, condition, opened)
         names = example_columns(embeddings).names
         rows: pd.DataFrame = embeddings.find(found["object_id"].to_pylist(), names).rows.to_pandas()
         rows.insert(1, SIMILARITY, found[SIMILARITY].to_numpy())

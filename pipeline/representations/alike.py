@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from pipeline.catalogue.rows import answer_matrix
 from pipeline.catalogue.where import Condition
 from pipeline.representations.reading import Embeddings
-from pipeline.representations.search import cosines
+from pipeline.representations.search import Vectors, cosines
 from pipeline.tree import DecisionTree
 
 SIMILARITY = "similarity"
 """Column of the cosine: 1 for the same, 0 for galaxies that have nothing to do with each other."""
+
+Score = Callable[[Vectors, NDArray[np.float64]], NDArray[np.float64]]
+"""Gives each of n vectors (n, 64) a value by a direction (64,)."""
 
 PLACES = pa.schema(
     [
@@ -38,6 +41,7 @@ def look_alikes(
     count: int,
     condition: Condition | None = None,
     without: Collection[str] = (),
+    score: Score = cosines,
 ) -> pa.Table:
     """The galaxies whose vectors point most in a direction, the nearest first.
 
@@ -51,6 +55,8 @@ def look_alikes(
         Which galaxies count; all in the region of the embeddings if not given.
     without
         Ids of galaxies that don't count, such as the examples.
+    score
+        What ``similarity`` is, `cosines` or `along`.
 
     Returns
     -------
@@ -59,7 +65,7 @@ def look_alikes(
     """
     best = PLACES.empty_table()
     for batch in embeddings.batches(() if condition is None else condition.columns):
-        scores = cosines(batch.vectors, wanted)
+        scores = score(batch.vectors, wanted)
         least = best[SIMILARITY][-1].as_py() if len(best) == count else -np.inf
         rows = np.flatnonzero((scores >= least) & _counts(batch.rows, condition, without))
         if len(rows):

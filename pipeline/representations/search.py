@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.catalogue.embedding import STEP
+
 Vectors = NDArray[np.int8]
 
 LEADING = 12
@@ -47,6 +49,16 @@ def cosines(vectors: Vectors, wanted: NDArray[np.float64]) -> NDArray[np.float64
     decoded = vectors.astype(np.float64)
     lengths = np.maximum(np.sqrt(np.einsum("ij,ij->i", decoded, decoded)), 1.0)
     scores: NDArray[np.float64] = np.round((decoded @ wanted) / lengths, _DIGITS)
+    return scores
+
+
+def along(vectors: Vectors, wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each vector, shape (n, 64), lies in a direction of `direction`, in the embedding's units.
+
+    Unlike the cosine it counts how far a vector lies from the middle of all, too.
+    """
+    unit = wanted / max(float(np.linalg.norm(wanted)), 1e-9)
+    scores: NDArray[np.float64] = np.round(vectors.astype(np.float64) @ unit * STEP, _DIGITS)
     return scores
 
 

@@ -18,14 +18,12 @@ from pipeline.report.galaxies import Alike
 from pipeline.representations import (
     Embeddings,
     Examples,
-    direction,
     examples_by_id,
-    look_alikes,
     shared_answers,
     usual_answers,
 )
+from pipeline.representations.finding import find_alike
 from pipeline.representations.index import open_index
-from pipeline.representations.indexed import indexed_look_alikes
 from pipeline.run.cutouts import readable_cutouts, reader_of
 from pipeline.tree import DecisionTree
 
@@ -88,13 +86,10 @@ def search(
     InputError
         If no galaxy is left by the condition and the region, or the index isn't the catalogue's.
     """
-    wanted = direction(like.vectors, unlike.vectors)
-    without = {*like.ids, *unlike.ids}
-    if index is None:
-        found = look_alikes(embeddings, wanted, count, condition, without)
-    else:
+    opened = None
+    if index is not None:
         opened = open_index(index, embeddings, open_table(embeddings.uri, tree).version())
-        found = indexed_look_alikes(opened, embeddings, wanted, count, condition, without)
+    found = find_alike(embeddings, like, unlike, count, condition, opened)
     if not len(found):
         raise InputError(
             f"{embeddings.uri} has no galaxy that the region and the condition leave, but the examples "

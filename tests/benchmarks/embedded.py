@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from pipeline import Classifier
 from pipeline.catalogue.embedding import EMBEDDING, NUMBERS
 from pipeline.images import decode_image
+from pipeline.network import read_card
+from pipeline.network.seen import picture_digest, read_seen
 
 _AT_ONCE = 50
 
@@ -38,6 +40,14 @@ def embedded(weights: str, pictures: Sequence[Path], cache: Path) -> NDArray[np.
             vectors[row] = vector
             np.save(_file(folder, pictures[row]), vectors[row])
     return vectors
+
+
+def unseen(weights: str, pictures: Sequence[Path]) -> NDArray[np.bool_]:
+    """Which of some pictures the weights were not trained on."""
+    seen = read_seen(weights, read_card(weights).sha256)
+    assert seen is not None, f"nothing beside {weights} says what they were trained on"
+    digests = (picture_digest(decode_image(picture.read_bytes())) for picture in pictures)
+    return ~seen.has(np.fromiter(digests, np.uint64))
 
 
 def _file(folder: Path, picture: Path) -> Path:

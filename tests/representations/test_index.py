@@ -16,6 +16,7 @@ from pipeline.catalogue.snapshot import open_table
 from pipeline.catalogue.where import parse_where
 from pipeline.errors import InputError
 from pipeline.representations import direction, look_alikes, open_embeddings
+from pipeline.representations.finding import indexed_look_alikes
 from pipeline.representations.index import (
     NOWHERE,
     Manifest,
@@ -28,7 +29,6 @@ from pipeline.representations.index import (
     rows_by_tile,
     shards_of,
 )
-from pipeline.representations.indexed import indexed_look_alikes
 from pipeline.representations.reading import Embeddings
 from pipeline.tree import DecisionTree
 from tests.catalogue.export.samples import galaxies, write_catalogue

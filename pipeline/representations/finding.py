@@ -1,4 +1,4 @@
-"""Look-alikes by an index, under a condition on the catalogue's columns and in a region."""
+"""Galaxies like some examples and unlike others: by an index where that can tell, or by all vectors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,40 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue.where import Condition
 from pipeline.representations.alike import look_alikes
+from pipeline.representations.examples import Examples
 from pipeline.representations.index import Index
 from pipeline.representations.reading import Embeddings
+from pipeline.representations.search import along, direction
 
 EXAMINED = 64
 """So many times the galaxies wanted, the nearest, are asked whether a condition holds for them."""
+
+
+def find_alike(
+    embeddings: Embeddings,
+    like: Examples,
+    unlike: Examples,
+    count: int,
+    condition: Condition | None = None,
+    index: Index | None = None,
+) -> pa.Table:
+    """The galaxies that are most like some examples, and unlike others; see `look_alikes`.
+
+    Without counterexamples ``similarity`` is the mean cosine with the examples. With some it is how far a
+    galaxy lies in the direction from these to the examples (a linear discriminant, nearest centroids), for
+    which all of the catalogue's vectors are read.
+
+    Parameters
+    ----------
+    index
+        To be searched in the catalogue's place; of the same snapshot.
+    """
+    wanted, without = direction(like.vectors, unlike.vectors), {*like.ids, *unlike.ids}
+    if len(unlike):
+        return look_alikes(embeddings, wanted, count, condition, without, along)
+    if index is None:
+        return look_alikes(embeddings, wanted, count, condition, without)
+    return indexed_look_alikes(index, embeddings, wanted, count, condition, without)
 
 
 def indexed_look_alikes(
