@@ -10,14 +10,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.catalogue.where import Condition
+from pipeline.errors import InputError
 from pipeline.representations.alike import look_alikes
 from pipeline.representations.examples import Examples
 from pipeline.representations.index import Index
 from pipeline.representations.reading import Embeddings
 from pipeline.representations.search import along, direction
 
-EXAMINED = 64
-"""So many times the galaxies wanted, the nearest, are asked whether a condition holds for them."""
+EXAMINED, MOST_EXAMINED = 64, 20_000
+"""So many times the galaxies wanted, and at most so many, are asked whether a condition holds for them."""
 
 
 def find_alike(
@@ -38,7 +39,14 @@ def find_alike(
     ----------
     index
         To be searched in the catalogue's place; of the same snapshot.
+
+    Raises
+    ------
+    InputError
+        If a galaxy is an example and a counterexample.
     """
+    if both := sorted({*like.ids} & {*unlike.ids}):
+        raise InputError(f"galaxy {both[0]!r} is an example and a counterexample; name it on one side")
     wanted, without = direction(like.vectors, unlike.vectors), {*like.ids, *unlike.ids}
     if len(unlike):
         return look_alikes(embeddings, wanted, count, condition, without, along)
@@ -58,15 +66,15 @@ def indexed_look_alikes(
     """The galaxies whose vectors point most in a direction, nearly all of them: see `look_alikes`.
 
     An index knows where galaxies are, and no answers: of a condition's columns the catalogue is read for the
-    nearest 64 times as many galaxies as are wanted. Where the condition holds for too few of these, all of
-    the catalogue's vectors are read.
+    nearest 64 times as many galaxies as are wanted, 20,000 at most. Where the condition holds for too few of
+    these, all of the catalogue's vectors are read.
 
     Parameters
     ----------
     index
         Of the same snapshot; see `pipeline.representations.index.open_index`.
     """
-    examined = count if condition is None else EXAMINED * count
+    examined = count if condition is None else max(count, min(EXAMINED * count, MOST_EXAMINED))
     near = index.look_alikes(wanted, examined, without, embeddings.region)
     if condition is None:
         return near

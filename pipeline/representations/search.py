@@ -18,7 +18,7 @@ from pipeline.catalogue.embedding import STEP
 Vectors = NDArray[np.int8]
 
 LEADING = 12
-"""Numbers of each vector that the bound reads; they hold about four fifths of its length squared."""
+"""Numbers of each vector that the bound reads; they hold about three quarters of its length squared."""
 
 BLOCK_ROWS = 32_768
 """Vectors of a block; its leading numbers fit into a core's cache."""

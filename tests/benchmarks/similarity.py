@@ -203,7 +203,7 @@ def at_scale(vectors: NDArray[np.int8], count: int, cache: Path) -> dict[str, An
         "exact_several_examples_cpu_ms": round(1e3 * cpu[-1], 1),
         "exact_slowest_cpu_ms": round(1e3 * max(cpu), 1),
         "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-        "index": indexed(first, [direction(others[i : i + 1]) for i in range(-UNSEEN, 0)], cache),
+        "index": indexed(first, [direction(others[i : i + 1]) for i in range(UNSEEN)], cache),
     }
 
 

@@ -116,6 +116,7 @@ def test_an_index_keeps_to_conditions_and_regions(survey: Path, tree: DecisionTr
     [
         (["object_id=nobody"], "has no galaxy 'nobody'"),
         (["object_id=g1", "unlike=nobody"], "has no galaxy 'nobody'"),
+        (["object_id=g1,g2", "unlike=g2"], "galaxy 'g2' is an example and a counterexample"),
         ([], "nothing is searched for"),
         (["position=10,80"], "has no galaxy within 10 arcsec of 10, 80"),
         (["position=10"], "position='10': expected RA,DEC in degrees, such as 150.1,2.2"),
