@@ -67,6 +67,7 @@ def main() -> None:
     known = np.flatnonzero(~new)[: new.sum()]
     result: dict[str, Any] = {
         "galaxies": len(fair),
+        "imagenet": "compared" if "imagenet" in ways else "its packages aren't installed",
         "precision_at_10": {name: by_question(tree, way, votes) for name, way in ways.items()},
         "at_random": by_chance(tree, votes),
         "unseen_galaxies": int(new.sum()),
@@ -142,6 +143,7 @@ def rings(weights: str, folder: Path, cache: Path) -> dict[str, Any]:
         "precision_at_10": {
             name: described(ring[nearest(way)][ring].mean(axis=1)) for name, way in ways.items()
         },
+        "longest_vectors": {count: longest(vectors, ring, count) for count in (10, 50)},
         "several": {count: several(vectors, ring, count) for count in EXAMPLES},
     }
 

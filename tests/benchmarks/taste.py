@@ -123,7 +123,7 @@ def scale(vectors: NDArray[np.int8], count: int, part: int = 1_000_000) -> dict[
     rng = np.random.default_rng(0)
     taste = learn_taste(vectors[:300], rng.integers(0, 6, 300).astype(np.float64))
     assert taste is not None
-    ways = {"taste": taste, "without_ratings": oddity(vectors)}
+    ways: dict[str, Values] = {"taste": taste, "without_ratings": oddity(vectors)}
     return {"galaxies": count, **{name: timed(vectors, way, count, part) for name, way in ways.items()}}
 
 
