@@ -20,14 +20,22 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.support.panoptes_access import GOOD_DAY, Problem, access, control, sessions, tokens
+from tests.support.panoptes_exports import (
+    OTHER_WORKFLOW,
+    WORKFLOW,
+    exporting,
+    exports,
+    ready,
+    signature,
+)
 from tests.support.panoptes_faults import Faults
 
-PROJECT, WORKFLOW = 11, 21
-OTHER_PROJECT, OTHER_WORKFLOW = 12, 22
+PROJECT, OTHER_PROJECT = 11, 12
 MOST_ON_A_PAGE = 100
 
 app = Flask(__name__)
 app.register_blueprint(access)
+app.register_blueprint(exporting)
 lock = threading.RLock()
 numbers = itertools.count(101)
 projects = {PROJECT: "Galaxies of ours", OTHER_PROJECT: "Somebody else's"}
@@ -38,7 +46,6 @@ workflows: dict[int, dict[str, Any]] = {
 sets: dict[int, dict[str, Any]] = {}
 subjects: dict[int, dict[str, Any]] = {}
 media: dict[str, str] = {}
-exports: dict[int, dict[str, Any]] = {}
 requests_seen: dict[str, int] = {}
 faults = Faults(tokens)
 
@@ -219,51 +226,10 @@ def _receive(name: str) -> Any:
     """Azure's blob store: who has the signed address may write, and nobody else's credentials come there."""
     if request.headers.get("Authorization") or request.headers.get("x-ms-blob-type") != "BlockBlob":
         raise Problem(400, "not so")
-    if request.args.get("sig") != _signature(name):
+    if request.args.get("sig") != signature(name):
         raise Problem(403, "Signature did not match")
     media[name] = hashlib.sha256(request.get_data()).hexdigest()
     return Response(status=201)
-
-
-@app.get("/api/workflows/<int:number>/classifications_export")
-def _export(number: int) -> Any:
-    _found(workflows, number, "workflow")
-    if number not in exports:
-        raise Problem(404, f"No classifications_export exists for workflow #{number}")
-    found = exports[number]
-    if found["ready_at"] is not None and time.time() >= found["ready_at"] and found["state"] != "ready":
-        found |= {"state": "ready", "updated_at": _now(), "text": control["export"]}
-    src = f"{request.host_url}exports/{number}.csv?sig={_signature(str(number))}"
-    medium = {"id": "1", "src": src, "updated_at": found["updated_at"], "metadata": {"state": found["state"]}}
-    return jsonify({"media": [medium]})
-
-
-@app.post("/api/workflows/<int:number>/classifications_export")
-def _ask_for_export(number: int) -> Any:
-    _found(workflows, number, "workflow")
-    with lock:
-        late = control.get("export_seconds", 0.5)
-        found = exports.setdefault(number, {"text": ""})
-        found |= {
-            "state": "creating",
-            "updated_at": _now(),
-            "ready_at": None if late is None else time.time() + late,
-        }
-    return _export(number), 201
-
-
-@app.get("/exports/<name>.csv")
-def _read_export(name: str) -> Any:
-    if request.args.get("sig") != _signature(name) or request.headers.get("Authorization"):
-        raise Problem(403, "Signature did not match")
-    text = exports[int(name)]["text"].encode()
-    if control.get("half_sent", 0) > 0:
-        control["half_sent"] -= 1
-        half = Response(text[: len(text) // 2], content_type="text/csv")
-        half.automatically_set_content_length = False
-        half.headers["Content-Length"] = str(len(text))
-        return half
-    return Response(text, content_type="text/csv")
 
 
 @app.post("/_control")
@@ -278,8 +244,7 @@ def _control() -> Any:
         tokens.clear()
         sessions.clear()
     if "ready_export" in asked:
-        export = {"state": "ready", "updated_at": _now(), "ready_at": 0.0, "text": asked.pop("ready_export")}
-        exports[WORKFLOW] = export
+        exports[WORKFLOW] = ready(asked.pop("ready_export"))
     control.update(asked)
     return jsonify({})
 
@@ -365,7 +330,7 @@ def _subject_answer(number: int, status: int = 200) -> Any:
 def _subject_json(number: int, to_write: bool = False) -> dict[str, Any]:
     one = subjects[number]
     address = f"{request.host_url}media/{one['media']}"
-    address += f"?sig={_signature(one['media'])}" if to_write else ""
+    address += f"?sig={signature(one['media'])}" if to_write else ""
     links = {"project": str(one["project"])}
     return {
         "id": str(number),
@@ -388,14 +353,6 @@ def _page(kind: str, every: list[Any], shown: Any = lambda one: one) -> Any:
     return jsonify(
         {kind: [shown(one) for one in every[(page - 1) * size : page * size]], "meta": {kind: meta}}
     )
-
-
-def _signature(name: str) -> str:
-    return hashlib.sha256(f"signed {name}".encode()).hexdigest()
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9 // 10**6:03d}Z"
 
 
 class _Handler(WSGIRequestHandler):
