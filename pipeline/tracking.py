@@ -50,12 +50,12 @@ def _forgiving(tell: Callable[P, None]) -> Callable[P, None]:
             tell(*arguments, **named)
         except Exception as error:  # noqa: BLE001 (stores and servers of all kinds are behind it)
             _given_up = True
-            reason = (
+            trouble = (
                 'it isn\'t installed: pip install "tuningfork[mlflow]"'
                 if isinstance(error, ImportError)
                 else redacted(" ".join(str(error).split())[:300] or type(error).__name__)
             )
-            say(f"Nothing more is recorded in MLflow ({TRACKING}): {reason}")
+            say(f"Nothing more is recorded in MLflow ({TRACKING}): {trouble}")
 
     return forgiving
 

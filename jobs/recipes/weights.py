@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from jobs.recipes.labels import TREES
+from jobs.recipes.teaching import taught_votes
 from pipeline import storage
 from pipeline.averaging import average_of, fastest_precision, use_precision
 from pipeline.config import CONFIGS, load_config
@@ -105,8 +106,9 @@ def write_student(out: str, teachers: str, tree: DecisionTree) -> None:
     votes = _table(f"{out}/votes.csv")
     voted, unseen = votes[:-held_out], votes[-held_out:]
     without = _table(f"{out}/unlabelled.csv")
-    taught = voted[columns].fillna(answers_of(teachers, tree, out, "votes.csv")[: len(voted)])
-    mixed = voted.assign(**(TAUGHT * taught + (1 - TAUGHT) * voted[columns].fillna(taught)))
+    answers = answers_of(teachers, tree, out, "votes.csv")[: len(voted)]
+    learnt = taught_votes(tree, voted[columns], answers, TAUGHT)
+    mixed = voted.assign(**pd.DataFrame(learnt, columns=columns))
     alone = without.assign(volunteers=0.5, **answers_of(teachers, tree, out, "unlabelled.csv"))
     table = pd.concat([mixed, alone, unseen], ignore_index=True)
     storage.write_bytes(f"{out}/student.csv", table.to_csv(index=False).encode())
