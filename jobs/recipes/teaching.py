@@ -13,7 +13,7 @@ def taught_votes(
 ) -> NDArray[np.float64]:
     """Votes mixed with a teacher's answers; both the votes of few people and a teacher are wrong by chance.
 
-    Where nobody was asked a question, or its votes aren't known, volunteers who come to it are taken to
+    Where the votes on a question aren't known, or nobody gave any, volunteers who come to it are taken to
     answer as the teacher says of those who do.
 
     Parameters
@@ -45,13 +45,22 @@ def taught_votes(
     >>> taught_votes(tree, votes, answers, share=0.0)[0, tree.slices["how_rounded"]].tolist()
     [0.3, 0.3, 0.0]
     """
-    taught, known = np.asarray(answers, np.float64), np.array(votes, np.float64)
+    taught, known = np.asarray(answers, np.float64), np.asarray(votes, np.float64)
+    # A mean over views falls short of those who are asked where the teacher says nothing in some of them.
+    sound = _filled(tree, np.full_like(taught, np.nan), taught)
+    return share * sound + (1 - share) * _filled(tree, known, taught)
+
+
+def _filled(
+    tree: DecisionTree, votes: NDArray[np.float64], taught: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    known = votes.copy()
     for key in tree.in_order():
         own, gate = tree.slices[key], tree.gates.get(key)
         asked = np.ones(len(known)) if gate is None else known[:, list(gate)].sum(axis=1)
         said, total = taught[:, own], taught[:, own].sum(axis=1, keepdims=True)
         alike = np.full(said.shape, 1 / said.shape[1])
         of_asked = np.divide(said, total, out=alike, where=total > 0)
-        unknown = np.isnan(known[:, own]).any(axis=1)
+        unknown = ~(known[:, own].sum(axis=1) > 0)
         known[unknown, own] = (of_asked * asked[:, None])[unknown]
-    return share * taught + (1 - share) * known
+    return known

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -82,7 +81,7 @@ def test_labels_become_weights_from_a_pack(data: Path, tmp_path: Path, tree: Dec
     module("jobs.recipes.pack", labels, pack)
     unseen = pd.read_csv(pack / "unseen.csv", dtype={"object_id": str})
     assert (
-        len(unseen) == 15 + HELD_OUT
+        len(unseen) == 10 + HELD_OUT
     )  # fair ones of labels_more.csv with all columns, and the last of the first
     voted = pd.read_csv(pack / "votes.csv", dtype={"object_id": str})
     assert voted["object_id"].tolist()[-len(unseen) :] == unseen["object_id"].tolist()
@@ -95,16 +94,12 @@ def test_labels_become_weights_from_a_pack(data: Path, tmp_path: Path, tree: Dec
     assert load_network(str(weights), tree)[0].spec.name == "compact"
     card = read_card(str(weights))
     assert card.data["galaxies"] == len(voted) - len(unseen) + 4
-    assert [step["recipe"]["name"] for step in card.recipe["steps_before"]][:2] == [
-        "pretraining",
-        "fine_tuning",
-    ]
-    assert json.loads((pack / "teachers.ensemble.json").read_text())["members"].keys() == {
-        f"teacher-{seed}.safetensors" for seed in (1, 2, 3)
-    }
+    before, teacher = card.recipe["steps_before"]
+    assert before["recipe"]["name"] == "pretraining"
+    assert teacher["recipe"]["examples"] == 50
     student = pd.read_csv(pack / "student.csv", dtype={"object_id": str}).set_index("object_id")
     learnt = student[list(tree.columns)][: -len(unseen)]
     assert not learnt.isna().to_numpy().any()
     known = voted.set_index("object_id").loc[learnt.index.intersection(voted["object_id"].tolist())]
     moved = (learnt.loc[known.index] - known[list(tree.columns)]).to_numpy()
-    assert 0 < np.nanmax(np.abs(moved)) <= 0.5
+    assert 0 < np.nanmax(np.abs(moved)) <= 0.6
