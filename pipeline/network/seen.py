@@ -98,15 +98,13 @@ def write_seen(
     lacks
         See `AboutSeen`; what `before` lacks is added to it.
     """
-    unique = np.unique(np.fromiter(digests, np.uint64))
-    small = len(unique) <= LARGE
+    kept: NDArray[np.unsignedinteger[Any]] = np.unique(np.fromiter(digests, np.uint64))
     if before is not None:
         lacks = " ".join(dict.fromkeys(text for text in (lacks, before.about.lacks) if text))
-        small = len(unique) + len(before) <= LARGE and before.digests.dtype == np.uint64
-    kept: NDArray[np.unsignedinteger[Any]] = unique if small else _shortened(unique, np.dtype(np.uint32))
-    if before is not None:
-        kept = np.concatenate([kept, _shortened(before.digests, kept.dtype)])
-    seen = SeenPictures(AboutSeen(weights_sha256=weights_sha256, lacks=lacks), np.unique(kept))
+        kept = np.union1d(_shortened(kept, before.digests.dtype), before.digests)
+    if len(kept) > LARGE:
+        kept = np.unique(_shortened(kept, np.dtype(np.uint32)))
+    seen = SeenPictures(AboutSeen(weights_sha256=weights_sha256, lacks=lacks), kept)
     data = save_arrays({_DIGESTS: seen.digests}, {_ABOUT: seen.about.model_dump_json()})
     storage.write_bytes(seen_uri(weights), data)
     return seen
