@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pipeline import storage
 from pipeline.console import say
 from pipeline.cutouts import folder
@@ -31,7 +33,7 @@ def pictures_of(config: SurveyConfig) -> SurveySettings | None:
     if not _holds_pictures(config.input):
         refuse_positions(config)
         return None
-    if f"{config.output}/".startswith(f"{config.input.rstrip('/')}/"):
+    if f"{_real(config.output)}/".startswith(f"{_real(config.input).rstrip('/')}/"):
         raise InputError(
             f"output {config.output} lies in the folder of pictures {config.input}: pictures that are made "
             "there would be taken for galaxies; choose one outside"
@@ -42,8 +44,8 @@ def pictures_of(config: SurveyConfig) -> SurveySettings | None:
     counts = folder.match_positions(
         folder.list_images(config.input), folder.read_positions(positions), positions
     )
-    if counts["images_without_position"]:
-        say(f"{counts['images_without_position']:,} pictures have no position in {positions}")
+    if lacking := counts["images_without_position"]:
+        say(f"Pictures that have no position in {positions}: {lacking:,}")
     columns = Columns(object_id=folder.positions_column(positions), ra="ra", dec="dec")
     return SurveySettings(name="Pictures", format="images", columns=columns, table=positions)
 
@@ -63,11 +65,28 @@ def refuse_positions(config: SurveyConfig) -> None:
         )
 
 
+def _real(uri: str) -> str:
+    """A path without links in it; another URI as it is."""
+    return os.path.realpath(uri) if os.path.isabs(uri) else uri
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _holds_pictures(uri: str) -> bool:
     """Whether pictures are all that there is of what surveys keep cutouts in."""
     if uri.endswith(SUFFIX) or storage.exists(storage.join(uri, MANIFEST)):
         return False
     names = [file.uri for file in storage.list_files(uri)]
+    for name in names:
+        if not _is_text(name):
+            shown = name.encode(errors="backslashreplace").decode()
+            raise InputError(f"{shown} has a name that isn't UTF-8; expected one that is: rename the file")
     return {form for name in names for form, suffixes in SUFFIXES.items() if ending(name, suffixes)} == {
         "images"
     }

@@ -56,10 +56,14 @@ class LocalStore:
             inner[:] = [name for name in inner if not _leads_back(os.path.join(folder, name))]
             for name in names:
                 file = os.path.join(folder, name)
-                with contextlib.suppress(FileNotFoundError):  # gone since, or a link to nothing
+                try:
                     status = os.stat(file)
-                    if stat.S_ISREG(status.st_mode):
-                        yield _file_info(file, status)
+                except OSError as error:
+                    if error.errno in (errno.ENOENT, errno.ELOOP):  # gone since, or a link to nothing
+                        continue
+                    raise
+                if stat.S_ISREG(status.st_mode):
+                    yield _file_info(file, status)
 
     def file_info(self, path: str) -> FileInfo:
         """Size and time of one file; the time is its etag, too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -88,6 +89,13 @@ def test_mistakes_with_a_folder_of_pictures_are_told_in_one_line(here: Path) -> 
     folder = "input=my galaxies"
     inside = refusal(folder, "output=my galaxies/out", cwd=here)
     assert "lies in the folder of pictures" in inside
+    (here / "a link").symlink_to(here / "my galaxies")
+    linked = refusal("input=a link", "output=my galaxies/out", cwd=here)
+    assert "lies in the folder of pictures" in linked
+    odd = here / "my galaxies" / os.fsdecode(b"\xff.jpg")
+    odd.write_bytes(b"")
+    assert r"\udcff.jpg has a name that isn't UTF-8" in refusal(folder, "output=out", cwd=here)
+    odd.unlink()
     (here / "other.csv").write_text("objid,ra,dec\n587,1,2\n")
     assert "has a position for none of the 12 images" in refusal(
         folder, "output=out", "positions=other.csv", cwd=here

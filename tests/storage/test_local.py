@@ -65,6 +65,7 @@ def test_linked_files_are_listed_as_what_they_link_to(tmp_path: Path) -> None:
     shards.mkdir()
     (shards / "link.jpg").symlink_to(tmp_path / "real.jpg")
     (shards / "dangling.jpg").symlink_to(tmp_path / "absent.jpg")
+    (shards / "loop.jpg").symlink_to(shards / "loop.jpg")
     (found,) = storage.list_files(str(shards), ".jpg")
     assert (storage.name(found.uri), found.size) == ("link.jpg", 5)
     assert found == storage.file_info(str(shards / "link.jpg"))
