@@ -98,7 +98,7 @@ RECIPES = {
     "decayed": Recipe(
         "four times the weight decay", settings={"optimizer": {"kind": "adamw", "weight_decay": 0.2}}
     ),
-    "teachers": Recipe("votes half replaced by the answers of teachers", labels="student.csv"),
+    "teachers": Recipe("votes partly replaced by the answers of a teacher", labels="student.csv"),
 }
 
 
