@@ -138,6 +138,7 @@ def write_document(
     drawn: dict[str, str] = {}
     for part in parts:
         if isinstance(part, Figure):
+            _lay_out(part.figure)
             svg = _saved(part.figure, part.name, "svg")
             storage.write_bytes(storage.join(folder, "figures", f"{part.name}.svg"), svg)
             png = _saved(part.figure, part.name, "png")
@@ -232,6 +233,14 @@ def _check_names(names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1 or not re.fullmatch(r"[\w-]+", name):
             raise ValueError(f"{name!r} can't name a part: it is taken, or holds more than letters, _ and -")
+
+
+def _lay_out(figure: matplotlib.figure.Figure) -> None:
+    """Have a figure's parts find their places, once for all forms: that takes longer than to draw them."""
+    with plot_style():
+        figure.draw_without_rendering()
+    with matplotlib.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)  # to "none" would still have each form drawn twice
 
 
 def _saved(figure: matplotlib.figure.Figure, name: str, form: str) -> bytes:
