@@ -12,7 +12,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
-from scipy.optimize import minimize
 from scipy.special import gammaln, psi
 
 from pipeline.config import StrictModel
@@ -180,6 +179,8 @@ def _fit(
         gradient = -np.concatenate([[by_logarithm.sum()], features.T @ by_logarithm])
         gradient[1:] += 2 * _PENALTY * slopes
         return float(-likelihood.sum() + _PENALTY * (slopes @ slopes)), gradient
+
+    from scipy.optimize import minimize  # slow to load, and only a fit needs it
 
     start = np.concatenate([[np.log(5.0)], np.zeros(features.shape[1])])
     best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x

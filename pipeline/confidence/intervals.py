@@ -6,7 +6,6 @@ import functools
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import map_coordinates
 from scipy.special import betaincinv
 
 from pipeline.confidence.concentration import Concentrations, conditional
@@ -98,6 +97,8 @@ def beta_quantiles(mean: ArrayLike, strength: ArrayLike, tail: float) -> NDArray
     tail
         Probability below the quantile.
     """
+    from scipy.ndimage import map_coordinates  # slow to load, and only bounds need it
+
     places = np.arcsin(np.sqrt(np.asarray(mean, np.float64))) * ((_MEANS - 1) / (np.pi / 2))
     steps = np.log(np.clip(strength, _WEAKEST, _STRONGEST) / _WEAKEST)
     steps *= (_STRENGTHS - 1) / np.log(_STRONGEST / _WEAKEST)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import sep
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 SIDE = 100
 """Pixels of a frame at least, when it is looked at; frames of fewer stay as they are."""
@@ -302,6 +301,8 @@ def _rings(light: NDArray[np.float32], sky: float, x: float, y: float) -> dict[s
 
 def _line(light: NDArray[np.float32], noise: float) -> float:
     """Largest share of a line across a frame that stands out from what is beside it."""
+    from scipy.ndimage import uniform_filter  # slow to load, and only scrutiny needs it
+
     height, width = light.shape
     distinct = light - uniform_filter(light, _LINE_SURROUNDINGS) > noise
     places, lengths = _lines(height, width)
