@@ -81,7 +81,7 @@ def start(write: Write, small: bool) -> None:
 def kernels(write: Write, small: bool) -> None:
     """Each kernel, and each kind of network, against plain torch: the tests of the kernels."""
     folder = "tests/averaging/kernels/interpreted"
-    words = ["-m", "pytest", "-n0", "-p", "no:cacheprovider", f"--confcutdir={folder}", folder]
+    words = ["-m", "pytest", "-n0", "-p", "no:cacheprovider", f"--confcutdir={folder}", "-m", "", folder]
     environment = os.environ | ({} if device() == "cuda" else {"TRITON_INTERPRET": "1"})
     done = subprocess.run(
         [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False

@@ -215,7 +215,8 @@ def test_in_an_object_store(tree: DecisionTree, tmp_path: Path, bucket: str) -> 
         assert there[f"{out}/{pointer['folder']}/{name}"] == said["size"]
 
 
-def test_killed_anywhere_it_is_continued(tree: DecisionTree, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_killed_anywhere_it_is_continued(tree: DecisionTree, tmp_path: Path, kills: int) -> None:
     """Meanwhile the edition before is whole, and what counts."""
     catalogue, out = write_sky(str(tmp_path / "c"), tree, 1200), tmp_path / "out"
     words = ["publish", "c", "out", *WORDS]
@@ -225,7 +226,7 @@ def test_killed_anywhere_it_is_continued(tree: DecisionTree, tmp_path: Path) -> 
         took = time.monotonic() - started
     before = assert_whole(out)
     seed = random.Random(7)
-    for row in (5, 6):
+    for row in range(5, 5 + kills):
         change_one(catalogue, row)
         with running(words, tmp_path) as run:
             time.sleep(seed.uniform(0.5, 0.95) * took)

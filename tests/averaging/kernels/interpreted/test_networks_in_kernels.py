@@ -34,6 +34,9 @@ MOST, MOST_SHIPPED = 2e-3, 1e-4
 The mean of four transforms, as here, hides less rounding than that of sixty.
 """
 
+QUICK = {"compact", "shareddense"}
+"""The network whose weights ship, and one with a layer a viewpoint; the interpreter needs minutes for all."""
+
 CONVOLVED: set[tuple] = set()
 """Shapes of convolutions that kernels have done."""
 
@@ -51,7 +54,10 @@ def kinds() -> list:
     for path in sorted(Path(CONFIGS, "networks").glob("*.yaml")):
         spec = load_network_spec(path)
         by_shape.setdefault(shapes(spec), spec)
-    return [pytest.param(spec, id=spec.name) for spec in by_shape.values()]
+    return [
+        pytest.param(spec, id=spec.name, marks=() if spec.name in QUICK else pytest.mark.long)
+        for spec in by_shape.values()
+    ]
 
 
 def in_frames(count: int, device: torch.device) -> RegionBatch:
