@@ -6,7 +6,15 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.support.wheel import ROOT, bare_environment, install_wheel
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that has the wheel; its ``bin``."""
+    return install_wheel(wheel, tmp_path_factory.mktemp("installed") / "environment")
 
 
 def files_below(folder: str) -> set[str]:
@@ -24,24 +32,23 @@ def test_the_wheel_holds_every_file_that_the_code_reads(wheel: Path) -> None:
     assert held == code - alias | mapped
 
 
-def test_shipped_files_are_named_shortly_where_only_the_wheel_is(wheel: Path, tmp_path: Path) -> None:
-    commands = install_wheel(wheel, tmp_path / "environment")
+def test_shipped_files_are_named_shortly_where_only_the_wheel_is(installed: Path, tmp_path: Path) -> None:
     words = ["input=a", "output=b", "tree=efigi", "survey=sdss", "weights=compact", "--print-config"]
     done = subprocess.run(
-        [commands / "tuningfork", "classify", *words],
+        [installed / "tuningfork", "classify", *words],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    configs = next(tmp_path.glob("environment/lib/python*/site-packages/pipeline/configs"))
+    configs = next(installed.parent.glob("lib/python*/site-packages/pipeline/configs"))
     assert f"tree: {configs}/trees/efigi.yaml" in done.stdout
     assert f"survey: {configs}/surveys/sdss.yaml" in done.stdout
     assert f"weights: {configs}/weights/compact.safetensors" in done.stdout
 
 
-def test_the_face_goes_by_the_name_of_the_project(wheel: Path, tmp_path: Path) -> None:
+def test_the_face_goes_by_the_name_of_the_project(installed: Path, tmp_path: Path) -> None:
     code = """
 import pipeline, sys, tuningfork
 assert "torch" not in sys.modules
@@ -50,11 +57,10 @@ assert Classifier is pipeline.Classifier and open_catalogue is pipeline.open_cat
 assert set(tuningfork.__all__) == set(pipeline.__all__) < set(dir(tuningfork))
 Classifier(transforms=1)
 """
-    python = install_wheel(wheel, tmp_path / "environment") / "python"
-    subprocess.run([python, "-c", code], cwd=tmp_path, check=True)
+    subprocess.run([installed / "python", "-c", code], cwd=tmp_path, check=True)
 
 
-def test_what_an_installed_wheel_submits_needs_nothing_installed(wheel: Path, tmp_path: Path) -> None:
+def test_what_an_installed_wheel_submits_needs_nothing_installed(installed: Path, tmp_path: Path) -> None:
     submit = """
 import shutil
 from jobs.job_settings import config_model, settings_for_cluster
@@ -64,8 +70,7 @@ config = load_config(config_model("classify"), None, ["input=s3://a", "output=s3
 with _working_dir(settings_for_cluster(config)) as folder:
     shutil.copytree(folder, "job")
 """
-    installed = install_wheel(wheel, tmp_path / "environment") / "python"
-    subprocess.run([installed, "-c", submit], cwd=tmp_path, check=True)
+    subprocess.run([installed / "python", "-c", submit], cwd=tmp_path, check=True)
     bare = bare_environment(tmp_path / "node") / "python"
     words = ["classify", "--config", "submitted.yaml", "--print-config"]
     done = subprocess.run(
