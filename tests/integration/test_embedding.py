@@ -14,7 +14,7 @@ from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.network import DEFAULT_WEIGHTS, read_card
 from pipeline.representations import open_embeddings, read_projection
 from pipeline.tree import load_tree
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here as tuningfork
 from tests.support.galaxies import galaxy, png
 from tests.support.tables import snapshot
 

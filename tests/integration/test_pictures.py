@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.faults import CRASH_AT
 from tests.faults.harness import running
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here as tuningfork
 from tests.support.galaxies import galaxy, png
 from tests.support.tables import snapshot
 

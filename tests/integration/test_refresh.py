@@ -1,4 +1,4 @@
-"""A catalogue kept up to date with a source that changes: real processes, a real Ray, real files."""
+"""A catalogue kept up to date with a source that changes: a real Ray, real files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.faults import CRASH_AT, POINTS
 from tests.faults.harness import running, wait_for
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here as tuningfork
 from tests.support.galaxies import galaxy, png
 from tests.support.tables import snapshot
 

@@ -22,7 +22,7 @@ from pipeline.tree import load_tree
 from tests.conftest import ObjectStore, no_other_keys
 from tests.faults.harness import running
 from tests.support import forms
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork, tuningfork_here
 from tests.support.forms import FORMS, Sky, skies, survey
 from tests.support.galaxies import png
 from tests.support.tables import snapshot
@@ -55,7 +55,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, galaxies: list[Sky]) -> d
     folder = tmp_path_factory.mktemp("plain")
     (folder / "in").mkdir()
     pq.write_table(forms.rows([*galaxies[:4], *galaxies[5:]], png), folder / "in" / "a.parquet")
-    done = tuningfork("classify", "input=in", "output=out", *SETTINGS, cwd=folder)
+    done = tuningfork_here("classify", "input=in", "output=out", *SETTINGS, cwd=folder)
     assert done.returncode == 0, done.stderr
     return answers(str(folder / "out" / "catalogue"))
 
@@ -68,7 +68,7 @@ def test_a_survey_is_classified_verified_and_held_to_its_file(
     (tmp_path / "in").mkdir()
     settings = FORMS[form](tmp_path / "in", galaxies)
     command = ("classify", "input=in", "output=out", f"survey={survey_file(tmp_path, **settings)}", *SETTINGS)
-    done = tuningfork(*command, cwd=tmp_path)
+    done = tuningfork_here(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "11 galaxies classified, 1 quarantined (1 bad_pixels)" in done.stdout
     found = answers(str(tmp_path / "out" / "catalogue"))
@@ -77,12 +77,12 @@ def test_a_survey_is_classified_verified_and_held_to_its_file(
         assert np.abs(found[name] - probabilities).max() <= 1e-6, name
     assert "data:image/webp" in (tmp_path / "out" / "report.html").read_text()
 
-    verified = tuningfork("verify", "out", cwd=tmp_path)
+    verified = tuningfork_here("verify", "out", cwd=tmp_path)
     assert "verify: clean: 12 input rows = 11 classified + 1 quarantined" in verified.stdout, verified
-    assert "Nothing to do" in tuningfork(*command, cwd=tmp_path).stdout
+    assert "Nothing to do" in tuningfork_here(*command, cwd=tmp_path).stdout
 
     survey_file(tmp_path, **settings, most_bad=1.0)
-    refused = tuningfork(*command, cwd=tmp_path)
+    refused = tuningfork_here(*command, cwd=tmp_path)
     assert refused.returncode == 2
     assert "made from something else: survey (was" in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -91,10 +91,10 @@ def test_a_survey_is_classified_verified_and_held_to_its_file(
     if form == "fits frames":
         frame = tmp_path / "in" / "frame-r-g003.fits"
         frame.write_bytes(frame.read_bytes()[:-2880])
-        verified = tuningfork("verify", "out", cwd=tmp_path)
+        verified = tuningfork_here("verify", "out", cwd=tmp_path)
         assert verified.returncode == 1
         assert "FINDING input" in verified.stdout
-        refused = tuningfork(*command, cwd=tmp_path)
+        refused = tuningfork_here(*command, cwd=tmp_path)
         assert "input (0 shards added, 0 gone, 1 changed" in refused.stderr
 
 
@@ -107,11 +107,11 @@ def test_mistakes_are_told_in_one_line(galaxies: list[Sky], tmp_path: Path) -> N
         ({"format": "hdf5", "planes": ["g", "r", "i"]}, "holds no HDF5 file"),
     ):
         words = ("classify", "input=in", "output=out", f"survey={survey_file(tmp_path, **settings)}")
-        refused = tuningfork(*words, cwd=tmp_path)
+        refused = tuningfork_here(*words, cwd=tmp_path)
         assert refused.returncode == 2
         assert complaint in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
-    refused = tuningfork("classify", "input=in", "output=out", "survey=none.yaml", cwd=tmp_path)
+    refused = tuningfork_here("classify", "input=in", "output=out", "survey=none.yaml", cwd=tmp_path)
     assert "cannot read" in refused.stderr
 
 

@@ -28,6 +28,7 @@ def test_a_cluster_that_has_no_node_up_is_not_waited_for(
     """An autoscaler would have to add one; a run on this cluster, which has none, is refused."""
     for name, value in RAY_SETTINGS.items():
         monkeypatch.setenv(name, value)
+    ray.shutdown()  # what other tests have left running
     ray.init(num_cpus=0, num_gpus=0, include_dashboard=False, log_to_driver=False)
     try:
         monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)

@@ -25,6 +25,7 @@ SETTINGS = StreamSettings(DEFAULT_WEIGHTS, "0" * 64, str(GALAXY_ZOO_2), 1, "floa
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    ray.shutdown()  # what other tests have left running
     head = {"num_cpus": 2, "num_gpus": 2, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
