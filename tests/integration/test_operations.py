@@ -20,7 +20,7 @@ from tests.infra.test_monitoring import OWN
 from tests.integration.marked import free_port
 from tests.support.command import ROOT
 
-GALAXIES = 40
+GALAXIES = 24
 
 
 @pytest.fixture
