@@ -13,7 +13,7 @@ from pipeline.catalogue import catalogue_schema
 from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.tree import load_tree
 from tests.images.test_rejection import blob, picture, sky
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here as tuningfork
 from tests.support.galaxies import png
 from tests.support.tables import snapshot
 
