@@ -14,7 +14,7 @@ from jobs import train
 from pipeline import tracking
 from pipeline.training.weights import TrainConfig
 from pipeline.tree import DecisionTree
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here
 from tests.support.galaxies import galaxy, png
 from tests.training.small import write_training
 
@@ -104,7 +104,7 @@ def test_a_run_over_a_survey_is_recorded(tmp_path: Path, store: str) -> None:
     for number in range(3):
         (tmp_path / "pictures" / f"{number}.png").write_bytes(png(galaxy(number, 120)))
     (tmp_path / "pictures" / "bad.png").write_bytes(b"no picture")
-    done = tuningfork(
+    done = tuningfork_here(
         *("classify", "input=pictures", "output=out", "transforms=1"),
         cwd=tmp_path,
         environment={tracking.TRACKING: store, FILES: "true"},

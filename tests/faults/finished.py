@@ -15,7 +15,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from numpy.typing import NDArray
 
 from tests.support import forms
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here as tuningfork
 from tests.support.forms import skies, sky, write_tar
 from tests.support.galaxies import galaxy, png
 from tests.support.tables import snapshot

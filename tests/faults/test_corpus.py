@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import ray
 
 from pipeline.cutouts import CUTOUT_SCHEMA, duplicate_rows, list_shards, read_ids
 from pipeline.protocol import WorkUnit
@@ -94,16 +92,9 @@ def test_changed_bytes_cost_their_row_at_most(data: bytes, tmp_path: Path) -> No
     assert len(refused) > (290 if data is PNG else 30)
 
 
-@pytest.fixture
-def cluster() -> Iterator[None]:
-    connect()
-    yield
-    ray.shutdown()
-
-
-@pytest.mark.usefixtures("cluster")
 def test_the_whole_corpus_through_ray(tmp_path: Path) -> None:
     """Rows in = catalogue + quarantine, each once; duplicates are found as a run finds them."""
+    connect()
     rows = [*rows_of(KINDS), GOOD | {"object_id": "last"}, GOOD | {"object_id": "good-3"}]
     shard = write(tmp_path / "s.parquet", rows)
     (listed,) = list_shards(shard)

@@ -15,7 +15,7 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.run.cutouts import read_cutouts
 from pipeline.survey import Source, open_source
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here
 from tests.support.forms import COLOR, skies, survey
 
 SKIES = skies(4, 40)
@@ -133,7 +133,7 @@ def dry_run(folder: Path) -> subprocess.CompletedProcess[str]:
     """What the driver alone does with the files in a folder ``in``."""
     (folder / "survey.yaml").write_text(yaml.safe_dump({"name": "made", "color": COLOR, **SETTINGS}))
     words = ("classify", "input=in", "output=out", "survey=survey.yaml", "rate=1", "--dry-run")
-    return tuningfork(*words, cwd=folder)
+    return tuningfork_here(*words, cwd=folder)
 
 
 @pytest.mark.parametrize("how", ["external", "virtual", "virtual, of itself"])

@@ -14,6 +14,7 @@ import pytest
 from pipeline.faults import CRASH_AT, POINTS
 from tests.faults.harness import Run, running, wait_for
 from tests.faults.survey import write_survey
+from tests.support.command import tuningfork_here
 from tests.support.tables import snapshot
 
 GALAXIES = 60
@@ -45,8 +46,8 @@ def quarantine(output: Path) -> pa.Table:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("kills")
     write_survey(folder / "cutouts", GALAXIES)
-    with running(classify("quiet"), folder) as run:
-        assert run.wait() == 0, run.text()
+    done = tuningfork_here(*classify("quiet"), cwd=folder)
+    assert done.returncode == 0, done.stderr
     return Undisturbed(folder, catalogue(folder / "quiet"), quarantine(folder / "quiet"))
 
 
@@ -59,9 +60,9 @@ def assert_same_as(undisturbed: Undisturbed, output: str) -> None:
 
 
 def finish(undisturbed: Undisturbed, output: str) -> str:
-    with running(classify(output), undisturbed.folder) as run:
-        assert run.wait() == 0, run.text()
-        return run.text()
+    done = tuningfork_here(*classify(output), cwd=undisturbed.folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def units_done(folder: Path) -> int:

@@ -20,7 +20,7 @@ from pipeline.errors import InputError
 from tests.faults.finished import STATES, make_finished, make_unsealed, refresh, source_without
 from tests.faults.mutations import Anatomy, Mutation, file_mutations, spread
 from tests.faults.row_mutations import forged_versions, row_mutations
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here as tuningfork
 from tests.support.tables import snapshot
 
 SEEN = 1

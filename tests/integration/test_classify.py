@@ -21,7 +21,7 @@ from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import cut_region, decode_image
 from pipeline.network import DEFAULT_WEIGHTS, RegionBatch, ViewpointSampler, load_network
 from pipeline.tree import load_tree
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork, tuningfork_here
 from tests.support.galaxies import galaxy, png
 from tests.support.tables import snapshot
 
@@ -131,7 +131,7 @@ def test_the_answers_are_those_of_sixty_passes(output: Output) -> None:
 
 def test_a_complete_run_is_not_run_again(output: Output) -> None:
     before = {path: path.stat().st_mtime_ns for path in (output.folder / "out").rglob("*") if path.is_file()}
-    again = tuningfork("classify", "input=cutouts", "output=out", *SETTINGS, cwd=output.folder)
+    again = tuningfork_here("classify", "input=cutouts", "output=out", *SETTINGS, cwd=output.folder)
     assert again.returncode == 0
     assert "is complete" in again.stdout
     assert "Nothing to do" in again.stdout
@@ -148,14 +148,14 @@ def test_a_run_with_units_missing_continues(output: Output) -> None:
     shutil.rmtree(work / "catalogue")
     for index in (0, 2):
         next(work.glob(f"runs/*/ledger/{index:08d}.json")).unlink()
-    result = tuningfork("classify", "input=cutouts", "output=continued", *SETTINGS, cwd=output.folder)
+    result = tuningfork_here("classify", "input=cutouts", "output=continued", *SETTINGS, cwd=output.folder)
     assert result.returncode == 0, result.stderr
     assert "3 of 5 units are done" in result.stdout
     assert snapshot(str(work / "catalogue")).sort_by("object_id").equals(before)
 
 
 def test_another_setting_is_refused(output: Output) -> None:
-    result = tuningfork(
+    result = tuningfork_here(
         "classify", "input=cutouts", "output=out", *SETTINGS, "transforms=1", cwd=output.folder
     )
     assert result.returncode == 2
@@ -165,11 +165,11 @@ def test_another_setting_is_refused(output: Output) -> None:
 
 def test_a_dry_run_tells_the_cost_and_writes_nothing(output: Output) -> None:
     words = ["classify", "input=cutouts", "output=dry", "--dry-run"]
-    given = tuningfork(*words, "rate=0.01", "model_actors=2", cwd=output.folder)
+    given = tuningfork_here(*words, "rate=0.01", "model_actors=2", cwd=output.folder)
     assert given.returncode == 0, given.stderr
     assert "22 galaxies in 1 shards" in given.stdout
     assert "(as given): 0.611 actor-hours in all, 0.306 hours with model_actors=2" in given.stdout
-    measured = tuningfork(*words, "transforms=1", cwd=output.folder)
+    measured = tuningfork_here(*words, "transforms=1", cwd=output.folder)
     assert re.search(
         r"At [0-9,.]+ galaxies/s .* \(measured on this machine, .*-hours in all", measured.stdout
     )
@@ -193,7 +193,7 @@ def test_a_missing_column_is_one_line(output: Output) -> None:
     pq.write_table(
         pq.read_table(output.folder / "cutouts/cutouts-00000.parquet").drop(["image"]), cutouts / "a.parquet"
     )
-    result = tuningfork("classify", "input=no_image", "output=none", cwd=output.folder)
+    result = tuningfork_here("classify", "input=no_image", "output=none", cwd=output.folder)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "has no column 'image'" in result.stderr

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.harness import Run, running, wait_for
 from tests.faults.survey import write_survey
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here
 
 LINE = "tuningfork: interrupted; the same command continues"
 
@@ -53,7 +53,7 @@ def test_a_run_that_is_stopped_says_so_and_leaves_nothing_behind(
             assert last == LINE
             assert not [line for line in others if not line.startswith(("Starting Ray", "Run ", "Classi"))]
         assert json.loads((output / "lease.json").read_text())["holder"] is None
-    completed = tuningfork(*classify(cutouts), cwd=tmp_path)
+    completed = tuningfork_here(*classify(cutouts), cwd=tmp_path)
     assert completed.returncode == 0, completed.stderr
     assert "continues" in completed.stdout
 

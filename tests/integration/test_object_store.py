@@ -11,7 +11,7 @@ import pytest
 from pipeline import storage
 from tests.conftest import ObjectStore, no_other_keys
 from tests.faults.survey import write_survey
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork, tuningfork_here
 from tests.support.galaxies import galaxy, png
 from tests.support.tables import snapshot
 
@@ -25,7 +25,7 @@ def test_a_run_without_permission_is_one_line_before_it_starts(
     storage.write_bytes(f"{bucket}/cutouts/{shard.name}", shard.read_bytes())
     in_store.deny(bucket, denied)
     words = ("classify", f"input={bucket}/cutouts", f"output={bucket}/out")
-    done = tuningfork(*words, cwd=tmp_path, environment=in_store.environment | no_other_keys())
+    done = tuningfork_here(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     assert not done.stdout
     assert len(done.stderr.splitlines()) == 1, done.stderr

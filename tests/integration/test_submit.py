@@ -1,4 +1,4 @@
-"""Jobs submitted to a cluster: a head without work and two workers, sources and catalogue in a real store."""
+"""Jobs submitted to a cluster: a head without work and its workers, sources and catalogue in a real store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipeline import storage
 from tests.conftest import ObjectStore, no_other_keys
 from tests.faults.harness import wait_for
 from tests.faults.survey import cutout_table
-from tests.support.command import RAY_SETTINGS, ROOT, tuningfork
+from tests.support.command import RAY_SETTINGS, ROOT, tuningfork, tuningfork_here
 
 GALAXIES = 120
 PLAIN = {"RAY_AUTH_MODE": "disabled"}
@@ -50,7 +50,15 @@ class RunningCluster:
 
 
 @pytest.fixture
-def running_cluster(in_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningCluster]:
+def workers() -> int:
+    """Nodes that work; a test says it where it needs more."""
+    return 1
+
+
+@pytest.fixture
+def running_cluster(
+    in_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> Iterator[RunningCluster]:
     """Nodes that have the store's credentials in their own environment, as on a real cluster."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -62,7 +70,7 @@ def running_cluster(in_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> I
     head["dashboard_agent_listen_port"] = 0
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        for _ in range(2):
+        for _ in range(workers):
             cluster.add_node(num_cpus=2)
         cluster.wait_for_nodes()
         yield RunningCluster(cluster, f"http://127.0.0.1:{port}")
@@ -95,7 +103,7 @@ def submit(
 
 def check_complete(bucket: str, folder: Path, in_store: ObjectStore) -> None:
     environment = in_store.environment | no_other_keys()
-    check = tuningfork("verify", f"{bucket}/out", cwd=folder, environment=environment)
+    check = tuningfork_here("verify", f"{bucket}/out", cwd=folder, environment=environment)
     assert check.returncode == 0, check.stdout + check.stderr
     assert "120 input rows = 111 classified + 9 quarantined" in check.stdout
 
@@ -111,6 +119,7 @@ def test_a_job_is_submitted_followed_and_complete(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("workers", [2])
 def test_a_job_may_refresh_and_its_status_is_the_verbs(
     running_cluster: RunningCluster, words: list[str], bucket: str, in_store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -141,6 +150,7 @@ def check_no_secrets(cluster: RunningCluster, bucket: str, store: ObjectStore, p
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("workers", [2])
 def test_a_node_is_killed_in_mid_run(
     running_cluster: RunningCluster, words: list[str], bucket: str, in_store: ObjectStore, tmp_path: Path
 ) -> None:

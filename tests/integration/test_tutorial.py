@@ -16,13 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import RAY_SETTINGS, ROOT
+from tests.support.command import RAY_SETTINGS, ROOT, tuningfork_here
 
 PAGE = ROOT / "docs" / "tutorial" / "first_catalogue.md"
 BLOCK = re.compile(
     r"(?:<!-- (?P<mark>[^:]+): [^\n]* -->\n)?```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL
 )
 NOT_HERE = "not in the test"
+PROGRAM = ".venv/bin/tuningfork"
+OF_THE_SHELL = re.compile(r"[|&;<>$*?~\\#`]")
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,24 @@ def steps(page: str) -> Iterator[Step]:
 
 def checkout(folder: Path) -> None:
     """What `make install` leaves, of the code under test."""
-    programs = folder / ".venv" / "bin"
-    programs.mkdir(parents=True)
-    program = programs / "tuningfork"
+    program = folder / PROGRAM
+    program.parent.mkdir(parents=True)
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m jobs.cli "$@"\n')
     program.chmod(0o755)
 
 
+def output_of(commands: str, folder: Path) -> str:
+    """What commands print on standard output; a shell isn't needed for verbs and their words alone."""
+    lines = commands.splitlines()
+    if any(OF_THE_SHELL.search(line) or not line.startswith(f"{PROGRAM} ") for line in lines):
+        return shell(commands, folder)
+    done = [tuningfork_here(*shlex.split(line)[1:], cwd=folder) for line in lines]
+    assert [one.returncode for one in done] == [0] * len(done), done
+    return "".join(one.stdout for one in done)
+
+
 def shell(commands: str, folder: Path) -> str:
-    """What commands print on standard output."""
+    """What a shell's commands print on standard output."""
     environment = {"PATH": os.defpath, "HOME": str(folder), "PYTHONPATH": str(ROOT), **RAY_SETTINGS}
     done = subprocess.run(
         ["bash", "-euc", commands], cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -81,7 +92,7 @@ def run(page: str, folder: Path, left_out: set[str]) -> int:
     done = [step for step in steps(page) if step.mark not in left_out]
     for step in done:
         if step.language == "sh":
-            output = shell(step.text, folder)
+            output = output_of(step.text, folder)
         else:
             with contextlib.redirect_stdout(io.StringIO()) as stream:
                 exec(step.text, names)
@@ -103,6 +114,12 @@ def test_the_short_form_runs_as_it_is_printed(tmp_path: Path, monkeypatch: pytes
 def test_all_of_it_runs_as_it_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(PAGE.read_text(encoding="utf-8"), tmp_path, {NOT_HERE}) >= 9
+
+
+def test_a_shell_and_this_process_print_the_same(tmp_path: Path) -> None:
+    checkout(tmp_path)
+    command = f"{PROGRAM} --version\n"
+    assert output_of(command, tmp_path) == shell(command, tmp_path)
 
 
 def test_a_page_that_says_something_else_is_noticed(tmp_path: Path) -> None:

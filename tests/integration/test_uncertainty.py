@@ -12,7 +12,7 @@ from pipeline import Classifier
 from pipeline.catalogue import catalogue_schema
 from pipeline.cutouts import CUTOUT_SCHEMA
 from pipeline.tree import load_tree
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here as tuningfork
 from tests.support.galaxies import galaxy, png
 from tests.support.tables import snapshot
 

@@ -16,7 +16,7 @@ from pipeline.cutouts.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.errors import InputError
 from pipeline.run.looking import ExplainConfig
 from pipeline.tree import DecisionTree
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here as tuningfork
 from tests.support.outputs import obedient
 
 GALAXIES = 24

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
-import ray
 
 from pipeline.protocol import RunLayout, WorkUnit
 from pipeline.protocol.records import read_ledger
@@ -18,13 +15,6 @@ from pipeline.streaming.decoders import DecoderName
 from pipeline.tree import GALAXY_ZOO_2
 from tests.faults.poison import tiny_weights
 from tests.support.jpegs import write_every_kind
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    connect()
-    yield
-    ray.shutdown()
 
 
 def run(units: list[WorkUnit], output: Path, weights: str, decoder: DecoderName) -> dict[str, Any]:
@@ -49,6 +39,7 @@ def run(units: list[WorkUnit], output: Path, weights: str, decoder: DecoderName)
 
 
 def test_the_same_rows_and_rejects_bit_by_bit(tmp_path: Path) -> None:
+    connect()
     shard, weights = write_every_kind(tmp_path), tiny_weights(tmp_path)
     units = [
         WorkUnit(0, shard, 0, 8),
