@@ -9,9 +9,9 @@ which goes on where it was stopped:
    viewpoints at a time, each galaxy with the labels that it has.
 2. A teacher, another kind of network that learnt ImageNet before, learns Galaxy Zoo 2's votes
    (`jobs.recipes.teacher`; ``pip install '.[teacher]'``).
-3. Its mean answers over a few transforms take the place of votes where a galaxy has none, and 0.6 of their
+3. Its mean answers over a few transforms take the place of votes where a galaxy has none, and 0.8 of their
    place where it has some: votes of forty people are noisy.
-4. From the first network the one that is kept cools down on these.
+4. From the first network the one that is kept cools down on these, with next to no dropout.
 
 No network sees the last galaxies of the tables: by them weights are scored, and how sure they are is learnt.
 ``--share`` shows so much of the recipes' examples (0.001 tries that everything works).
@@ -39,7 +39,7 @@ from pipeline.training.recipe import Recipe
 from pipeline.training.weights import TrainConfig, train_one
 from pipeline.tree import DecisionTree, load_tree
 
-TAUGHT = 0.6
+TAUGHT = 0.8
 """Share of the teacher's answer in what is learnt of a galaxy with votes."""
 
 TEACHER_EXAMPLES, TEACHER_SEED = 100_000, 1

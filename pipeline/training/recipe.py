@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from pipeline.config import StrictModel
 from pipeline.geometry import VIEWPOINTS
+from pipeline.network import NetworkSpec
 from pipeline.training.augmentation import Augmentation
 from pipeline.training.precision import Precision
 
@@ -122,6 +123,9 @@ class Recipe(StrictModel):
         How many of an example's sixteen viewpoints are shown, drawn anew each time. With 8, a step takes half
         the time, and the network leans less on any of them: the others' features are nothing, which stands
         in for dropout of the first dense layer.
+    dropout
+        Share of units left out at random before each dense layer, in place of what the network's file says. A
+        teacher's answers are less noisy than votes, and what is learnt from them wants less of it.
     average_decay
         Decay per step of the moving average of the weights, which is what gets saved; 0 for none.
     precision
@@ -141,6 +145,7 @@ class Recipe(StrictModel):
     schedule: Annotated[OneCycle | Steps, Field(discriminator="kind")] = OneCycle(highest=2e-3)
     clipped_examples: int = Field(default=0, ge=0)
     viewpoints: int = Field(default=VIEWPOINTS, ge=1, le=VIEWPOINTS)
+    dropout: float | None = Field(default=None, ge=0, lt=1, exclude_if=lambda value: value is None)
     average_decay: float = Field(default=0.0, ge=0, lt=1)
     precision: Literal["auto"] | Precision = "auto"
     held_out: float = Field(default=0.2, ge=0, lt=1)
@@ -150,3 +155,11 @@ class Recipe(StrictModel):
     def learning_rate(self, seen: int) -> float:
         """The learning rate once so many examples have been shown."""
         return self.schedule.at(seen, self.examples)
+
+    def regularised(self, spec: NetworkSpec) -> NetworkSpec:
+        """A network with this recipe's dropout, where it names one."""
+        if self.dropout is None:
+            return spec
+        change = {"dropout": self.dropout}
+        dense = tuple(layer.model_copy(update=change) for layer in spec.dense)
+        return spec.model_copy(update={"dense": dense, "output": spec.output.model_copy(update=change)})

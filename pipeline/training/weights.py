@@ -133,7 +133,8 @@ def train_one(config: TrainConfig) -> None:
     RunError
         If the loss is no longer finite, or workers keep dying.
     """
-    tree, spec, recipe = tree_of(config.tree), load_network_spec(config.network), recipe_of(config)
+    tree, recipe = tree_of(config.tree), recipe_of(config)
+    spec = recipe.regularised(load_network_spec(config.network))
     name = config.name or spec.name
     weights = storage.join(storage.absolute(config.output), f"{name}.safetensors")
     labels = read_labels(storage.absolute(config.data), tree, config.labels)

@@ -102,4 +102,4 @@ def test_labels_become_weights_from_a_pack(data: Path, tmp_path: Path, tree: Dec
     assert not learnt.isna().to_numpy().any()
     known = voted.set_index("object_id").loc[learnt.index.intersection(voted["object_id"].tolist())]
     moved = (learnt.loc[known.index] - known[list(tree.columns)]).to_numpy()
-    assert 0 < np.nanmax(np.abs(moved)) <= 0.6
+    assert 0 < np.nanmax(np.abs(moved)) <= 0.8

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import CONFIGS, load_config
 from pipeline.errors import InputError
+from pipeline.network import load_network_spec
 from pipeline.training import Recipe
 from pipeline.training.recipe import Nesterov, OneCycle, Steps
 
@@ -37,6 +38,20 @@ def test_the_paper_s_schedule_over_all_of_its_examples() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_file_is_sound_and_bears_its_name(path: Path) -> None:
     assert load_config(Recipe, path).name == path.stem
+
+
+def test_a_recipe_s_dropout_takes_the_place_of_the_network_s() -> None:
+    compact = load_network_spec(CONFIGS / "networks" / "compact.yaml")
+    recipe = load_config(Recipe, CONFIGS / "recipes" / "distillation.yaml")
+    spec = recipe.regularised(compact)
+    assert {layer.dropout for layer in (*compact.dense, compact.output)} == {0.5}
+    assert {layer.dropout for layer in (*spec.dense, spec.output)} == {recipe.dropout} == {0.1}
+    assert spec.convolutions == compact.convolutions
+    silent = recipe.model_copy(update={"dropout": None})
+    assert silent.regularised(compact) == compact
+    assert "dropout" not in silent.model_dump(mode="json"), (
+        "a training that was begun before knows no such key"
+    )
 
 
 @given(
