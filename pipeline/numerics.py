@@ -25,6 +25,7 @@ SAME_ANSWERS = frozenset(
         "db75f833725e459d8798efbb3045797c90d11ecf4f819587ded885cda7947592",
         "670b24f7b20df2ba78f41751d9578f50e8a12868246f2356b7e60c70b002c57d",
         "91865baee0a2dd9784ee4b27c2e523eb5e0bf501e66fcc001d3a3bb4844f0653",
+        "50fd059e05e2c5829408455ffafc10d1e3930c20c431c4307510b4c0654861e1",
     }
 )
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began

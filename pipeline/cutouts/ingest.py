@@ -121,6 +121,9 @@ def ingest_images(config: IngestImagesConfig, progress: Progress | None = None) 
         written.
     """
     files = folder.list_images(config.input)
+    for file in files:
+        if not file.size and not storage.exists(file.uri):
+            raise InputError(f"{file.uri} is a link to nothing; mend it, or take it out of the folder")
     criteria = {"files": len(files), "fingerprint": folder.fingerprint(files)}
     positions, counts = None, {}
     if config.positions is not None:

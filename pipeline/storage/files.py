@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.storage.explain import explained, explained_ends
+from pipeline.storage.local import LocalStore
+from pipeline.storage.local import broken_links as local_broken_links
 from pipeline.storage.store import FileInfo
 from pipeline.storage.stores import store_at
 
@@ -39,6 +41,19 @@ def list_files(uri: str, suffix: str = "", through_links: bool = False) -> list[
     with explained("list", uri):
         below = [file for file in store.list_files(path, through_links) if file.uri.endswith(suffix)]
     return sorted(below, key=lambda file: file.uri)
+
+
+def broken_links(uri: str) -> list[FileInfo]:
+    """Links below a folder of a local disk that lead to nothing, which `list_files` passes over.
+
+    Raises
+    ------
+    InputError
+        If a folder can't be read.
+    """
+    store, path = store_at(uri)
+    with explained("list", uri):
+        return list(local_broken_links(path)) if isinstance(store, LocalStore) else []
 
 
 def file_info(uri: str) -> FileInfo:

@@ -216,6 +216,24 @@ def _file_info(path: str, status: os.stat_result) -> FileInfo:
     return FileInfo(path, status.st_size, str(status.st_mtime or ""), status.st_mtime)
 
 
+def broken_links(path: str) -> Iterator[FileInfo]:
+    """Links below a folder that lead to nothing, or to themselves; of no size, their target for an etag.
+
+    Of a path that is no folder there are none.
+
+    Raises
+    ------
+    OSError
+        If a folder can't be read.
+    """
+    if os.path.isfile(path):
+        return
+    for folder, _, names in os.walk(path, onerror=_raise_unless_gone):
+        for file in (os.path.join(folder, name) for name in names):
+            if os.path.islink(file) and not os.path.exists(file):
+                yield FileInfo(file, 0, os.readlink(file))
+
+
 def _leads_back(folder: str) -> bool:
     """Whether a folder is a link to one that it lies in, on the way by which it was reached."""
     if not os.path.islink(folder):

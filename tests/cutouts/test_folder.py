@@ -50,6 +50,13 @@ def test_files_travel_unopened_in_order(images, tmp_path):
     assert result.warnings == ()
 
 
+def test_a_link_to_nothing_is_refused_before_anything_is_written(images, tmp_path):
+    (images / "lost.jpg").symlink_to(tmp_path / "absent.jpg")
+    with pytest.raises(InputError, match=r"lost\.jpg is a link to nothing"):
+        ingest(images, tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
 def test_files_of_one_stem_both_travel(images, tmp_path):
     (images / "deep" / "b.png").write_bytes((images / "a.1.png").read_bytes())
     _, rows = ingest(images, tmp_path)

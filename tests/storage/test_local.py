@@ -69,6 +69,11 @@ def test_linked_files_are_listed_as_what_they_link_to(tmp_path: Path) -> None:
     (found,) = storage.list_files(str(shards), ".jpg")
     assert (storage.name(found.uri), found.size) == ("link.jpg", 5)
     assert found == storage.file_info(str(shards / "link.jpg"))
+    broken = {storage.name(link.uri): (link.size, link.etag) for link in storage.broken_links(str(shards))}
+    assert broken == {
+        "dangling.jpg": (0, str(tmp_path / "absent.jpg")),
+        "loop.jpg": (0, str(shards / "loop.jpg")),
+    }
 
 
 def test_links_to_folders_are_followed_where_asked_and_never_in_circles(tmp_path: Path) -> None:

@@ -102,9 +102,10 @@ def _grouped(
     """Groups of galaxies as shards, ``URI#0``, ``URI#1``, …, with what the survey's table has on them."""
     facts = None if survey.table is None else read_facts(survey.table, survey)
     remaining, matched, number = iter(galaxies), facts is None, 0
+    first: dict[str, str] = {}
     while group := list(itertools.islice(remaining, survey.files_per_shard)):
         matched = matched or any(name in (facts or {}) for name, _ in group)
-        table = index_table(_galaxy(name, files, facts) for name, files in group)
+        table = index_table(_galaxy(name, files, facts, first) for name, files in group)
         files = [file for _, files in group for file in files.values()]
         etag = hashlib.sha256(folder.fingerprint(files).encode())
         for row in table.drop_columns(["parts"]).to_pylist():
@@ -117,11 +118,17 @@ def _grouped(
         raise InputError(f"{survey.table} has none of the galaxies of {uri}; it has {example!r}, for one")
 
 
-def _galaxy(name: str, files: dict[str | None, FileInfo], facts: Facts | None) -> Galaxy:
+def _galaxy(
+    name: str, files: dict[str | None, FileInfo], facts: Facts | None, first: dict[str, str]
+) -> Galaxy:
+    """A row of the index; `first` gathers which file gave each object_id first."""
     parts = tuple(Part(band, file.uri, None, file.size) for band, file in files.items())
     ra, dec, size = (facts or {}).get(name, (None, None, None))
-    problem = None
-    if not parts:
+    own = next((file.uri for file in files.values()), "a band that isn't asked for")
+    earlier, problem = first.setdefault(name, own), None
+    if name.strip() and earlier != own:
+        problem = ("duplicate_object_id", f"{own} has the object_id {name!r} of {earlier}; that one counts")
+    elif not parts:
         problem = ("missing_band", "there is a file of this galaxy, but of none of the bands of color.bands")
     return Galaxy(name, parts, ra, dec, size, problem)
 

@@ -314,4 +314,4 @@ def _read_file(part: Part) -> Content:
     except InputError as error:
         if storage.exists(str(part.file)):
             raise
-        return "unreadable_rows", f"{error}; it was there when the run was planned"
+        return "unreadable_rows", f"{error}; it is a link to nothing, or was there when the run was planned"
