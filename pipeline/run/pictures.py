@@ -27,8 +27,8 @@ def pictures_of(config: SurveyConfig) -> SurveySettings | None:
     Raises
     ------
     InputError
-        If the output lies among the pictures, the table of positions can't be used, or there is one and the
-        input isn't a folder of pictures.
+        If the input holds nothing that is read without a survey file, the output lies among the pictures, the
+        table of positions can't be used, or there is one and the input isn't a folder of pictures.
     """
     if not _holds_pictures(config.input):
         refuse_positions(config)
@@ -79,14 +79,36 @@ def _is_text(name: str) -> bool:
 
 
 def _holds_pictures(uri: str) -> bool:
-    """Whether pictures are all that there is of what surveys keep cutouts in."""
+    """Whether a folder is one of pictures, rather than a cutout set.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or has other forms of cutouts beside its pictures.
+    """
     if uri.endswith(SUFFIX) or storage.exists(storage.join(uri, MANIFEST)):
         return False
-    names = [file.uri for file in storage.list_files(uri)]
+    names = [file.uri for file in (*storage.list_files(uri), *storage.broken_links(uri))]
     for name in names:
         if not _is_text(name):
             shown = name.encode(errors="backslashreplace").decode()
             raise InputError(f"{shown} has a name that isn't UTF-8; expected one that is: rename the file")
-    return {form for name in names for form, suffixes in SUFFIXES.items() if ending(name, suffixes)} == {
-        "images"
-    }
+    found = {form: [name for name in names if ending(name, suffixes)] for form, suffixes in SUFFIXES.items()}
+    if found["parquet"]:
+        return False
+    pictures = found.pop("images")
+    others = [name for same in found.values() for name in same]
+    if pictures and others:
+        raise InputError(
+            f"{uri} holds {others[0]} among its pictures; expected pictures alone, unless a survey file says "
+            "what is read (survey=FILE): take it out of the folder"
+        )
+    if not pictures:
+        state = "is empty" if storage.exists(uri) else "doesn't exist"
+        if names:
+            state = f"holds no pictures, but {(others + names)[0]}, for one"
+        raise InputError(
+            f"{uri} {state}; expected pictures ({', '.join(SUFFIXES['images'])}) or a cutout set ({SUFFIX}), "
+            "or files that a survey file says how to read (survey=FILE)"
+        )
+    return True
