@@ -9,7 +9,7 @@ from pipeline.averaging import fastest_precision
 from pipeline.console import say
 from pipeline.protocol import Plan, catalogue_uri, report_uri
 from pipeline.protocol.records import read_summary
-from pipeline.protocol.run import classify
+from pipeline.protocol.run import classify, try_out
 from pipeline.run.call import SurveyCall, counts_of, restore_report
 from pipeline.run.planning import plan_everything
 from pipeline.run.run import Run, prepare
@@ -41,14 +41,16 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     """
     prepared = prepare(config, wait=not dry_run)
     output = prepared.config.output
-    if dry_run:
-        _estimate(prepared, plan_everything(prepared))
-        return
     call = SurveyCall(prepared, lambda _: plan_everything(prepared))
-    outcome = call.perform(classify(output, config.new_run))
+    outcome = call.perform((try_out if dry_run else classify)(output, config.new_run))
+    if outcome.how == "due":
+        _estimate(prepared, outcome.plan)
+        return
     if outcome.how == "complete":
         summary = read_summary(output, outcome.plan)
         say(f"Run {outcome.plan.run} is complete: {counts_of(summary)}. Nothing to do.")
+        if dry_run:
+            return
         restore_report(prepared, summary)
     say(f"Catalogue: {catalogue_uri(output)}")
     say(f"Report:    {report_uri(output)}")

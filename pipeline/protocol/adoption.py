@@ -56,6 +56,24 @@ def adopt(draft: Plan, output: str, epoch: int, new_run: bool = False) -> Steps[
     HeldError
         If someone else planned the same run at this moment.
     """
+    plan, begun = yield from foresee(draft, output, new_run)
+    if begun:
+        return plan
+    plan = plan.model_copy(update={"epoch": epoch})
+    yield from ConfirmLease()
+    if not (yield from CreatePlan(plan)):
+        raise HeldError(f"run {plan.run} was planned by someone else at this moment; try again")
+    return plan
+
+
+def foresee(draft: Plan, output: str, new_run: bool = False) -> Steps[tuple[Plan, bool]]:
+    """The plan that `adopt` would come to, and whether it is there already; nothing is written.
+
+    Raises
+    ------
+    InputError
+        As `adopt`.
+    """
     plans = yield from ReadPlans()
     latest = plans[0] if plans else None
     if latest is not None:
@@ -64,13 +82,8 @@ def adopt(draft: Plan, output: str, epoch: int, new_run: bool = False) -> Steps[
                 committed = yield from _is_committed(latest)
                 raise InputError(f"{output} {_refusal(latest, draft, committed)}")
         elif not (yield from _is_lost(latest)) and not (new_run and (yield from _is_over(latest))):
-            return latest
-    plan = yield from _numbered(draft, latest.sequence + 1 if latest else 1)
-    plan = plan.model_copy(update={"epoch": epoch})
-    yield from ConfirmLease()
-    if not (yield from CreatePlan(plan)):
-        raise HeldError(f"run {plan.run} was planned by someone else at this moment; try again")
-    return plan
+            return latest, True
+    return (yield from _numbered(draft, latest.sequence + 1 if latest else 1)), False
 
 
 def same_work(plan: Plan, draft: Plan) -> bool:
@@ -124,11 +137,13 @@ def _refusal(latest: Plan, draft: Plan, committed: bool) -> str:
     after = draft.fingerprint
     changed = [key for key in after | before if before.get(key) != after.get(key)]
     details = "; ".join(_change(key, latest, draft) for key in changed)
-    quicker = committed and set(changed) <= {"schema", "classes"}
-    refresh = ". `tuningfork refresh` brings it up to date, and classifies nothing anew for this"
+    refresh = ""
+    if committed and set(changed) <= {"input", "schema", "classes"}:
+        anew = "only what is new or has changed" if "input" in changed else "nothing anew for this"
+        refresh = f". `tuningfork refresh` brings it up to date, and classifies {anew}"
     return (
         f"holds run {latest.run}, made from something else: {details}. Name another output, or start "
-        f"afresh with new_run=true (the catalogue's history is kept){refresh if quicker else ''}"
+        f"afresh with new_run=true (the catalogue's history is kept){refresh}"
     )
 
 

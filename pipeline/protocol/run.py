@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.errors import InputError
-from pipeline.protocol.adoption import IsFinished, ReadPlans, adopt, same_work
+from pipeline.protocol.adoption import IsFinished, ReadPlans, adopt, foresee, same_work
 from pipeline.protocol.commit import OpenTable, TableState, check_replaceable, commit, standing_table
 from pipeline.protocol.lease import ConfirmLease, HoldLease, ReleaseLease
 from pipeline.protocol.ledger import Ledger, ReadLedger
@@ -74,12 +74,13 @@ class Outcome:
     Attributes
     ----------
     how
-        ``done`` now; ``complete`` before already; ``unchanged`` if a refresh had nothing to do.
+        ``done`` now; ``complete`` before already; ``unchanged`` if a refresh had nothing to do; ``due`` if
+        it was only asked for.
     plan
-        Plan of the run whose rows the catalogue holds.
+        Plan of the run whose rows the catalogue holds, or would hold.
     """
 
-    how: Literal["done", "complete", "unchanged"]
+    how: Literal["done", "complete", "unchanged", "due"]
     plan: Plan
 
 
@@ -115,6 +116,26 @@ def classify(output: str, new_run: bool = False) -> Steps[Outcome]:
         return Outcome("done", plan)
     finally:
         yield from ReleaseLease()
+
+
+def try_out(output: str, new_run: bool = False) -> Steps[Outcome]:
+    """What `classify` would do, refused as it would be; nothing is written, and no lease is asked for.
+
+    Raises
+    ------
+    InputError
+        As `classify`.
+    """
+    draft = yield from DrawPlan()
+    assert draft is not None
+    complete = None if new_run else (yield from _complete(draft))
+    if complete is not None:
+        return Outcome("complete", complete)
+    table = yield from OpenTable()
+    if table is not None:
+        check_replaceable(table)
+    plan, _ = yield from foresee(draft, output, new_run)
+    return Outcome("due", plan)
 
 
 def refresh(output: str) -> Steps[Outcome]:

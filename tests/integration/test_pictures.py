@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.faults import CRASH_AT
@@ -20,11 +21,14 @@ WORDS = ("input=my galaxies", "output=out", "positions=positions.csv", *SETTINGS
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """Twelve pictures, of which one is damaged and one has no position."""
+    """Twelve pictures, one damaged and one without a position; a name that repeats, and a link to nothing."""
     (tmp_path / "my galaxies").mkdir()
     for number in range(12):
         (tmp_path / "my galaxies" / f"g{number:02d}.png").write_bytes(png(galaxy(number, 160)))
     (tmp_path / "my galaxies" / "g04.png").write_bytes(b"no picture")
+    (tmp_path / "my galaxies" / "later").mkdir()
+    (tmp_path / "my galaxies" / "later" / "g03.png").write_bytes(png(galaxy(30, 160)))
+    (tmp_path / "my galaxies" / "lost.jpg").symlink_to(tmp_path / "another disk" / "lost.jpg")
     (tmp_path / "my galaxies" / "notes.txt").write_text("seen in March")
     write_positions(tmp_path, range(11))
     return tmp_path
@@ -46,16 +50,25 @@ def test_a_folder_of_pictures_is_classified_and_kept_up_to_date(here: Path, kill
     if killed:
         with running(["classify", *WORDS], here, {CRASH_AT: "after_part"}) as run:
             assert run.process.wait(300) == -9, run.text()
-    assert "11 galaxies classified, 1 quarantined" in done("classify", *WORDS, cwd=here)
+    assert "11 galaxies classified, 3 quarantined" in done("classify", *WORDS, cwd=here)
+    (file,) = (here / "out" / "runs").glob("*/quarantine.parquet")
+    messages = {row["reason"]: row["message"] for row in pq.read_table(file).to_pylist()}
+    assert messages.keys() == {"not_an_image", "duplicate_object_id", "unreadable_rows"}
+    folder = here / "my galaxies"
+    assert messages["duplicate_object_id"].startswith(
+        f"{folder / 'later' / 'g03.png'} has the object_id 'g03' of {folder / 'g03.png'}"
+    )
+    assert f"{folder / 'lost.jpg'}: it doesn't exist; it is a link to nothing" in messages["unreadable_rows"]
     first = snapshot(str(here / "out" / "catalogue"))
     named = dict(zip(first["object_id"].to_pylist(), first["ra"].to_pylist(), strict=True))
     assert named == {
         f"g{number:02d}": 150 + number if number < 11 else None for number in range(12) if number != 4
     }
-    assert "clean: 12 input rows = 11 classified + 1 quarantined" in done("verify", "out", cwd=here)
+    assert "clean: 14 input rows = 11 classified + 3 quarantined" in done("verify", "out", cwd=here)
     assert "Nothing to do" in done("classify", *WORDS, cwd=here)
+    assert "Nothing to do" in done("classify", *WORDS, "--dry-run", cwd=here)
     assert {path.name for path in (here / "my galaxies").iterdir()} == {
-        "notes.txt",
+        *("later", "lost.jpg", "notes.txt"),
         *(f"g{number:02d}.png" for number in range(12)),
     }
 
@@ -66,6 +79,8 @@ def test_a_folder_of_pictures_is_classified_and_kept_up_to_date(here: Path, kill
     assert refused.returncode == 2
     assert "made from something else: input" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
+    assert "`tuningfork refresh` brings it up to date, and classifies only what is new" in refused.stderr
+    assert refusal(*WORDS, cwd=here) == refused.stderr
     said = done("refresh", *WORDS, cwd=here)
     assert "1 are gone" in said
     assert "2 galaxies classified" in said
@@ -97,7 +112,7 @@ def test_mistakes_with_a_folder_of_pictures_are_told_in_one_line(here: Path) -> 
     assert r"\udcff.jpg has a name that isn't UTF-8" in refusal(folder, "output=out", cwd=here)
     odd.unlink()
     (here / "other.csv").write_text("objid,ra,dec\n587,1,2\n")
-    assert "has a position for none of the 12 images" in refusal(
+    assert "has a position for none of the 14 images" in refusal(
         folder, "output=out", "positions=other.csv", cwd=here
     )
     (here / "other.csv").write_text("id,ra,dec\n587,1,2\n")
