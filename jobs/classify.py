@@ -41,7 +41,7 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     """
     prepared = prepare(config, wait=not dry_run)
     output = prepared.config.output
-    call = SurveyCall(prepared, lambda _: plan_everything(prepared))
+    call = SurveyCall("classify", prepared, lambda _: plan_everything(prepared))
     outcome = call.perform((try_out if dry_run else classify)(output, config.new_run))
     if outcome.how == "due":
         _estimate(prepared, outcome.plan)

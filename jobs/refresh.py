@@ -31,6 +31,7 @@ def run(config: StreamConfig) -> None:
         changes.report_changes(prepared, plan)
 
     call = SurveyCall(
+        "refresh",
         prepared,
         lambda instruction: plan_refresh(prepared, instruction.base),
         report_changes,

@@ -15,6 +15,7 @@ import yaml
 
 from jobs.ending import Interrupted
 from jobs.job_settings import load_settings, settings_for_cluster
+from pipeline import lineage
 from pipeline.config import CONFIGS, PROJECT
 from pipeline.console import say
 from pipeline.digest import digest
@@ -36,9 +37,11 @@ PASSED_ON = (
     LOG,
     TRACKING,
     EXPERIMENT,
+    lineage.URL,
+    lineage.NAMESPACE,
 )
-"""Variables that say where a store and MLflow are, and how to log. Credentials aren't passed on, nor is a URI
-that holds any: everyone who sees the dashboard sees a job's environment; the cluster has its own."""
+"""Variables that say where a store, MLflow and OpenLineage are, and how to log. Credentials aren't passed on,
+nor is a URI that holds any: all who see the dashboard see a job's environment; the cluster has its own."""
 
 SETTINGS = "submitted.yaml"
 

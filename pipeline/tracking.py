@@ -1,22 +1,18 @@
-"""MLflow's record of trainings and runs, where ``MLFLOW_TRACKING_URI`` says where it is kept.
-
-What goes wrong there is said once, and ends nothing: a run is worth more than its record.
-"""
+"""MLflow's record of trainings and runs, where ``MLFLOW_TRACKING_URI`` says where it is kept."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ParamSpec
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pipeline import storage
-from pipeline.console import say
 from pipeline.digest import digest
 from pipeline.errors import redacted
+from pipeline.services import Service
 
 TRACKING = "MLFLOW_TRACKING_URI"
 EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
@@ -33,31 +29,8 @@ _RECORD = "mlflow.json"
 """In a training's folder: which of MLflow's runs it is, so that one that goes on goes on there."""
 
 _LONGEST, _AT_ONCE = 500, 500
-_given_up = False
 
-P = ParamSpec("P")
-
-
-def _forgiving(tell: Callable[P, None]) -> Callable[P, None]:
-    """Do nothing where no MLflow is named, nor after it has failed once; say so then, and go on."""
-
-    @functools.wraps(tell)
-    def forgiving(*arguments: P.args, **named: P.kwargs) -> None:
-        global _given_up
-        if _given_up or not os.environ.get(TRACKING):
-            return
-        try:
-            tell(*arguments, **named)
-        except Exception as error:  # noqa: BLE001 (stores and servers of all kinds are behind it)
-            _given_up = True
-            trouble = (
-                'it isn\'t installed: pip install "tuningfork[mlflow]"'
-                if isinstance(error, ImportError)
-                else redacted(" ".join(str(error).split())[:300] or type(error).__name__)
-            )
-            say(f"Nothing more is recorded in MLflow ({TRACKING}): {trouble}")
-
-    return forgiving
+MLFLOW = Service(f"MLflow ({TRACKING})", "mlflow", lambda: bool(os.environ.get(TRACKING)))
 
 
 @contextlib.contextmanager
@@ -86,7 +59,7 @@ def recorded_training(folder: str, parameters: Mapping[str, Any]) -> Iterator[di
     _end(folder, "FINISHED", results)
 
 
-@_forgiving
+@MLFLOW.told
 def record_rows(folder: str, rows: Sequence[Mapping[str, float]]) -> None:
     """Record a training's log as far as it isn't yet.
 
@@ -114,7 +87,21 @@ def record_rows(folder: str, rows: Sequence[Mapping[str, float]]) -> None:
         client.log_batch(run, metrics=metrics[start : start + _AT_ONCE])
 
 
-@_forgiving
+@MLFLOW.told
+def record_end(folder: str, results: Mapping[str, Any]) -> None:
+    """Record what a training came to that had been stopped before that could be told.
+
+    Parameters
+    ----------
+    folder, results
+        See `recorded_training`.
+    """
+    client, run = _client(), _run_of(folder)
+    if run is not None and client.get_run(run).info.status != "FINISHED":
+        _finish(client, run, "FINISHED", results)
+
+
+@MLFLOW.told
 def record_run(
     name: str,
     parameters: Mapping[str, Any],
@@ -136,7 +123,7 @@ def record_run(
     client.set_terminated(run)
 
 
-@_forgiving
+@MLFLOW.told
 def _begin(folder: str, parameters: Mapping[str, Any]) -> None:
     run = _run_of(folder)
     if run is not None:
@@ -148,11 +135,14 @@ def _begin(folder: str, parameters: Mapping[str, Any]) -> None:
     storage.write_bytes(storage.join(folder, _RECORD), json.dumps(record).encode())
 
 
-@_forgiving
+@MLFLOW.told
 def _end(folder: str, status: str, results: Mapping[str, Any]) -> None:
     client, run = _client(), _run_of(folder)
-    if run is None:
-        return
+    if run is not None:
+        _finish(client, run, status, results)
+
+
+def _finish(client: Any, run: str, status: str, results: Mapping[str, Any]) -> None:
     for name, value in results.items():
         if isinstance(value, int | float):
             client.log_metric(run, name, value)

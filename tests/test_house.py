@@ -56,7 +56,9 @@ MAY_IMPORT = {
     "storage": {"errors"},
     "config": {"errors"},
     "settings_help": set(),
-    "tracking": set(),
+    "services": set(),
+    "tracking": {"services"},
+    "lineage": {"services"},
     "tree": set(),
     "geometry": set(),
     "network": {"tree", "geometry"},
@@ -76,9 +78,9 @@ MAY_IMPORT = {
     "__init__": {"face"},
     "face": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming"},
     "streaming": FLOOR_1 | FLOOR_2 | FLOOR_3,
-    "training": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming", "tracking"},
+    "training": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming", "tracking", "lineage"},
     "report": FLOOR_1 | FLOOR_2 | FLOOR_3,
-    "run": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming", "report", "tracking"},
+    "run": FLOOR_1 | FLOOR_2 | FLOOR_3 | {"streaming", "report", "tracking", "lineage"},
 }
 """Rooms, and which others each may import beside itself and those open to all."""
 

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
+from deltalake import DeltaTable
 
 from jobs import train
-from pipeline import tracking
+from pipeline import lineage, tracking
+from pipeline.network import DEFAULT_WEIGHTS, read_card
 from pipeline.training.weights import TrainConfig
 from pipeline.tree import DecisionTree
+from tests.support.collector import collecting
 from tests.support.command import tuningfork_here
 from tests.support.galaxies import galaxy, png
 from tests.training.small import write_training
@@ -24,7 +27,7 @@ FILES = "MLFLOW_ALLOW_FILE_STORE"
 
 @pytest.fixture(autouse=True)
 def nothing_went_wrong_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "_given_up", False)
+    monkeypatch.setattr(tracking.MLFLOW, "given_up", False)
 
 
 @pytest.fixture
@@ -40,6 +43,16 @@ def config(tmp_path: Path, tree: DecisionTree) -> TrainConfig:
     words = write_training(tmp_path, tree, examples=64)[1:]
     values = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words)}
     return TrainConfig.model_validate(values | {"output": str(tmp_path / "weights")})
+
+
+@pytest.fixture
+def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that OpenLineage's own transport appends to."""
+    transport = {"type": "file", "log_file_path": str(tmp_path / "events"), "append": True}
+    (tmp_path / "openlineage.yml").write_text(yaml.safe_dump({"transport": transport}))
+    monkeypatch.setenv(lineage.CONFIG, str(tmp_path / "openlineage.yml"))
+    monkeypatch.setattr(lineage.OPENLINEAGE, "given_up", False)
+    return tmp_path / "events"
 
 
 def runs_in(store: str) -> list[Any]:
@@ -59,7 +72,11 @@ def steps_of(store: str, run: Any, metric: str = "loss") -> dict[int, float]:
     return steps
 
 
-def test_a_training_is_recorded_with_its_log_and_its_score(config: TrainConfig, store: str) -> None:
+def test_a_training_is_recorded_with_its_log_and_its_score(
+    config: TrainConfig, store: str, events: Path
+) -> None:
+    from mlflow import MlflowClient
+
     train.run(config)
     (run,) = runs_in(store)
     assert run.info.run_name == "small"
@@ -71,8 +88,35 @@ def test_a_training_is_recorded_with_its_log_and_its_score(config: TrainConfig, 
     assert steps_of(store, run) == {line["seen"]: line["loss"] for line in lines}
     card = json.loads((Path(config.output) / "small.json").read_text())
     assert run.data.metrics["rmse_60_transforms"] == card["score"]["rmse_60_transforms"]
+    MlflowClient(store).update_run(run.info.run_id, status="RUNNING")  # as one that was killed leaves it
     train.run(config)
-    assert len(runs_in(store)) == 1
+    (run,) = runs_in(store)
+    assert run.info.status == "FINISHED"
+
+    start, end = [json.loads(line) for line in events.read_text().splitlines()]
+    assert [start["eventType"], end["eventType"]] == ["START", "COMPLETE"]
+    weights = str(Path(config.output) / "small.safetensors")
+    assert start["job"]["name"] == f"train:{weights}"
+    assert [one["name"] for one in start["inputs"]] == [config.data]
+    (written,) = end["outputs"]
+    assert (written["name"], written["facets"]["version"]["datasetVersion"]) == (weights, card["sha256"])
+
+
+def test_a_score_that_was_finished_later_is_recorded_once(tmp_path: Path, store: str) -> None:
+    folder = str(tmp_path / "galaxies.run")
+    tracking.record_end(folder, {"rmse": 0.3})
+    assert runs_in(store) == []
+
+    def stopped() -> None:
+        with tracking.recorded_training(folder, {}):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    for rmse in (0.1, 0.2):
+        tracking.record_end(folder, {"rmse": rmse})
+        (run,) = runs_in(store)
+        assert (run.info.status, run.data.metrics["rmse"]) == ("FINISHED", 0.1)
 
 
 def test_a_training_that_was_stopped_goes_on_in_the_same_run(tmp_path: Path, store: str) -> None:
@@ -99,18 +143,20 @@ def test_a_training_that_was_stopped_goes_on_in_the_same_run(tmp_path: Path, sto
     assert run.data.metrics["rmse"] == 0.1
 
 
-def test_a_run_over_a_survey_is_recorded(tmp_path: Path, store: str) -> None:
+def test_a_run_over_a_survey_is_recorded_and_its_lineage_told(tmp_path: Path, store: str) -> None:
     (tmp_path / "pictures").mkdir()
     for number in range(3):
         (tmp_path / "pictures" / f"{number}.png").write_bytes(png(galaxy(number, 120)))
     (tmp_path / "pictures" / "bad.png").write_bytes(b"no picture")
-    done = tuningfork_here(
-        *("classify", "input=pictures", "output=out", "transforms=1"),
-        cwd=tmp_path,
-        environment={tracking.TRACKING: store, FILES: "true"},
-    )
+    with collecting() as collector:
+        done = tuningfork_here(
+            *("classify", "input=pictures", "output=out", "transforms=1"),
+            cwd=tmp_path,
+            environment={tracking.TRACKING: store, FILES: "true", lineage.URL: collector.url},
+        )
     assert done.returncode == 0, done.stderr
     assert "MLflow" not in done.stdout
+    assert "OpenLineage" not in done.stdout
     (run,) = runs_in(store)
     assert run.info.run_name in done.stdout
     assert run.info.status == "FINISHED"
@@ -119,6 +165,17 @@ def test_a_run_over_a_survey_is_recorded(tmp_path: Path, store: str) -> None:
     assert run.data.metrics["quarantined.not_an_image"] == 1
     assert run.data.params["transforms"] == "1"
     assert run.data.tags["output"] == str(tmp_path / "out")
+
+    start, end = collector.events
+    assert [start["eventType"], end["eventType"]] == ["START", "COMPLETE"]
+    pictures, weights = end["inputs"]
+    assert (pictures["namespace"], pictures["name"]) == ("file", str(tmp_path / "pictures"))
+    assert weights["facets"]["version"]["datasetVersion"] == read_card(DEFAULT_WEIGHTS).sha256
+    (catalogue,) = end["outputs"]
+    assert catalogue["name"] == str(tmp_path / "out" / "catalogue")
+    version = DeltaTable(str(tmp_path / "out" / "catalogue")).version()
+    assert catalogue["facets"]["version"]["datasetVersion"] == str(version)
+    assert catalogue["outputFacets"]["outputStatistics"]["rowCount"] == 3
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pipeline import storage
 from pipeline.catalogue import commit_handlers, is_finished
 from pipeline.catalogue.seal import seal
+from pipeline.catalogue.table import read_state
 from pipeline.config import dump_config
 from pipeline.console import progress, say
 from pipeline.faults import crash_point
+from pipeline.lineage import OPENLINEAGE, Dataset, traced
 from pipeline.logs import log_event, log_of_run
-from pipeline.protocol import Plan, RunLayout, report_uri
+from pipeline.protocol import Plan, RunLayout, catalogue_uri, report_uri
 from pipeline.protocol.ledger import ReadLedger
 from pipeline.protocol.records import (
     LeaseKeeper,
@@ -37,24 +41,30 @@ class SurveyCall:
 
     Attributes
     ----------
+    verb
+        Which it is.
     draw_plan
         See `DrawPlan`.
     report_changes
         Tells what a committed run made of the rows that it kept.
     """
 
+    verb: Literal["classify", "refresh"]
     run: Run[StreamConfig]
     draw_plan: Callable[[DrawPlan], Plan | None]
     report_changes: Callable[[Plan], None] = lambda plan: None
     keeper: LeaseKeeper = field(init=False)
     _started: float = 0.0
+    _written: list[Dataset] = field(default_factory=list)
+    _traced: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __post_init__(self) -> None:
         self.keeper = LeaseKeeper(self.run.config.output, "")
 
     def perform(self, steps: Steps[Outcome]) -> Outcome:
         """Carry out a call to its end."""
-        return perform(steps, self._handlers)
+        with self._traced:
+            return perform(steps, self._handlers)
 
     @property
     def _handlers(self) -> Handlers:
@@ -82,6 +92,9 @@ class SurveyCall:
         self._started = time.monotonic()
         plan, layout = instruction.plan, self._layout(instruction.plan)
         log_of_run(plan.run)
+        config, weights = self.run.config, Dataset(self.run.config.weights, self.run.model.sha256)
+        reads = [Dataset(config.input), weights]
+        self._written = self._traced.enter_context(traced(self.verb, config.output, reads))
         storage.write_bytes(storage.join(layout.folder, "config.yaml"), dump_config(self.run.config).encode())
         if self.run.source.survey is not None:
             storage.write_bytes(layout.survey, dump_config(self.run.source.survey).encode())
@@ -155,6 +168,11 @@ class SurveyCall:
             },
             summary.seconds,
         )
+        if OPENLINEAGE.listens:
+            state = read_state(self.run.config.output)
+            version = None if state is None else str(state.content)
+            rows = summary.classified
+            self._written.append(Dataset(catalogue_uri(self.run.config.output), version, rows))
 
 
 def restore_report(run: Run[StreamConfig], summary: RunSummary) -> None:

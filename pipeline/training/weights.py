@@ -14,6 +14,7 @@ from pipeline.confidence.document import confidence_uri, write_confidence
 from pipeline.config import CONFIGS, StrictModel, load_config
 from pipeline.console import progress, say
 from pipeline.errors import InputError
+from pipeline.lineage import Dataset, traced
 from pipeline.network import (
     Card,
     NetworkSpec,
@@ -27,7 +28,7 @@ from pipeline.network import (
 from pipeline.network.seen import seen_uri
 from pipeline.places import EnsembleFile, InitialWeightsFile, NetworkFile, Output, RecipeFile, TreeFiles
 from pipeline.representations import projection_uri
-from pipeline.tracking import recorded_training
+from pipeline.tracking import record_end, recorded_training
 from pipeline.training.checkpoints import newest_checkpoint
 from pipeline.training.confidence import FEWEST_HELD_OUT, learn_confidence
 from pipeline.training.galaxies import Cut, check_images
@@ -144,7 +145,9 @@ def train_one(config: TrainConfig) -> None:
     identity = identity_of(spec, recipe, tree, labels, config.init) | {"held_out": len(labels) - count}
     if storage.exists(weights) and is_same(settings.folder, identity):
         judge(weights, tree, labels[:count], labels[count:], config.companions, config.init)
-        say(f"{weights} is complete: {score_in_words(read_card(weights).score)}. Nothing to do.")
+        score = read_card(weights).score
+        record_end(settings.folder, score)
+        say(f"{weights} is complete: {score_in_words(score)}. Nothing to do.")
         return
     if storage.exists(weights):
         raise InputError(f"{weights} exists already, trained otherwise; name another output or remove it")
@@ -175,7 +178,11 @@ def train_one(config: TrainConfig) -> None:
         config.cached,
     )
     parameters = identity | {"data": config.data, "weights": weights}
-    with recorded_training(settings.folder, parameters) as results:
+    reads = [Dataset(place) for place in (storage.absolute(config.data), config.init) if place]
+    with (
+        traced("train", weights, reads) as written,
+        recorded_training(settings.folder, parameters) as results,
+    ):
         _train(job, config.workers)
         network = _trained(settings, spec, tree)
         card = Card(
@@ -190,7 +197,9 @@ def train_one(config: TrainConfig) -> None:
         )
         save_network(network, weights, card)
         judge(weights, tree, trained_on, held_out, config.companions, config.init)
-        results |= read_card(weights).score
+        finished = read_card(weights)
+        results |= finished.score
+        written.append(Dataset(weights, finished.sha256))
     say(f"Weights: {weights}")
 
 

@@ -32,6 +32,8 @@ def test_a_job_knows_the_store_and_how_to_log_and_gets_no_keys() -> None:
     tracking = {"MLFLOW_TRACKING_URI": "http://mlflow:5000", "MLFLOW_EXPERIMENT_NAME": "galaxies"}
     assert passed_on(tracking) == tracking
     assert passed_on({"MLFLOW_TRACKING_URI": "http://me:secret@mlflow:5000"}) == {}
+    lineage = {"OPENLINEAGE_URL": "http://marquez:5000", "OPENLINEAGE_NAMESPACE": "galaxies"}
+    assert passed_on(lineage | {"OPENLINEAGE_API_KEY": "secret"}) == lineage
 
 
 def test_labels_lie_below_the_data() -> None:
