@@ -196,10 +196,18 @@ class Edition:
         """URI of a file of it."""
         return storage.join(self.uri, name)
 
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """A file of it, to be read."""
+        uri = self.place(name)
+        fs, path = storage.filesystem(uri)
+        with storage.explained("read", uri), fs.open(path, "rb") as stream:
+            yield stream
+
     def take(self, name: str, key: str) -> bool:
         """Whether a file needn't be made: it is there, or the edition before has it, made from the same."""
         if name in self._there:
-            self.files[name] = _described(self.place(name), key)
+            self.files[name] = self._described(name, key)
             return True
         if self._before is None:
             return False
@@ -225,7 +233,7 @@ class Edition:
 
     def add(self, name: str, key: str = "") -> None:
         """Take note of a file that was just written in its place."""
-        self._note(name, _described(self.place(name), key))
+        self._note(name, self._described(name, key))
 
     def seal(self, catalogue_version: int | None, galaxies: int, written: str) -> None:
         """Remove what killed writes have left, and write the manifest, by which the edition is whole."""
@@ -240,6 +248,14 @@ class Edition:
         )
         storage.write_bytes(self.place(MANIFEST), f"{manifest.model_dump_json(indent=1)}\n".encode())
 
+    def _described(self, name: str, key: str) -> PublishedFile:
+        size, digest = 0, hashlib.sha256()
+        with self.open(name) as stream:
+            while data := stream.read(1 << 22):
+                digest.update(data)
+                size += len(data)
+        return PublishedFile(size=size, sha256=digest.hexdigest(), key=key)
+
     def _note(self, name: str, file: PublishedFile) -> None:
         self.files[name] = file
         self.written += 1
@@ -250,13 +266,3 @@ def _sizes(out: str, edition: str) -> dict[str, int]:
     """The files that lie in an edition's folder, and how large they are."""
     files = storage.list_files(storage.join(out, folder_of(edition)))
     return {file.uri.rpartition(f"/{folder_of(edition)}/")[2]: file.size for file in files}
-
-
-def _described(uri: str, key: str) -> PublishedFile:
-    size, digest = 0, hashlib.sha256()
-    fs, path = storage.filesystem(uri)
-    with storage.explained("read", uri), fs.open(path, "rb") as stream:
-        while data := stream.read(1 << 22):
-            digest.update(data)
-            size += len(data)
-    return PublishedFile(size=size, sha256=digest.hexdigest(), key=key)

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline import storage
 from pipeline.catalogue.export.answers import ExportedRows
 from pipeline.catalogue.export.hats import (
     UNPLACED,
@@ -113,9 +112,7 @@ def _gather(
 
 
 def _footer(edition: Edition, name: str) -> pq.FileMetaData:
-    uri = edition.place(name)
-    fs, path = storage.filesystem(uri)
-    with storage.explained("read", uri), fs.open(path, "rb") as stream:
+    with edition.open(name) as stream:
         footer = pq.read_metadata(stream)
     footer.set_file_path(name.removeprefix(f"{FOLDER}/dataset/"))
     return footer

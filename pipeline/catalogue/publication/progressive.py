@@ -134,9 +134,7 @@ class _Partitions:
     def read(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float32], pa.Table]:
         """Pixels of order 29, ranks, and the columns of the tiles."""
         wanted = list(dict.fromkeys([INDEX.name, self._rank, *self.columns.names]))
-        uri = self._edition.place(name)
-        fs, path = storage.filesystem(uri)
-        with storage.explained("read", uri), fs.open(path, "rb") as stream:
+        with self._edition.open(name) as stream:
             table = pq.read_table(stream, columns=wanted)
         ranks = table[self._rank].cast(pa.float32()).to_numpy().astype(np.float32)
         return table[INDEX.name].to_numpy(), ranks, table.select(self.columns.names)
