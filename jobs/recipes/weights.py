@@ -49,7 +49,8 @@ _VIEWS = (20, 27, 29, 34)
 LIMITS = (
     "Knows SDSS colour pictures. On other cameras, depths or colour mappings, Hubble's among them, its "
     "answers are extrapolations that nobody has scored.",
-    "Saw next to no stars or artifacts, so it doesn't find them; clean the input first.",
+    "Saw next to no stars or artifacts, so it takes them for galaxies; with rejection=true the catalogue "
+    "says which they are.",
 )
 DATA_NAME = (
     "Galaxy Zoo 2 votes for 9,870 galaxies of the Galaxy Challenge (Kaggle 2014), 4,000 of them on five "
