@@ -26,17 +26,26 @@ _SMALL = 1e-4
 _PIXELS_PER_INCH = 118
 """Pixels an inch of a figure in the page, at most: a font size of 9 points is read like the page's text."""
 
+NARROW_INCHES = 3.3
+"""Width of a figure that is to be read on a phone, which has a hundred pixels for each."""
+
 
 @dataclass(frozen=True)
 class Figure:
     """A plot, written as ``figures/<name>.svg`` and ``.png``; the page holds it as SVG.
 
     Make it within `pipeline.report.palette.plot_style`; then its text and lines follow the page's theme.
+
+    Attributes
+    ----------
+    narrow
+        The same for phones, `NARROW_INCHES` wide; without it, the plot is moved aside to be seen whole there.
     """
 
     name: str
     caption: str
     figure: matplotlib.figure.Figure
+    narrow: matplotlib.figure.Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -143,8 +152,10 @@ def write_document(
             storage.write_bytes(storage.join(folder, "figures", f"{part.name}.svg"), svg)
             png = _saved(part.figure, part.name, "png")
             storage.write_bytes(storage.join(folder, "figures", f"{part.name}.png"), png)
-            width = part.figure.get_size_inches()[0] * _PIXELS_PER_INCH
-            drawn[part.name] = inline_svg(svg.decode(), part.name, part.caption, round(width))
+            drawn[part.name] = _inline(part.figure, svg, part.name, part.caption)
+            if part.narrow is not None:
+                name = f"{part.name}-narrow"
+                drawn[name] = _inline(part.narrow, _saved(part.narrow, name, "svg"), name, part.caption)
         elif isinstance(part, Table):
             storage.write_bytes(storage.join(folder, "tables", f"{part.name}.csv"), _csv(part))
     page = _render(title, lead, sections, drawn, kicker, facts, caveat)
@@ -184,6 +195,10 @@ def _render(
         drawn={name: Markup(svg) for name, svg in drawn.items()},  # noqa: S704
         raw=lambda part: Markup(part.html),  # noqa: S704
     )
+
+
+def _inline(figure: matplotlib.figure.Figure, svg: bytes, name: str, label: str) -> str:
+    return inline_svg(svg.decode(), name, label, round(figure.get_size_inches()[0] * _PIXELS_PER_INCH))
 
 
 def inline_svg(svg: str, name: str, label: str, width: int) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import matplotlib.figure
 import numpy as np
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from pipeline.report.document import Figure, Section, Table
+from pipeline.report.document import NARROW_INCHES, Figure, Section, Table
 from pipeline.report.palette import BLUE, GREEN, LINE, ORANGE, SOFT, plot_style
 from pipeline.tree import DecisionTree
 from pipeline.volunteers.rounds import Round
@@ -18,6 +19,9 @@ _SHOWN = (
     ("both", "both together", ORANGE),
     ("open", "open", LINE),
 )
+
+_WIDE = 7.0
+"""Inches of a plot where there is room."""
 
 
 def saved(one: Round, votes_each: int) -> int:
@@ -84,7 +88,12 @@ def round_sections(tree: DecisionTree, rounds: Sequence[Round], votes_each: int)
     )
     return [
         Section(
-            "Who settled what", text, [Figure("by_question", by_question.caption, _bars(rows)), by_question]
+            "Who settled what",
+            text,
+            [
+                Figure("by_question", by_question.caption, _bars(rows, _WIDE), _bars(rows, NARROW_INCHES)),
+                by_question,
+            ],
         ),
         Section(
             "Round by round",
@@ -94,7 +103,8 @@ def round_sections(tree: DecisionTree, rounds: Sequence[Round], votes_each: int)
                 Figure(
                     "rounds",
                     "Answers by who settled them, against the classifications so far.",
-                    _history(rounds),
+                    _history(rounds, _WIDE),
+                    _history(rounds, NARROW_INCHES),
                 ),
                 history,
             ],
@@ -102,12 +112,12 @@ def round_sections(tree: DecisionTree, rounds: Sequence[Round], votes_each: int)
     ]
 
 
-def _bars(rows: Sequence[Sequence[object]]) -> matplotlib.figure.Figure:
+def _bars(rows: Sequence[Sequence[object]], inches: float) -> matplotlib.figure.Figure:
     """Shares of each question's galaxies by who settled them; ``rows`` as the table has them."""
     counts = np.array([row[3:] for row in rows], float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with plot_style():
-        figure = matplotlib.figure.Figure(figsize=(7, 0.34 * len(rows) + 1))
+        figure = matplotlib.figure.Figure(figsize=(inches, 0.34 * len(rows) + 1.2))
         axes = figure.subplots()
         left = np.zeros(len(rows))
         for (_, name, color), column in zip(_SHOWN, shares.T, strict=True):
@@ -118,13 +128,13 @@ def _bars(rows: Sequence[Sequence[object]]) -> matplotlib.figure.Figure:
         axes.invert_yaxis()
         axes.grid(visible=False)
         axes.set(xlim=(0, 1), xlabel="share of the galaxies asked")
-        figure.legend(loc="outside upper center", ncols=len(_SHOWN))
+        _name_states(figure, inches)
     return figure
 
 
-def _history(rounds: Sequence[Round]) -> matplotlib.figure.Figure:
+def _history(rounds: Sequence[Round], inches: float) -> matplotlib.figure.Figure:
     with plot_style():
-        figure = matplotlib.figure.Figure(figsize=(7, 3))
+        figure = matplotlib.figure.Figure(figsize=(inches, 3.3))
         axes = figure.subplots()
         given = [one.classifications for one in rounds]
         for state, name, color in _SHOWN:
@@ -134,5 +144,13 @@ def _history(rounds: Sequence[Round]) -> matplotlib.figure.Figure:
             )
         axes.set(xlabel="classifications by people", ylabel="answers")
         axes.set_ylim(bottom=0)
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(round(inches), integer=True))
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        _name_states(figure, inches)
     return figure
+
+
+def _name_states(figure: matplotlib.figure.Figure, inches: float) -> None:
+    """A legend above the plot, in as many columns as there is room for."""
+    figure.legend(loc="outside upper center", ncols=len(_SHOWN) if inches > NARROW_INCHES else 2)
