@@ -30,10 +30,12 @@ _FILES = ("openlineage.yml", "~/.openlineage/openlineage.yml")
 _OWN_REPOSITORY = "OPENLINEAGE__FACETS__SOURCE_CODE_LOCATION__DISABLED"
 """Setting of the library's, which takes the repository that the command happens to run in for the job's."""
 
-_SECONDS = 5.0
+_SECONDS = 10.0
 """Most that an event may take: the library itself tries for half a minute."""
 
 _LONGEST_ERROR = 2000
+
+logging.getLogger("openlineage").addHandler(logging.NullHandler())  # what ends badly is said here, and once
 
 
 def _is_set_up() -> bool:
@@ -80,8 +82,8 @@ def traced(verb: str, output: str, reads: Sequence[Dataset]) -> Iterator[list[Da
     """
     tell = functools.partial(_tell, str(uuid.uuid4()), f"{verb}:{redacted(output)}", reads)
     written: list[Dataset] = []
-    tell("START")
     try:
+        tell("START")
         yield written
     except BaseException as error:
         tell("FAIL" if isinstance(error, Exception) else "ABORT", error=error)
@@ -106,7 +108,7 @@ def _tell(
         )
     }
     if error is not None:
-        message = redacted(str(error) or type(error).__name__)[:_LONGEST_ERROR]
+        message = redacted(f"{type(error).__name__}: {error}".removesuffix(": "))[:_LONGEST_ERROR]
         facets["errorMessage"] = facet_v2.error_message_run.ErrorMessageRunFacet(message, "Python")
     event = event_v2.RunEvent(
         eventType=event_v2.RunState[state],
@@ -141,19 +143,16 @@ def _in_time(call: Callable[[], None]) -> None:
 
     def carry_out() -> None:
         try:
-            outcome.set_result(call())
+            call()
+            outcome.set_result(None)
         except BaseException as error:  # noqa: BLE001 (it is raised where it is waited for)
             outcome.set_exception(error)
 
-    retries = logging.getLogger("urllib3.connectionpool")
-    level = retries.level
-    retries.setLevel(logging.ERROR)  # it warns of each attempt, and one line is enough
     thread = threading.Thread(target=carry_out, daemon=True)
     thread.start()
     thread.join(_SECONDS)
     if thread.is_alive():
         raise TimeoutError(f"no answer within {_SECONDS:g} s")
-    retries.setLevel(level)
     outcome.result()
 
 
