@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import matplotlib.figure
 import numpy as np
@@ -90,26 +91,27 @@ def round_sections(tree: DecisionTree, rounds: Sequence[Round], votes_each: int)
         Section(
             "Who settled what",
             text,
-            [
-                Figure("by_question", by_question.caption, _bars(rows, _WIDE), _bars(rows, NARROW_INCHES)),
-                by_question,
-            ],
+            [_plot("by_question", by_question.caption, functools.partial(_bars, rows)), by_question],
         ),
         Section(
             "Round by round",
             "Every round reads the catalogue and the votes as they are then. With new weights the network "
             "settles more by itself, and people are asked where it is unsure.",
             [
-                Figure(
+                _plot(
                     "rounds",
                     "Answers by who settled them, against the classifications so far.",
-                    _history(rounds, _WIDE),
-                    _history(rounds, NARROW_INCHES),
+                    functools.partial(_history, rounds),
                 ),
                 history,
             ],
         ),
     ]
+
+
+def _plot(name: str, caption: str, draw: Callable[[float], matplotlib.figure.Figure]) -> Figure:
+    """A plot in both its widths, which `draw` takes in inches."""
+    return Figure(name, caption, draw(_WIDE), draw(NARROW_INCHES))
 
 
 def _bars(rows: Sequence[Sequence[object]], inches: float) -> matplotlib.figure.Figure:
