@@ -9,7 +9,6 @@ from typing import IO
 
 from pipeline.storage.explain import explained, explained_ends
 from pipeline.storage.local import LocalStore
-from pipeline.storage.local import broken_links as local_broken_links
 from pipeline.storage.store import FileInfo
 from pipeline.storage.stores import store_at
 
@@ -53,7 +52,7 @@ def broken_links(uri: str) -> list[FileInfo]:
     """
     store, path = store_at(uri)
     with explained("list", uri):
-        return list(local_broken_links(path)) if isinstance(store, LocalStore) else []
+        return list(store.broken_links(path)) if isinstance(store, LocalStore) else []
 
 
 def file_info(uri: str) -> FileInfo:

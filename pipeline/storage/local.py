@@ -65,6 +65,23 @@ class LocalStore:
                 if stat.S_ISREG(status.st_mode):
                     yield _file_info(file, status)
 
+    def broken_links(self, path: str) -> Iterator[FileInfo]:
+        """Links below a folder that lead to nothing, or to themselves; of no size, their target for an etag.
+
+        Raises
+        ------
+        OSError
+            If a folder can't be read.
+        """
+        if not os.path.isdir(path):
+            return
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self.broken_links(entry.path)
+                elif entry.is_symlink() and not os.path.exists(entry.path):
+                    yield FileInfo(entry.path, 0, os.readlink(entry.path))
+
     def file_info(self, path: str) -> FileInfo:
         """Size and time of one file; the time is its etag, too."""
         return _file_info(path, os.stat(path))
@@ -214,24 +231,6 @@ def _target(path: str) -> Path:
 
 def _file_info(path: str, status: os.stat_result) -> FileInfo:
     return FileInfo(path, status.st_size, str(status.st_mtime or ""), status.st_mtime)
-
-
-def broken_links(path: str) -> Iterator[FileInfo]:
-    """Links below a folder that lead to nothing, or to themselves; of no size, their target for an etag.
-
-    Of a path that is no folder there are none.
-
-    Raises
-    ------
-    OSError
-        If a folder can't be read.
-    """
-    if os.path.isfile(path):
-        return
-    for folder, _, names in os.walk(path, onerror=_raise_unless_gone):
-        for file in (os.path.join(folder, name) for name in names):
-            if os.path.islink(file) and not os.path.exists(file):
-                yield FileInfo(file, 0, os.readlink(file))
 
 
 def _leads_back(folder: str) -> bool:
