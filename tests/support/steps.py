@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipeline.catalogue.commit import commit_handlers
+from pipeline.catalogue.commit import commit_handlers, is_finished
 from pipeline.catalogue.refresh import ReadIds
 from pipeline.catalogue.table import table_handlers
 from pipeline.protocol.adoption import adopt
@@ -14,6 +14,7 @@ from pipeline.protocol.lease import ConfirmLease
 from pipeline.protocol.ledger import Ledger
 from pipeline.protocol.plan import Plan
 from pipeline.protocol.records.plans import plan_handlers
+from pipeline.protocol.run import DrawPlan, Outcome, try_out
 from pipeline.protocol.steps import perform
 from pipeline.tree import DecisionTree
 
@@ -24,6 +25,12 @@ def adopt_plan(
     """Write the plan of a new run, or find the run that it continues."""
     handlers = {**plan_handlers(output, is_finished), **table_handlers(output), ConfirmLease: lambda _: None}
     return perform(adopt(plan, output, 0, new_run), handlers)
+
+
+def try_out_plan(output: str, plan: Plan) -> Outcome:
+    """What a call of `classify` would do about a plan."""
+    handlers = {**plan_handlers(output, lambda plan: is_finished(output, plan)), **table_handlers(output)}
+    return perform(try_out(output), {**handlers, DrawPlan: lambda _: plan})
 
 
 def commit_run(

@@ -17,7 +17,7 @@ from pipeline.protocol.vacuum import Options
 from pipeline.upkeep import vacuum_output
 from tests.support.damage import Made
 from tests.support.outputs import record, rerun
-from tests.support.steps import adopt_plan, commit_run
+from tests.support.steps import adopt_plan, commit_run, try_out_plan
 
 VERSION_1 = {
     "schema": "1",
@@ -140,6 +140,25 @@ def test_a_run_whose_parts_are_gone_is_not_continued_over_another_catalogue(made
     assert adopt_plan(made.layout.output, made.plan) == made.plan
     shutil.rmtree(made.catalogue)
     assert adopt_plan(made.layout.output, made.plan).run == f"{made.plan.run}-2"
+
+
+def test_trying_out_tells_what_a_run_would_do_or_refuses_as_it_would(made: Made) -> None:
+    output = made.layout.output
+    assert try_out_plan(output, made.plan).how == "complete"
+    changed = (made.plan.shards[0], made.plan.shards[1].model_copy(update={"etag": "other"}))
+    other = made.plan.fingerprint | {"input": "other"}
+    draft = made.plan.model_copy(update={"shards": changed, "fingerprint": other})
+    with pytest.raises(InputError) as tried:
+        try_out_plan(output, draft)
+    with pytest.raises(InputError) as adopted:
+        adopt_plan(output, draft)
+    assert str(tried.value) == str(adopted.value)
+    assert "`tuningfork refresh` brings it up to date, and classifies only what is new" in str(tried.value)
+
+
+def test_trying_out_writes_nothing(tmp_path: Path, plan: Plan) -> None:
+    assert try_out_plan(str(tmp_path / "new"), plan).how == "due"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_refresh_that_was_cut_short_is_not_told_as_done(made: Made) -> None:
