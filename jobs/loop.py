@@ -11,14 +11,14 @@ from pipeline.catalogue.export import open_snapshot
 from pipeline.config import StrictModel
 from pipeline.console import progress, say
 from pipeline.places import Output, TablePlace, TreeFile
-from pipeline.report.document import write_document
-from pipeline.report.rounds import round_sections, saved
+from pipeline.report.rounds import write_rounds
 from pipeline.run.learnable import LABELS_FILE, write_labels
 from pipeline.run.settled import Settling, Votes, settled_schema
 from pipeline.run.subjects import write_subjects
-from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
+from pipeline.tree import GALAXY_ZOO_2, load_tree
 from pipeline.volunteers import aggregate, fit_prior, read_ballots
 from pipeline.volunteers.rounds import Round, labels_before, now, read_rounds, worth_training, write_round
+from pipeline.volunteers.settlement import Terms
 from pipeline.volunteers.table import read_network, write_table
 
 
@@ -51,7 +51,8 @@ class LoopConfig(StrictModel):
     output: Output
     tree: TreeFile = str(GALAXY_ZOO_2)
     sure: float = Field(default=0.9, gt=0.5, lt=1)
-    votes_each: int = Field(default=40, gt=0)
+    votes_each: int = Field(default=40, gt=0, le=1_000)
+    price: float = Field(default=0.0075, gt=0, lt=0.5)
     subjects: int = Field(default=1_000, ge=0)
     labels_from: int = Field(default=5, gt=0)
 
@@ -81,7 +82,12 @@ def run(config: LoopConfig) -> None:
         prior = fit_prior(tree, knowledge.counts, network)
         voted = Votes(ballots.subjects, knowledge.counts, ballots.classifications)
     settling = Settling(
-        tree, prior, voted, config.sure, config.votes_each, config.subjects, config.labels_from
+        tree,
+        prior,
+        voted,
+        Terms(config.sure, config.votes_each, config.price),
+        config.subjects,
+        config.labels_from,
     )
     with progress("Settling", snapshot.all_rows) as advance:
         rows = settling.rows(snapshot, advance)
@@ -100,39 +106,23 @@ def run(config: LoopConfig) -> None:
         done=settling.done,
         for_people=settling.for_people,
         for_experts=settling.for_experts,
+        to_come=round(settling.to_come),
         labels=write_labels(output, catalogue, *settling.labelled, tree),
         answers=settling.answers,
     )
-    page = _write_page(config, output, tree, [*rounds, one])
+    page = write_rounds(output, tree, [*rounds, one], config.votes_each)
     write_round(output, one)
     _tell(config, output, [*rounds, one], pictured)
     say(f"Report:   {page}")
-
-
-def _write_page(config: LoopConfig, output: str, tree: DecisionTree, rounds: list[Round]) -> str:
-    one = rounds[-1]
-    return write_document(
-        output,
-        "People and machine",
-        f"After round {one.number}, {one.done:,} of {one.galaxies:,} galaxies are done. "
-        f"People go on looking at {one.for_people:,}; {one.for_experts:,} are for experts.",
-        round_sections(tree, rounds, config.votes_each),
-        facts=[
-            (f"{one.settled / max(one.settled + one.count('open'), 1):.1%}", "of the answers settled"),
-            (f"{one.done:,}", "galaxies done"),
-            (f"{one.classifications:,}", "classifications so far"),
-            (f"{saved(one, config.votes_each):,}", "classifications saved"),
-            (f"{one.labels:,}", "galaxies to learn from"),
-        ],
-    )
 
 
 def _tell(config: LoopConfig, output: str, rounds: list[Round], pictured: int) -> None:
     one = rounds[-1]
     say(one.in_words())
     say(
-        f"{one.for_people:,} galaxies are for people, {one.for_experts:,} for experts, for "
-        f"{config.votes_each} people have looked at them; the first {pictured:,} have their pictures in "
+        f"{one.for_people:,} galaxies are for people, with about {one.to_come:,} more classifications, "
+        f"{one.for_experts:,} for experts, for people are split over them; the first {pictured:,} have their "
+        f"pictures in "
         f"{storage.join(output, 'subjects')}"
     )
     before = labels_before(rounds, one.weights)

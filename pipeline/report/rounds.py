@@ -9,7 +9,7 @@ import matplotlib.figure
 import numpy as np
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from pipeline.report.document import NARROW_INCHES, Figure, Section, Table
+from pipeline.report.document import NARROW_INCHES, Figure, Section, Table, write_document
 from pipeline.report.palette import BLUE, GREEN, LINE, ORANGE, SOFT, plot_style
 from pipeline.tree import DecisionTree
 from pipeline.volunteers.rounds import Round
@@ -28,6 +28,26 @@ _WIDE = 7.0
 def saved(one: Round, votes_each: int) -> int:
     """Classifications that people needn't give, against every galaxy being looked at so often."""
     return max(one.galaxies * votes_each - one.classifications, 0)
+
+
+def write_rounds(output: str, tree: DecisionTree, rounds: Sequence[Round], votes_each: int) -> str:
+    """Write the page; its URI."""
+    one = rounds[-1]
+    return write_document(
+        output,
+        "People and machine",
+        f"After round {one.number}, {one.done:,} of {one.galaxies:,} galaxies are done. "
+        f"People go on looking at {one.for_people:,}; {one.for_experts:,} are for experts.",
+        round_sections(tree, rounds, votes_each),
+        facts=[
+            (f"{one.settled / max(one.settled + one.count('open'), 1):.1%}", "of the answers settled"),
+            (f"{one.done:,}", "galaxies done"),
+            (f"{one.classifications:,}", "classifications so far"),
+            (f"{one.to_come:,}", "still to come"),
+            (f"{saved(one, votes_each):,}", "classifications saved"),
+            (f"{one.labels:,}", "galaxies to learn from"),
+        ],
+    )
 
 
 def round_sections(tree: DecisionTree, rounds: Sequence[Round], votes_each: int) -> list[Section]:
@@ -83,9 +103,9 @@ def round_sections(tree: DecisionTree, rounds: Sequence[Round], votes_each: int)
         ],
     )
     text = (
-        "An answer is settled once it is probable enough that most of many volunteers would give it. "
-        "“Network” means that its answer was as sure as that before anyone voted, “people” that the votes "
-        "alone would do, and “both together” that neither alone would."
+        "An answer is settled once it is probable enough that most volunteers would give it, and no further "
+        "look is worth its price. “Network” means that its answer was as sure as that before anyone voted, "
+        "“people” that the votes alone would do, and “both together” that neither alone would."
     )
     return [
         Section(

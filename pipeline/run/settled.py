@@ -16,7 +16,7 @@ from pipeline.catalogue.snapshot import Progress
 from pipeline.tree import DecisionTree
 from pipeline.volunteers.bayesian import cumulative
 from pipeline.volunteers.prior import Prior
-from pipeline.volunteers.settlement import NOT_ASKED, OPEN, STATES, Settlement, settlement
+from pipeline.volunteers.settlement import NOT_ASKED, OPEN, STATES, Settlement, Terms, settlement
 
 PEOPLE, EXPERTS = "people", "experts"
 """Who looks at a galaxy next."""
@@ -40,10 +40,10 @@ def settled_schema(tree: DecisionTree) -> pa.Schema:
     """Columns of the table of galaxies.
 
     ``object_id, ra, dec``; ``classifications``, how many people looked; ``next``, who looks next, null where
-    nothing is open; ``gain``, by how much one more volunteer is expected to raise the probabilities of the
-    open answers; and of each question the leading answer (null where fewer than half of the volunteers would
-    be asked), the probability that most would give it, and by whom it is settled: ``network``, ``people``,
-    ``both`` or, where nobody has, ``open``.
+    nothing is open; ``gain``, by how much one more look is expected to raise the probabilities of the answers
+    for which it's worth its price; and of each question the leading answer (null where fewer than half of the
+    volunteers would be asked), the probability that most would give it, and by whom it is settled:
+    ``network``, ``people``, ``both`` or, where nobody has, ``open``.
     """
     fields = [("object_id", pa.string()), ("ra", pa.float64()), ("dec", pa.float64())]
     fields += [("classifications", pa.int64()), ("next", pa.string()), ("gain", pa.float32())]
@@ -93,31 +93,29 @@ class Settling:
 
     Attributes
     ----------
-    sure
-        Probability from which on an answer is settled.
-    votes_each
-        People that look at a galaxy at most; what is still open then is for experts.
+    terms
+        On which answers are settled; what is open although no look is worth its price is for experts.
     most
         Galaxies of `next_galaxies`.
     labels_from
         People that must have looked at one of `labelled`.
     answers
         Of each question how many galaxies are in each of `STATES`.
-    done, for_people, for_experts
+    done, for_people, for_experts, to_come
         See `pipeline.volunteers.rounds.Round`.
     """
 
     tree: DecisionTree
     prior: Prior
     votes: Votes
-    sure: float
-    votes_each: int
+    terms: Terms
     most: int
     labels_from: int
     answers: dict[str, dict[str, int]] = field(init=False)
     done: int = 0
     for_people: int = 0
     for_experts: int = 0
+    to_come: float = 0.0
 
     def __post_init__(self) -> None:
         self.answers = {question.key: dict.fromkeys(STATES, 0) for question in self.tree.questions}
@@ -150,7 +148,7 @@ class Settling:
             volunteers = np.column_stack([batch[name].to_numpy() for name in worth]) if sure else ones
             counts, looked = self.votes.of(batch["object_id"].to_pylist())
             alpha = self.prior.of(probabilities, np.maximum(volunteers, 1e-3))
-            known = settlement(tree, alpha, self.prior.of_any(), counts, self.sure)
+            known = settlement(tree, alpha, self.prior.of_any(), counts, looked, self.terms)
             self._keep_labelled(batch, alpha + counts, looked)
             yield self._row_batch(batch, known, looked)
 
@@ -158,11 +156,12 @@ class Settling:
         self, batch: pa.RecordBatch, known: Settlement, looked: NDArray[np.int64]
     ) -> pa.RecordBatch:
         open_ = (known.state == OPEN).any(axis=1)
-        whom = np.where(looked < self.votes_each, PEOPLE, EXPERTS)
         gain = known.gain.sum(axis=1)
+        whom = np.where(gain > 0, PEOPLE, EXPERTS)
         self.done += int((~open_).sum())
         self.for_people += int((open_ & (whom == PEOPLE)).sum())
         self.for_experts += int((open_ & (whom == EXPERTS)).sum())
+        self.to_come += float(known.looks.max(axis=1, initial=0).sum())
         for number, counts in enumerate(self.answers.values()):
             for state, count in zip(STATES, np.bincount(known.state[:, number], minlength=5), strict=True):
                 counts[state] += int(count)

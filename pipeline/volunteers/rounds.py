@@ -36,8 +36,10 @@ class Round(StrictModel):
     galaxies, classifications
         In the catalogue, and of them by people.
     done, for_people, for_experts
-        Galaxies of which nothing is open, those that people go on looking at, and those that are still open
-        although as many people have looked as a galaxy gets.
+        Galaxies of which nothing is open, those that people go on looking at, and those of which something is
+        open although no look is worth its price.
+    to_come
+        How many more looks are expected to be worth theirs.
     labels
         Galaxies whose consensus can be learnt from.
     answers
@@ -54,6 +56,7 @@ class Round(StrictModel):
     done: int
     for_people: int
     for_experts: int
+    to_come: int = 0
     labels: int
     answers: dict[str, dict[str, int]]
 

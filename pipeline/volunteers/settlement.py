@@ -1,8 +1,9 @@
-"""Which answers are settled, by whom, and what one more vote would gain of the others.
+"""Which answers are settled, by whom, and what one more look would gain of the others.
 
-An answer is settled once it is, with a probability of so much, the one that most of many volunteers would
-give. The network alone may settle it, people alone, or only both together: that is told apart by asking what
-each would say without the other.
+The answer that counts is the one that most volunteers give once so many have looked: the full vote's. People
+look on while looks are worth their *price* (see `plans`). Then an answer is settled if it's probable enough;
+if it isn't, people are too evenly split for more looks to tell. The network alone may settle an answer, or
+people alone, or only both together: that is told apart by asking what each would say without the other.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, betaln, comb
 
 from pipeline.tree import DecisionTree
 from pipeline.volunteers.bayesian import cumulative
+from pipeline.volunteers.plans import best_plan
 
 NOT_ASKED, OPEN, BY_NETWORK, BY_PEOPLE, BY_BOTH = range(5)
 STATES = ("not_asked", "open", "network", "people", "both")
@@ -23,8 +24,24 @@ STATES = ("not_asked", "open", "network", "people", "both")
 LEAST_ASKED = 0.5
 """Share of the volunteers that would be asked a question, from which on it counts."""
 
-AHEAD = 4
-"""Votes that are thought ahead."""
+
+@dataclass(frozen=True)
+class Terms:
+    """On which terms answers are settled.
+
+    Attributes
+    ----------
+    sure
+        Probability from which on an answer that is worth no more looks is settled.
+    votes_each
+        Looks of a full vote.
+    price
+        By how much a look must raise the probability of an answer.
+    """
+
+    sure: float = 0.9
+    votes_each: int = 40
+    price: float = 0.0075
 
 
 @dataclass(frozen=True)
@@ -34,23 +51,31 @@ class Settlement:
     Attributes
     ----------
     answer : ndarray, shape (n, questions), int64
-        Place of the leading answer among the question's.
+        Place of the answer that the full vote is likeliest to give among the question's.
     probability : ndarray, shape (n, questions), float64
-        That more of many volunteers would give it than the next one.
+        That the full vote gives it rather than the next one; once all have looked, that many more would.
     state : ndarray, shape (n, questions), int8
         `NOT_ASKED`, `OPEN`, or by whom it is settled.
     gain : ndarray, shape (n, questions), float64
-        By how much one more volunteer is expected to raise that probability; 0 where nothing is open.
+        By how much a look is expected to raise that probability; 0 where none is worth its price.
+    looks : ndarray, shape (n, questions), float64
+        How many more looks are expected to be worth theirs.
     """
 
     answer: NDArray[np.int64]
     probability: NDArray[np.float64]
     state: NDArray[np.int8]
     gain: NDArray[np.float64]
+    looks: NDArray[np.float64]
 
 
 def settlement(
-    tree: DecisionTree, network: ArrayLike, anyone: ArrayLike, counts: ArrayLike, sure: float
+    tree: DecisionTree,
+    network: ArrayLike,
+    anyone: ArrayLike,
+    counts: ArrayLike,
+    looked: ArrayLike,
+    terms: Terms,
 ) -> Settlement:
     """Tell which answers are settled.
 
@@ -62,59 +87,79 @@ def settlement(
         The prior of a galaxy of which nothing is known (`Prior.of_any`).
     counts : array_like, shape (n, answers)
         Votes as they are understood (`Knowledge.counts`).
-    sure
-        The probability from which on an answer is settled.
+    looked : array_like, shape (n,)
+        How many people have looked at each galaxy.
     """
     prior, votes = np.asarray(network, np.float64), np.asarray(counts, np.float64)
-    together, by_votes = prior + votes, np.asarray(anyone, np.float64) + votes
-    shares = cumulative(tree, together)
+    by_votes, people = np.asarray(anyone, np.float64), np.asarray(looked, np.float64)
+    shares = cumulative(tree, prior + votes)
     asked = np.stack([shares[:, where].sum(axis=1) for where in tree.slices.values()], axis=1)
-    shape = asked.shape
-    answer, probability = np.empty(shape, np.int64), np.empty(shape)
-    state, gain = np.full(shape, OPEN, np.int8), np.zeros(shape)
+    known = Settlement(
+        np.stack([(prior + votes)[:, where].argmax(axis=1) for where in tree.slices.values()], axis=1),
+        np.full(asked.shape, np.nan),
+        np.full(asked.shape, NOT_ASKED, np.int8),
+        *np.zeros((2, *asked.shape)),
+    )
     for number, where in enumerate(tree.slices.values()):
-        leader = together[:, where].argmax(axis=1)
-        known = _leads(together[:, where], leader)
-        answer[:, number], probability[:, number] = leader, known
-        settled = known >= sure
-        state[settled, number] = BY_BOTH
-        state[settled & (_leads(by_votes[:, where], leader) >= sure), number] = BY_PEOPLE
-        state[settled & (_leads(prior[:, where], leader) >= sure), number] = BY_NETWORK
-    state[asked < LEAST_ASKED] = NOT_ASKED
-    for number, where in enumerate(tree.slices.values()):
-        rows = state[:, number] == OPEN
-        gain[rows, number] = asked[rows, number] * _gain(together[rows, where])
-    return Settlement(answer, probability, state, gain)
+        rows = np.flatnonzero(asked[:, number] >= LEAST_ASKED)
+        share, given = asked[rows, number], votes[rows, where]
+        found = outlook(prior[rows, where], given, people[rows], share, terms)
+        known.answer[rows, number], known.probability[rows, number] = found.answer, found.probability
+        known.gain[rows, number], known.looks[rows, number] = found.gain, found.looks
+        state = np.where(found.settled(terms), BY_NETWORK, OPEN)
+        voted = np.flatnonzero((state == BY_NETWORK) & (people[rows] > 0))
+        asked_too = share[voted], terms
+        by_network = outlook(prior[rows, where][voted], 0 * given[voted], 0 * people[rows][voted], *asked_too)
+        nothing_known = np.tile(by_votes[where], (len(voted), 1))
+        by_people = outlook(nothing_known, given[voted], people[rows][voted], *asked_too)
+        alone = [one.settled(terms) & (one.answer == found.answer[voted]) for one in (by_network, by_people)]
+        state[voted] = np.select(alone, [BY_NETWORK, BY_PEOPLE], BY_BOTH)
+        known.state[rows, number] = state
+    return known
 
 
-def _leads(votes: NDArray[np.float64], leader: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Probability that an answer gets more votes than the strongest of the others, shape (n,).
+@dataclass(frozen=True)
+class Outlook:
+    """Of one question what `Settlement` has of all, each of shape (n,)."""
 
-    Of a Dirichlet distribution the shares of two answers are to each other as x to 1 − x, where x is
-    Beta-distributed with their parameters.
-    """
-    own = np.take_along_axis(votes, leader[:, None], axis=1)[:, 0]
-    others = votes.copy()
-    np.put_along_axis(others, leader[:, None], -np.inf, axis=1)
-    return np.asarray(betainc(others.max(axis=1), own, 0.5))
+    answer: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    looks: NDArray[np.float64]
+
+    def settled(self, terms: Terms) -> NDArray[np.bool_]:
+        """Where no look is worth its price, and the answer is sure enough, shape (n,)."""
+        return np.asarray((self.gain == 0) & (self.probability >= terms.sure))
 
 
-def _gain(votes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much likelier to lead the leading answer would be after `AHEAD` more votes, per vote, shape (n,).
+def outlook(
+    alpha: NDArray[np.float64],
+    votes: NDArray[np.float64],
+    looked: NDArray[np.float64],
+    asked: NDArray[np.float64],
+    terms: Terms,
+) -> Outlook:
+    """What is to be expected of a question.
 
-    Only votes for the two strongest answers are thought of; they are Beta-binomially distributed. One vote
-    ahead isn't enough: a single vote seldom changes which answer leads, and what doesn't is no gain.
+    Only votes for the two strongest answers are thought of.
 
-    References
+    Parameters
     ----------
-    Frazier, Powell & Dayanik 2008, A knowledge-gradient policy for sequential information collection.
+    alpha, votes : ndarray, shape (n, answers)
+        The prior, in votes, and the votes on the question.
+    looked, asked : ndarray, shape (n,)
+        People who have looked, and the share of them who are asked the question.
     """
-    second, first = np.sort(votes, axis=1)[:, -2:].T
-    then = np.zeros(len(votes))
-    for more in range(AHEAD + 1):
-        leads = betainc(second + AHEAD - more, first + more, 0.5)
-        chance = comb(AHEAD, more) * np.exp(
-            betaln(first + more, second + AHEAD - more) - betaln(first, second)
-        )
-        then += chance * np.maximum(leads, 1 - leads)
-    return np.asarray(np.maximum(then - betainc(second, first, 0.5), 0) / AHEAD)
+    together, galaxies = alpha + votes, np.arange(len(alpha))
+    second, first = np.argsort(together, axis=1, kind="stable")[:, -2:].T
+    strengths = together[galaxies, first], together[galaxies, second]
+    share = asked * sum(strengths) / together.sum(axis=1)
+    left = np.rint(share * np.maximum(terms.votes_each - looked, 0)).astype(np.int64)
+    lead = votes[galaxies, first] - votes[galaxies, second]
+    plan = best_plan(*strengths, lead, left, terms.price / share)
+    return Outlook(
+        np.where(plan.ahead < 0.5, second, first),
+        np.maximum(plan.ahead, 1 - plan.ahead),
+        plan.gain * share,
+        plan.votes / share,
+    )
