@@ -3,12 +3,14 @@
 The shares of the volunteers who give each answer to a question are taken for Dirichlet-distributed. Without a
 network the distribution is that of all galaxies. With one its mean follows the network's answers and its
 strength how many volunteers these are worth; how far to follow them is learnt from the votes at hand, so that
-a network that is no good here comes to weigh next to nothing.
+a network that is no good here comes to weigh next to nothing. What the network says to the other questions
+tells something, too: as far as the votes show.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,12 +22,16 @@ from pipeline.tree import DecisionTree
 
 _MOST_GALAXIES = 20_000
 _FEWEST_GALAXIES = 20
+_LEAST_SHARE = 0.01
 _LEAST, _MOST = -7.0, 7.0
 """Bounds of the logarithm of a strength."""
 
 _PENALTY = 1.0
 """On how far fitted parameters are off those that take a network at its word: one vote each of many galaxies
 says nothing of what the network is worth."""
+
+_PENALTY_OF_OTHERS = 60.0
+"""On parameters of answers to the other questions."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,9 @@ class Prior:
 
         Above 0; of one question they sum to how many votes the prior is worth.
         """
+        widths = [len(question.answers) for question in self.tree.questions]
         return np.concatenate(
-            [_alpha(parameters, _even(len(parameters) - 2), np.zeros(1))[0][0] for parameters in self.alone]
+            [_alpha(one, _nothing_said(1, wide))[0][0] for one, wide in zip(self.alone, widths, strict=True)]
         )
 
     def of(self, answers: ArrayLike, volunteers: ArrayLike) -> NDArray[np.float64]:
@@ -77,11 +84,10 @@ class Prior:
         answers, volunteers : array_like, shapes (n, answers) and (n, questions)
             See `NetworkAnswers`.
         """
-        shares, worth = np.asarray(answers, np.float64), np.log(np.asarray(volunteers, np.float64))
+        shares, worth = np.asarray(answers, np.float64), np.asarray(volunteers, np.float64)
         alpha = np.empty_like(shares)
         for number, where in enumerate(self.tree.slices.values()):
-            log_shares = np.log(conditional(shares[:, where]))
-            alpha[:, where] = _alpha(self.network[number], log_shares, worth[:, number])[0]
+            alpha[:, where] = _alpha(self.network[number], _said(shares, worth[:, number], where))[0]
         return alpha
 
     def of_galaxies(self, count: int, network: NetworkAnswers | None = None) -> NDArray[np.float64]:
@@ -103,74 +109,103 @@ def fit_prior(tree: DecisionTree, counts: ArrayLike, network: NetworkAnswers | N
     votes = np.asarray(counts, np.float64)
     alone, with_network = [], []
     for number, where in enumerate(tree.slices.values()):
-        wide = where.stop - where.start
-        alone.append(_fitted(votes[:, where], np.tile(_even(wide), (len(votes), 1)), np.zeros(len(votes))))
+        wide, counted = where.stop - where.start, votes[:, where]
+        alone.append(_fitted(counted, _nothing_said(len(votes), wide)))
         if network is None:
-            with_network.append(_unfitted(wide))
+            with_network.append(_unfitted(wide, tree.answer_count))
             continue
-        shares = np.log(conditional(network.answers[:, where]))
-        worth = np.log(network.volunteers[:, number])
-        with_network.append(_fitted(votes[network.galaxies, where], shares, worth))
+        said = _said(network.answers, network.volunteers[:, number], where)
+        with_network.append(_fitted(counted[network.galaxies], said))
     return Prior(tree, tuple(alone), tuple(with_network))
 
 
-def _even(answers: int) -> NDArray[np.float64]:
-    """Logarithms of equal shares, shape (1, answers)."""
-    return np.full((1, answers), -np.log(answers), np.float64)
+class _Said(NamedTuple):
+    """What the network says.
+
+    Attributes
+    ----------
+    log_shares : ndarray, shape (n, k)
+        Logarithms of the shares to a question among those who are asked.
+    log_worth : ndarray, shape (n,)
+        Of how many volunteers they are worth.
+    others : ndarray, shape (n, answers)
+        Halves of the log-odds of all answers to all questions; no columns where nothing is said.
+    """
+
+    log_shares: NDArray[np.float64]
+    log_worth: NDArray[np.float64]
+    others: NDArray[np.float64]
+
+    def of(self, rows: NDArray[np.int64]) -> _Said:
+        """For some of the galaxies."""
+        return _Said(*(values[rows] for values in self))
 
 
-def _unfitted(answers: int) -> NDArray[np.float64]:
+def _said(answers: NDArray[np.float64], volunteers: NDArray[np.float64], where: slice) -> _Said:
+    odds = np.log((answers + _LEAST_SHARE) / (1 - answers + _LEAST_SHARE)) / 2
+    return _Said(np.log(conditional(answers[:, where])), np.log(volunteers), odds)
+
+
+def _nothing_said(galaxies: int, answers: int) -> _Said:
+    even = np.full((galaxies, answers), -np.log(answers))
+    return _Said(even, np.zeros(galaxies), np.empty((galaxies, 0)))
+
+
+def _unfitted(answers: int, others: int) -> NDArray[np.float64]:
     """Parameters that take a network at its word."""
-    return np.concatenate([[0.0, 1.0], np.zeros(answers)])
+    return np.concatenate([[0.0, 1.0], np.zeros(answers * (1 + others))])
 
 
-def _fitted(
-    counts: NDArray[np.float64], log_shares: NDArray[np.float64], log_worth: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _fitted(counts: NDArray[np.float64], said: _Said) -> NDArray[np.float64]:
     """The parameters under which the counts are most likely."""
-    asked, start = np.flatnonzero(counts.sum(axis=1) > 0), _unfitted(counts.shape[1])
+    asked, wide, others = np.flatnonzero(counts.sum(axis=1) > 0), counts.shape[1], said.others.shape[1]
+    start = _unfitted(wide, others)
     if len(asked) < _FEWEST_GALAXIES:
         return start
     asked = asked[:: -(-len(asked) // _MOST_GALAXIES)]
     fitted = minimize(
         _loss,
         start,
-        (counts[asked], log_shares[asked], log_worth[asked]),
+        (counts[asked], said.of(asked)),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(_LEAST, _MOST), (0.0, 4.0), *[(-8.0, 8.0)] * counts.shape[1]],
+        bounds=[(_LEAST, _MOST), (0.0, 4.0), *[(-8.0, 8.0)] * (wide * (1 + others))],
         options={"maxiter": 200},
     ).x
     return np.asarray(fitted, np.float64)
 
 
-def _alpha(
-    parameters: NDArray[np.float64], log_shares: NDArray[np.float64], log_worth: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Parameters exp(c) · worth · (shares^g · b, normalised) of the distributions, and their means.
+def _alpha(parameters: NDArray[np.float64], said: _Said) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Parameters exp(c) · worth · (shares^g · b · odds^W, normalised) of the distributions, and their means.
 
-    `parameters` are c, g and the logarithms of b.
+    `parameters` are c, g, the logarithms of b, and W, of shape (others, k).
     """
-    logits = parameters[1] * log_shares + parameters[2:]
+    wide = said.log_shares.shape[1]
+    logits = parameters[1] * said.log_shares + parameters[2 : 2 + wide]
+    logits += said.others @ parameters[2 + wide :].reshape(-1, wide)
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     means = weights / weights.sum(axis=1, keepdims=True)
-    strength = np.exp((parameters[0] + log_worth).clip(_LEAST, _MOST))
+    strength = np.exp((parameters[0] + said.log_worth).clip(_LEAST, _MOST))
     return np.maximum(strength[:, None] * means, 1e-4), means
 
 
 def _loss(
-    parameters: NDArray[np.float64],
-    counts: NDArray[np.float64],
-    log_shares: NDArray[np.float64],
-    log_worth: NDArray[np.float64],
+    parameters: NDArray[np.float64], counts: NDArray[np.float64], said: _Said
 ) -> tuple[float, NDArray[np.float64]]:
-    alpha, means = _alpha(parameters, log_shares, log_worth)
+    alpha, means = _alpha(parameters, said)
     strength, total = alpha.sum(axis=1), counts.sum(axis=1)
     likelihood = (gammaln(strength) - gammaln(strength + total)).sum()
     likelihood += (gammaln(alpha + counts) - gammaln(alpha)).sum()
     slope = (psi(strength) - psi(strength + total))[:, None] + psi(alpha + counts) - psi(alpha)
     by_mean = slope * alpha
     excess = by_mean - means * by_mean.sum(axis=1, keepdims=True)
-    gradient = -np.r_[by_mean.sum(), (excess * log_shares).sum(), excess.sum(axis=0)]
-    off = parameters - _unfitted(len(parameters) - 2)
-    return float(-likelihood + _PENALTY * (off @ off)), gradient + 2 * _PENALTY * off
+    gradient = -np.r_[
+        by_mean.sum(),
+        (excess * said.log_shares).sum(),
+        excess.sum(axis=0),
+        (said.others.T @ excess).ravel(),
+    ]
+    wide, others = counts.shape[1], said.others.shape[1]
+    off = parameters - _unfitted(wide, others)
+    penalty = np.repeat([_PENALTY, _PENALTY_OF_OTHERS], [2 + wide, wide * others])
+    return float(-likelihood + (penalty * off) @ off), gradient + 2 * penalty * off
