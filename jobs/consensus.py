@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pipeline import storage
 from pipeline.config import StrictModel
 from pipeline.console import say
-from pipeline.places import TablePlace, TreeFile
+from pipeline.places import Output, TablePlace, TreeFile
+from pipeline.report.consensus import consensus_sections
+from pipeline.report.document import write_document
 from pipeline.tree import GALAXY_ZOO_2, load_tree
-from pipeline.volunteers.ballots import read_ballots
-from pipeline.volunteers.bayesian import KINDS, aggregate
+from pipeline.volunteers.ballots import Ballots, read_ballots
+from pipeline.volunteers.bayesian import KINDS, Knowledge, aggregate
+from pipeline.volunteers.overview import agreement_by_question, days_of_galaxies, users_by_kind
 from pipeline.volunteers.table import (
     consensus_batches,
     consensus_schema,
@@ -16,7 +21,7 @@ from pipeline.volunteers.table import (
     users_table,
     write_table,
 )
-from pipeline.volunteers.weights import weighted_votes
+from pipeline.volunteers.weights import Weighted, weighted_votes
 
 
 class ConsensusConfig(StrictModel):
@@ -37,6 +42,9 @@ class ConsensusConfig(StrictModel):
     users
         A Parquet file to write of users: their consistency and weight, and the probability that they are
         careful, careless or contrary.
+    report
+        A folder to write ``report.html`` to: users' skill, how far people agree, which questions are the
+        hardest, and how long galaxies took.
     """
 
     votes: TablePlace
@@ -44,6 +52,7 @@ class ConsensusConfig(StrictModel):
     tree: TreeFile = str(GALAXY_ZOO_2)
     prior: TablePlace | None = None
     users: str | None = None
+    report: Output | None = None
 
 
 def run(config: ConsensusConfig) -> None:
@@ -75,4 +84,26 @@ def run(config: ConsensusConfig) -> None:
         )
         if network is not None:
             say(f"{len(network.galaxies):,} of the galaxies have a network's answers as their prior")
+        if config.report is not None:
+            say(f"Report:   {_write_page(config, ballots, weighted, knowledge)}")
     say(f"Consensus: {output}")
+
+
+def _write_page(config: ConsensusConfig, ballots: Ballots, weighted: Weighted, knowledge: Knowledge) -> str:
+    assert config.report is not None
+    users = users_by_kind(ballots, weighted, knowledge)
+    agreements = agreement_by_question(ballots.tree, weighted, knowledge)
+    looks, votes = ballots.classifications, sum(kind.votes for kind in users)
+    days = days_of_galaxies(storage.absolute(config.votes), ballots.subjects)
+    return write_document(
+        storage.absolute(config.report),
+        "What volunteers say together",
+        f"{looks.sum():,} classifications of {len(looks):,} galaxies by {len(ballots.users):,} users.",
+        consensus_sections(users, agreements, looks, days),
+        facts=[
+            (f"{votes:,}", "votes"),
+            (f"{np.median(looks):.0f}", "people have looked at a galaxy"),
+            (f"{users[0].votes / max(votes, 1):.1%}", "of the votes by careful users"),
+            (agreements[0].question.replace("_", " "), "is the hardest question"),
+        ],
+    )

@@ -33,7 +33,7 @@ def consensus(
 ) -> None:
     """Aggregate volunteers' votes: fractions, weighted fractions, and shares with credible intervals.
 
-    `tuningfork consensus VOTES output=URI [prior=CATALOGUE] [users=FILE]`
+    `tuningfork consensus VOTES output=URI [prior=CATALOGUE] [users=FILE] [report=DIR]`
 
     Users are weighed by their consistency, as in Galaxy Zoo 2, and their confusion is learnt together with
     the galaxies' shares. With a catalogue of the same galaxies, a network's answers are what is known before
@@ -70,7 +70,7 @@ def loop(
 ) -> None:
     """Take a round of people and machine: what is settled by whom, who looks next, and when to train.
 
-    `tuningfork loop CATALOGUE votes=out/people/votes output=DIR [sure=0.9] [votes_each=40]`
+    `tuningfork loop CATALOGUE votes=out/people/votes output=DIR [votes_each=40] [price=0.0075]`
 
     The network's answers are what is known before the first vote. Writes `DIR/galaxies` (a Delta table, a
     version a round), the galaxies in which people gain most (`DIR/next.parquet`, and as a subject set in

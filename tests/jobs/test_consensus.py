@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from playwright.sync_api import Browser
 
 from jobs.cli import main
 from pipeline.evaluation.votes import read_votes
 from pipeline.tree import DecisionTree
 from pipeline.volunteers import aggregate, fractions, read_ballots
 from pipeline.volunteers.table import consensus_schema
+from tests.support.browser import accessibility, opened
 from tests.support.catalogues import random_probabilities
 from tests.support.crowds import crowd_rows
 from tests.support.exports import export
@@ -73,6 +76,19 @@ def test_the_consensus_is_a_table_of_labels(
     users = pq.read_table(survey / "users.parquet")
     assert users["user"][0].as_py().startswith("<b>user ")
     assert np.allclose(np.sum([users[name].to_numpy() for name in users.column_names[3:]], axis=0), 1)
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1400), ("dark", 390)])
+def test_the_page(survey: Path, browser: Browser, theme: Any, width: int) -> None:
+    words = [f"output={survey}/page.parquet", f"report={survey}/page"]
+    assert run("consensus", f"{survey}/out/votes", *words) == 0
+    size: Any = {"width": width, "height": 844}
+    with opened(browser, survey / "page/report.html", color_scheme=theme, viewport=size) as found:
+        assert f"{GALAXIES * EACH} classifications of {GALAXIES} galaxies" in found.page.inner_text("body")
+        assert accessibility(found.page) == ""
+        assert found.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert found.page.locator("svg[role=img]").count() == 3
+        assert found.complaints() == []
 
 
 def test_votes_that_came_bit_by_bit_give_the_very_same(survey: Path) -> None:
