@@ -55,8 +55,9 @@ def consensus_sections(
     )
     times = Table(
         "times",
-        "Looks at a galaxy, and days from the first one to the last.",
-        ["", *(f"{percent} % of the galaxies up to" for percent in _PERCENTILES)],
+        "Looks at a galaxy, and days from the first to the last: so many at most of 10 % of the galaxies, "
+        "of half, of 90 %, and of all.",
+        ["", "10 %", "50 %", "90 %", "all"],
         [
             [name, *(float(value) for value in np.percentile(values, _PERCENTILES))]
             for name, values in (("looks", looks), ("days", days))
@@ -93,7 +94,8 @@ def _skill(users: Sequence[Users]) -> matplotlib.figure.Figure:
             color=list(_COLORS),
             label=[kind.kind for kind in users],
         )
-        axes.set(xlabel="consistency", ylabel="users", xlim=(0, 1))
+        least = min((kind.consistency.min() for kind in users if kind.users), default=0.0)
+        axes.set(xlabel="consistency", ylabel="users", xlim=(np.floor(10 * least) / 10, 1))
         figure.legend(loc="outside upper center", ncols=len(users))
     return figure
 
