@@ -38,7 +38,8 @@ _WINDOW_PIXELS = 1 << 25
 _COLOUR_PIXELS = 1 << 17
 """Pixels that are coloured at once, of one object or many."""
 
-_OPEN_NEIGHBOURS = 4
+_OPEN_NEIGHBOURS = 8
+"""As many as a tile has around it."""
 
 _ZLIB_EFFORT = 1
 

@@ -23,6 +23,8 @@ SAME_PIXEL = 0.01
 _PROBES = 5
 """Points a side at which two grids are compared."""
 
+_KEPT_GRIDS = 256
+
 _WCS_KEYS = (
     "NAXIS", "CTYPE", "CUNIT", "CRVAL", "CRPIX", "CDELT", "CD", "PC", "PV", "CROTA", "LONPOLE", "LATPOLE",
     "RADESYS", "RADECSYS", "EQUINOX", "WCSAXES", "A_", "B_", "AP_", "BP_",
@@ -133,10 +135,16 @@ def grid_of(header: fits.Header, width: int, height: int) -> Grid:
     """
     if not any(key.startswith("CTYPE") for key in header):
         raise ImageError("no_wcs", "the header has no coordinate system (WCS): no CTYPE1, CTYPE2")
+    return _grid_of_cards(wcs_cards(header), width, height)
+
+
+@functools.lru_cache(maxsize=_KEPT_GRIDS)
+def _grid_of_cards(cards: str, width: int, height: int) -> Grid:
+    """The grid that cards tell; bands on the same pixels share it, and a tile that is opened again has it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            wcs = WCS(header, naxis=2)
+            wcs = WCS(fits.Header.fromstring(cards), naxis=2)
             if not wcs.has_celestial:
                 raise ImageError("no_wcs", "the header's coordinate system (WCS) is not one of the sky")
             grid = Grid(wcs, width, height)
