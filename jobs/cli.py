@@ -69,6 +69,9 @@ def classify(
     With a survey file, INPUT is read in the form in which a survey gives its cutouts: Parquet, HATS,
     WebDataset, HDF5, FITS or pictures. Some come along: `survey=sdss`, `legacy`, `lsst`, `hubble`.
 
+    `tiles=FOLDER positions=TABLE` in the place of INPUT cuts the galaxies out of a survey's images, with the
+    settings of `cut`, and writes no cutout.
+
     Writes `OUTPUT/catalogue` (a Delta table) and `OUTPUT/report.html`. A run that was stopped continues when
     the same command is given again; a complete one does nothing.
     """

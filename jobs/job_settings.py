@@ -18,6 +18,7 @@ PLACES = frozenset(
         "output",
         "survey",
         "positions",
+        "tiles",
         "weights",
         "tree",
         "data",

@@ -55,6 +55,32 @@ class Miss:
 
 @dataclass(frozen=True)
 class Light:
+    """An object's fluxes as they are on the tile's pixels.
+
+    Attributes
+    ----------
+    item
+        The row of the plan.
+    flux
+        By band, each of shape (side, side); NaN where a pixel is bad.
+    center
+        Column and row of the object.
+    pixel_scale
+        Arcseconds a pixel.
+    tile, assembly
+        See `FURTHER`.
+    """
+
+    item: Mapping[str, Any]
+    flux: Mapping[str, NDArray[np.float32]]
+    center: tuple[float, float]
+    pixel_scale: float
+    tile: str
+    assembly: str
+
+
+@dataclass(frozen=True)
+class _Stacked:
     """An object's fluxes, shape (side, side, bands) with bad pixels replaced, and what its row says else."""
 
     row: Mapping[str, Any]
@@ -62,35 +88,46 @@ class Light:
 
 
 def cut(
-    objects: Sequence[Mapping[str, Any]], tiles: Mapping[int, Tile], survey: TileSurvey
+    objects: Sequence[Mapping[str, Any]], tiles: Mapping[Any, Tile], survey: TileSurvey
 ) -> Iterator[dict[str, Any] | Miss]:
     """Rows of the cutout table, and what is missed; every object once, as one or the other.
+
+    See `cut_light`.
+    """
+    waiting: list[_Stacked] = []
+    for light in cut_light(objects, tiles, survey):
+        result = light if isinstance(light, Miss) else _stacked(light, survey)
+        if isinstance(result, Miss):
+            yield result
+            continue
+        waiting.append(result)
+        if sum(stacked.flux[..., 0].size for stacked in waiting) >= _COLOUR_PIXELS:
+            yield from _coloured(waiting, survey)
+            waiting = []
+    yield from _coloured(waiting, survey)
+
+
+def cut_light(
+    objects: Sequence[Mapping[str, Any]], tiles: Mapping[Any, Tile], survey: TileSurvey
+) -> Iterator[Light | Miss]:
+    """Fluxes of objects, and what is missed; every object once, as one or the other.
 
     Parameters
     ----------
     objects
         Rows of a plan, those of one tile one after another.
     tiles
-        All that the objects name, by number.
+        All that the objects name, by what the objects call them.
 
     Raises
     ------
     StorageTrouble
         If the store fails.
     """
-    waiting: list[Light] = []
     with contextlib.ExitStack() as stack:
         neighbours = _Neighbours(tiles, survey, stack)
         for group in _by_tile(objects):
-            for result in _cut_tile(group, tiles[group[0]["tile"]], survey, neighbours):
-                if isinstance(result, Miss):
-                    yield result
-                    continue
-                waiting.append(result)
-                if sum(light.flux[..., 0].size for light in waiting) >= _COLOUR_PIXELS:
-                    yield from _coloured(waiting, survey)
-                    waiting = []
-    yield from _coloured(waiting, survey)
+            yield from _cut_tile(group, tiles[group[0]["tile"]], survey, neighbours)
 
 
 def _by_tile(objects: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
@@ -131,18 +168,18 @@ def _open_tile(tile: Tile, survey: TileSurvey, stack: contextlib.ExitStack) -> _
 class _Neighbours:
     """Tiles that are open because they hold parts of other tiles' objects; the last few."""
 
-    def __init__(self, tiles: Mapping[int, Tile], survey: TileSurvey, stack: contextlib.ExitStack) -> None:
+    def __init__(self, tiles: Mapping[Any, Tile], survey: TileSurvey, stack: contextlib.ExitStack) -> None:
         self._tiles, self._survey = tiles, survey
-        self._open: OrderedDict[int, tuple[_OpenTile, contextlib.ExitStack]] = OrderedDict()
+        self._open: OrderedDict[Any, tuple[_OpenTile, contextlib.ExitStack]] = OrderedDict()
         stack.callback(self._close)
 
-    def get(self, number: int) -> _OpenTile:
-        if number in self._open:
-            self._open.move_to_end(number)
-            return self._open[number][0]
+    def get(self, key: Any) -> _OpenTile:
+        if key in self._open:
+            self._open.move_to_end(key)
+            return self._open[key][0]
         with contextlib.ExitStack() as opening:
-            tile = _open_tile(self._tiles[number], self._survey, opening)
-            self._open[number] = tile, opening.pop_all()
+            tile = _open_tile(self._tiles[key], self._survey, opening)
+            self._open[key] = tile, opening.pop_all()
         if len(self._open) > _OPEN_NEIGHBOURS:
             self._open.popitem(last=False)[1][1].close()
         return tile
@@ -256,23 +293,24 @@ def _cut_square(square: _Square, own: _OpenTile, survey: TileSurvey, neighbours:
         return Miss(
             square.item, "outside", f"{share:.1%} of its frame lies on tiles; at least {least:.1%} must"
         )
+    center = square.x - square.left, square.y - square.bottom
+    return Light(square.item, flux, center, own.grid.scale, own.name, assembly)
+
+
+def _stacked(light: Light, survey: TileSurvey) -> _Stacked | Miss:
     try:
-        light, replaced = stack_bands(BandImages(flux), survey.color.bands, survey.settings.most_bad)
+        flux, replaced = stack_bands(BandImages(light.flux), survey.color.bands, survey.settings.most_bad)
     except ImageError as error:
-        return Miss(square.item, error.reason, error.message)
-    item = square.item
+        return Miss(light.item, error.reason, error.message)
     row = {
-        "object_id": item["object_id"],
-        "ra": item["ra"],
-        "dec": item["dec"],
-        "frame_pixels": item["frame_pixels"],
-        "center_x": square.x - square.left,
-        "center_y": square.y - square.bottom,
-        "tile": own.name,
-        "assembly": assembly,
-        "masked": replaced / light.size,
+        **{name: light.item[name] for name in ("object_id", "ra", "dec", "frame_pixels")},
+        "center_x": light.center[0],
+        "center_y": light.center[1],
+        "tile": light.tile,
+        "assembly": light.assembly,
+        "masked": replaced / flux.size,
     }
-    return Light(row, light)
+    return _Stacked(row, flux)
 
 
 def _inside(square: _Square, grid: Grid) -> NDArray[np.bool_]:
@@ -314,14 +352,15 @@ def _fill(
     return how
 
 
-def _coloured(lights: Sequence[Light], survey: TileSurvey) -> Iterator[dict[str, Any]]:
+def _coloured(waiting: Sequence[_Stacked], survey: TileSurvey) -> Iterator[dict[str, Any]]:
     """Rows with their pictures: colours are of each pixel by itself, so that many are made at once."""
-    if not lights:
+    if not waiting:
         return
-    together = np.concatenate([light.flux.reshape(-1, 3) for light in lights])
+    together = np.concatenate([stacked.flux.reshape(-1, 3) for stacked in waiting])
     colours = color_picture(together[:, None], survey.color)[:, 0]
     start = 0
-    for light in lights:
-        stop = start + light.flux[..., 0].size
-        yield {**light.row, "image": encode_png(colours[start:stop].reshape(light.flux.shape), _ZLIB_EFFORT)}
+    for stacked in waiting:
+        stop = start + stacked.flux[..., 0].size
+        picture = colours[start:stop].reshape(stacked.flux.shape)
+        yield {**stacked.row, "image": encode_png(picture, _ZLIB_EFFORT)}
         start = stop

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import astropy.units as u
@@ -15,12 +17,17 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from pipeline import storage
+from pipeline.console import progress, say
 from pipeline.cutouts.reading import opened
 from pipeline.cutting.grid import Grid, grid_of, wcs_cards
 from pipeline.cutting.opening import read_grid
 from pipeline.cutting.settings import TileSurvey
 from pipeline.cutting.tiles import Tile
+from pipeline.errors import InputError
 from pipeline.images import ImageError
+
+Spread = Callable[[Callable[[Any], str], Sequence[Any]], Iterator[str]]
+"""Does something with each of many items, in any order: `map`, or `pipeline.streaming.cutting.spread`."""
 
 _FILES = pa.list_(pa.struct([("band", pa.string()), ("uri", pa.string())]))
 
@@ -47,7 +54,48 @@ INDEX_SCHEMA = pa.schema(
 GROUP_TILES = 64
 """Tiles that are read of the index at once."""
 
+_TILES_AT_ONCE = 32
+
 _SORTING_ORDER = 12
+
+
+def index_tiles(uri: str | None, tiles: Sequence[Tile], survey: TileSurvey, spread: Spread) -> pa.Table:
+    """The index of tiles, from before or made now.
+
+    Parameters
+    ----------
+    uri
+        Where it is kept; None if it isn't.
+
+    Raises
+    ------
+    InputError
+        If no tile can be used.
+    StorageTrouble
+        If the store fails.
+    """
+    if uri is not None and storage.exists(uri):
+        return pq.read_table(pa.BufferReader(storage.read_bytes(uri)))
+    rows: list[dict[str, Any]] = []
+    pieces = [tiles[first : first + _TILES_AT_ONCE] for first in range(0, len(tiles), _TILES_AT_ONCE)]
+    with progress("Indexing", len(tiles), "tiles") as advance:
+        for some in spread(lambda piece: json.dumps([footprint(tile, survey) for tile in piece]), pieces):
+            footprints = json.loads(some)
+            rows += footprints
+            advance(len(footprints))
+    index = make_index(rows)
+    problems = index["problem"].drop_null()
+    if len(problems) == len(index):
+        first = index["message"].drop_null()[0]
+        raise InputError(f"none of the {len(index)} tiles can be used; the first: {first}")
+    if len(problems):
+        counts = Counter(problems.to_pylist())
+        said = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+        where = "" if uri is None else f"; see {uri}"
+        say(f"{len(problems)} of {len(index)} tiles can't be used ({said}){where}")
+    if uri is not None:
+        write_index(uri, index)
+    return index
 
 
 def footprint(tile: Tile, survey: TileSurvey) -> dict[str, Any]:

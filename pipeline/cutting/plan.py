@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipeline.cutouts.writer import SHARD_ROWS
 from pipeline.cutting.grid import Grid
 from pipeline.cutting.index import cells_of_circle, grids, healpix_cells
 from pipeline.cutting.positions import MISS_SCHEMA, Positions
+from pipeline.errors import InputError
 from pipeline.images import MIN_SIDE
 from pipeline.images.frame import FrameWidth
 
@@ -29,6 +31,8 @@ PLAN_SCHEMA = pa.schema(
         ("ra", pa.float64()),
         ("dec", pa.float64()),
         pa.field("frame_pixels", pa.float64(), metadata={"description": "In pixels of the tile"}),
+        pa.field("center_x", pa.float64(), metadata={"description": "Column in the picture"}),
+        pa.field("center_y", pa.float64(), metadata={"description": "Row in the picture"}),
         pa.field("tile", pa.int32(), metadata={"description": "Row of the index"}),
         pa.field(
             "neighbours",
@@ -66,13 +70,16 @@ class _Pairs:
     """Objects and tiles that hold a part of their frames; each array has the same length.
 
     `margin` is the least distance from the frame to the tile's border, in pixels, negative where it sticks
-    out; `pixels` is the frame's width in the tile's pixels.
+    out; `pixels` is the frame's width in the tile's pixels, and `x, y` are the object's column and row in the
+    picture.
     """
 
     item: NDArray[np.int64]
     tile: NDArray[np.int32]
     margin: NDArray[np.float32]
     pixels: NDArray[np.float64]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
     usable: NDArray[np.bool_]
 
 
@@ -81,6 +88,8 @@ _KINDS = {
     "tile": np.int32,
     "margin": np.float32,
     "pixels": np.float64,
+    "x": np.float64,
+    "y": np.float64,
     "usable": np.bool_,
 }
 
@@ -100,6 +109,11 @@ def make_plan(positions: Positions, frame: FrameWidth, index: pa.Table) -> Plan:
 
     The tile is the one whose border is farthest from the frame, of several alike the first of the index. If
     even there the frame sticks out, all others that hold a part of it are its neighbours.
+
+    Raises
+    ------
+    InputError
+        If nothing can be cut.
     """
     pairs = _pairs(positions, frame, index)
     order = np.lexsort((pairs.tile, -pairs.margin, ~pairs.usable, pairs.item))
@@ -123,6 +137,8 @@ def make_plan(positions: Positions, frame: FrameWidth, index: pa.Table) -> Plan:
             positions.ra[items],
             positions.dec[items],
             pixels[chosen],
+            pairs.x[order][chosen],
+            pairs.y[order][chosen],
             tile[chosen],
             pa.array(neighbours, pa.list_(pa.int32())),
         ],
@@ -149,7 +165,20 @@ def make_plan(positions: Positions, frame: FrameWidth, index: pa.Table) -> Plan:
         ],
         schema=MISS_SCHEMA,
     )
+    if not len(objects):
+        raise _nothing(positions, index, misses)
     return Plan(objects, _units(objects["tile"].to_numpy()), misses)
+
+
+def _nothing(positions: Positions, index: pa.Table, misses: pa.Table) -> InputError:
+    reasons = Counter(misses["reason"].to_pylist())
+    said = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    ra, dec = index["ra"].drop_null(), index["dec"].drop_null()
+    return InputError(
+        f"none of the {len(positions.ra)} positions can be cut from these tiles ({said}); the first is "
+        f"{positions.ra[0]:.5f}, {positions.dec[0]:+.5f}, and a tile lies at {ra[0]}, {dec[0]}: are both "
+        "in degrees (ICRS)?"
+    )
 
 
 def _refusal(usable: bool, pixels: float, index: pa.Table, tile: int) -> tuple[str, str]:
@@ -221,6 +250,8 @@ def _overlapping(
         np.full(count, tile, np.int32),
         margin[part].astype(np.float32),
         pixels[part],
+        (x - left)[part],
+        (y - bottom)[part],
         np.full(count, usable),
     )
 

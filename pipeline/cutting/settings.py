@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Self
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
@@ -13,6 +10,7 @@ from pipeline.images import ColorMapping, FitsLayout
 from pipeline.images.frame import FrameWidth
 from pipeline.places import Output, SurveyFile
 from pipeline.survey import SurveySettings, load_survey
+from pipeline.survey.settings import TileLayout
 
 
 class PositionColumns(StrictModel):
@@ -31,7 +29,26 @@ class PositionColumns(StrictModel):
     dec: str = "dec"
 
 
-class CutConfig(StrictModel):
+class TileWords(TileLayout):
+    """How a survey's images are kept, and how wide galaxies' frames on them are.
+
+    Attributes
+    ----------
+    extension
+        Name or number of the image's extension, in place of the survey file's.
+    frame
+        How wide each galaxy's frame is, by a column of the table or the same for all; by default as the
+        survey file says. It can't be measured here.
+    columns
+        What the table of positions calls its columns.
+    """
+
+    extension: str | int | None = None
+    frame: FrameWidth | None = None
+    columns: PositionColumns = PositionColumns()
+
+
+class CutConfig(TileWords):
     """What `tuningfork cut` takes.
 
     Attributes
@@ -44,51 +61,12 @@ class CutConfig(StrictModel):
         Folder or prefix for the cutout set (any fsspec URI).
     survey
         Survey file: colours, extensions, masks, and the largest share of bad pixels.
-    files
-        How an image's file is named, such as ``frame-{band}-{tile}.fits.bz2``; with slashes, the folders
-        above it too. Without it every FITS file is a tile that holds all bands.
-    bands
-        What the survey's bands are called in the files' names, where it's something else.
-    extension
-        Name or number of the image's extension, in place of the survey file's.
-    masks
-        Name of the masks' files, as `files`, where they have files of their own.
-    variance
-        Extension with the variance or the inverse variance, or the name of its files if that holds
-        ``{tile}``. A pixel where it is not a number above 0 is bad.
-    frame
-        How wide each galaxy's frame is, by a column of the table or the same for all; by default as the
-        survey file says. It can't be measured here.
-    columns
-        What the table calls its columns.
     """
 
     positions: str = Field(min_length=1)
     tiles: str = Field(min_length=1)
     output: Output = Field(min_length=1)
     survey: SurveyFile
-    files: str | None = None
-    bands: dict[str, str] = Field(default_factory=dict)
-    extension: str | int | None = None
-    masks: str | None = None
-    variance: str | int | None = None
-    frame: FrameWidth | None = None
-    columns: PositionColumns = PositionColumns()
-
-    @model_validator(mode="after")
-    def _patterns(self) -> Self:
-        for key in ("files", "masks", "variance"):
-            pattern = getattr(self, key)
-            if pattern is None or (key == "variance" and "{tile}" not in str(pattern)):
-                continue
-            rest = pattern.replace("{tile}", "", 1).replace("{band}", "", 1)
-            if "{tile}" not in pattern or re.search(r"[{}]", rest):
-                raise ValueError(f"{key} is {pattern!r}; expected one {{tile}} and at most one {{band}}")
-            if self.files is None:
-                raise ValueError(
-                    f"{key} names files by their tile, and files doesn't say how tiles are named"
-                )
-        return self
 
 
 class TileSurvey(StrictModel):
@@ -144,35 +122,63 @@ class TileSurvey(StrictModel):
         return self.files is not None and "{band}" in self.files
 
 
-def tile_survey(config: CutConfig) -> TileSurvey:
+def tile_survey(survey: str | None, words: TileWords) -> TileSurvey:
     """What the settings say of the survey's tiles.
+
+    Parameters
+    ----------
+    survey
+        The survey file.
 
     Raises
     ------
     InputError
         If there's no survey file, it has no colours, or frames have no width.
     """
-    if config.survey is None:
+    if survey is None:
         raise InputError("survey is null; name the survey file that says how fluxes become colours")
-    settings = load_survey(config.survey)
-    bands = settings.bands
-    stray = sorted(config.bands.keys() - set(bands))
-    if stray:
-        raise InputError(f"bands has {stray[0]!r}; the survey {settings.name!r} has {', '.join(bands)}")
-    frame = config.frame or settings.frame
+    settings = load_survey(survey)
+    frame = words.frame or settings.frame
     if frame is None or frame.measured:
         raise InputError(
             "nothing says how wide a galaxy's frame is before it is cut out; give frame.column=COLUMN of its "
             "Petrosian 90 % radius in arcseconds, or frame.arcsec=WIDTH for all"
         )
-    own_files = isinstance(config.variance, str) and "{tile}" in config.variance
+    tiles = TileLayout(files=words.files, bands=words.bands, masks=words.masks, variance=words.variance)
+    return _tile_survey(settings, frame, tiles, words.extension)
+
+
+def stored_tiles(settings: SurveySettings) -> TileSurvey:
+    """The same, of a survey file that says it all.
+
+    Raises
+    ------
+    InputError
+        If it lacks the tiles, colours or the frame.
+    """
+    if settings.tiles is None or settings.table is None or settings.frame is None or settings.frame.measured:
+        raise InputError(
+            f"survey {settings.name!r} has tiles, and with them it needs a table of positions (table) and a "
+            "frame by a column or in arcseconds"
+        )
+    return _tile_survey(settings, settings.frame, settings.tiles, None)
+
+
+def _tile_survey(
+    settings: SurveySettings, frame: FrameWidth, tiles: TileLayout, extension: str | int | None
+) -> TileSurvey:
+    bands = settings.bands
+    stray = sorted(tiles.bands.keys() - set(bands))
+    if stray:
+        raise InputError(f"bands has {stray[0]!r}; the survey {settings.name!r} has {', '.join(bands)}")
+    own_files = isinstance(tiles.variance, str) and "{tile}" in tiles.variance
     return TileSurvey(
         settings=settings,
         frame=frame,
-        files=config.files,
-        masks=config.masks,
-        variances=str(config.variance) if own_files else None,
-        variance=None if own_files else config.variance,
-        names={band: config.bands.get(band, band) for band in bands},
-        extension=config.extension,
+        files=tiles.files,
+        masks=tiles.masks,
+        variances=str(tiles.variance) if own_files else None,
+        variance=None if own_files else tiles.variance,
+        names={band: tiles.bands.get(band, band) for band in bands},
+        extension=extension,
     )

@@ -32,6 +32,11 @@ class Tile:
     masks: dict[str, str] = field(default_factory=dict)
     variances: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def files(self) -> set[str]:
+        """URIs of all its files."""
+        return {uri for kind in (self.images, self.masks, self.variances) for uri in kind.values()}
+
 
 def list_tile_files(uri: str) -> list[FileInfo]:
     """FITS files below a folder.

@@ -31,7 +31,8 @@ from pipeline.protocol.steps import Handlers, Steps, perform
 from pipeline.run.resources import check_decoder, start_ray
 from pipeline.run.run import Run
 from pipeline.run.settings import StreamConfig
-from pipeline.survey import check_identity, open_source
+from pipeline.streaming.reading import open_inventory
+from pipeline.survey import check_identity
 from pipeline.tracking import record_run
 
 
@@ -124,7 +125,8 @@ class SurveyCall:
         crash_point("after_ledger")
 
     def _check_inputs(self, plan: Plan) -> None:
-        fresh = open_source(self.run.source.survey)  # the run's own remembers what it listed
+        # The run's own remembers what it listed.
+        fresh = open_inventory(self.run.source.survey, output=self.run.config.output)
 
         def check(shard: tuple[str, int, str]) -> None:
             check_identity(fresh, *shard)

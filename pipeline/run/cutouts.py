@@ -87,7 +87,7 @@ def reader_of_output(output: str) -> Callable[[str], Inventory]:
     for plan in plans_of(output):
         place = RunLayout(output, plan.run).survey
         if storage.exists(place):
-            source = open_inventory(load_survey(place), reader)
+            source = open_inventory(load_survey(place), reader, output)
             sources |= dict.fromkeys((shard.uri for shard in plan.shards), source)
     plain = open_inventory(reader=reader)
     return lambda shard: sources.get(shard, plain)

@@ -33,11 +33,7 @@ def pictures_of(config: SurveyConfig) -> SurveySettings | None:
     if not _holds_pictures(config.input):
         refuse_positions(config)
         return None
-    if f"{_real(config.output)}/".startswith(f"{_real(config.input).rstrip('/')}/"):
-        raise InputError(
-            f"output {config.output} lies in the folder of pictures {config.input}: pictures that are made "
-            "there would be taken for galaxies; choose one outside"
-        )
+    refuse_output_among("pictures", config)
     positions = config.positions if isinstance(config, StreamConfig) else None
     if positions is None:
         return SurveySettings(name="Pictures", format="images")
@@ -48,6 +44,21 @@ def pictures_of(config: SurveyConfig) -> SurveySettings | None:
         say(f"Pictures that have no position in {positions}: {lacking:,}")
     columns = Columns(object_id=folder.positions_column(positions), ra="ra", dec="dec")
     return SurveySettings(name="Pictures", format="images", columns=columns, table=positions)
+
+
+def refuse_output_among(what: str, config: SurveyConfig) -> None:
+    """Refuse an output that lies within the input, where what a run makes would be input to the next.
+
+    Raises
+    ------
+    InputError
+        If it does.
+    """
+    if f"{_real(config.output)}/".startswith(f"{_real(config.input).rstrip('/')}/"):
+        raise InputError(
+            f"output {config.output} lies in the folder of {what} {config.input}: {what} that are made "
+            "there would be taken for input; choose one outside"
+        )
 
 
 def refuse_positions(config: SurveyConfig) -> None:

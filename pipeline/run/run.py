@@ -14,6 +14,7 @@ from pipeline.run.decoder import with_decoder
 from pipeline.run.pictures import pictures_of, refuse_positions
 from pipeline.run.precision import automatic_precision, check_gpus
 from pipeline.run.settings import Config, StreamConfig, SurveyConfig, settled
+from pipeline.run.tiles import survey_of_tiles
 from pipeline.streaming.decoders import DecoderName
 from pipeline.streaming.reading import Reader, open_inventory
 from pipeline.survey import Inventory, load_survey, recognise
@@ -119,7 +120,10 @@ def prepare(config: Config, wait: bool = True) -> Run[Config]:
 
 
 def source_of(config: SurveyConfig) -> Inventory:
-    """What reads the cutouts that the settings name: pictures, a cutout set, or a survey's own files."""
+    """What reads the galaxies that the settings name: pictures, a cutout set, a survey's files, or tiles."""
+    output = config.output if isinstance(config, StreamConfig) else None
+    if isinstance(config, StreamConfig) and config.tiles is not None:
+        return open_inventory(survey_of_tiles(config), output=output)
     if config.survey is None:
         return open_inventory(pictures_of(config))
     refuse_positions(config)
@@ -127,4 +131,4 @@ def source_of(config: SurveyConfig) -> Inventory:
     if survey.table is not None:
         survey = survey.model_copy(update={"table": storage.absolute(survey.table)})
     reader = Reader()
-    return open_inventory(recognise(survey, config.input, reader.holds_bands), reader)
+    return open_inventory(recognise(survey, config.input, reader.holds_bands), reader, output)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline import storage
 from pipeline.averaging import Precision
 from pipeline.config import StrictModel, parse_yaml
+from pipeline.cutting.settings import TileWords
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.places import Output, SurveyFile, TablePlace, TreeFile, WeightsFile
 from pipeline.protocol import RunLayout
@@ -68,14 +69,17 @@ class SurveyConfig(StrictModel):
     node_wait: float = Field(default=900, ge=0)
 
 
-class StreamConfig(SurveyConfig):
+class StreamConfig(TileWords, SurveyConfig):
     """What `tuningfork classify` and `tuningfork refresh` take beside the settings of every survey run.
 
     Attributes
     ----------
+    tiles
+        Folder of a survey's images, in the place of `input`: galaxies are cut out of them at `positions`,
+        and no cutout is written. The words of `tuningfork cut` say how the images are kept.
     positions
         Of a folder of images: CSV with columns ``name, ra, dec`` (degrees); names are those of the files,
-        without their suffix.
+        without their suffix. Of tiles: FITS, VOTable, CSV or Parquet with ``object_id, ra, dec``.
     title
         Heads the report; a refresh keeps that of the run before.
     transforms
@@ -97,6 +101,7 @@ class StreamConfig(SurveyConfig):
     """
 
     output: TablePlace
+    tiles: str | None = None
     positions: str | None = None
     title: str = "Galaxy morphology"
     transforms: Literal[60, 1] = 60
@@ -105,6 +110,30 @@ class StreamConfig(SurveyConfig):
     embedding: bool = False
     rejection: bool = False
     report_galaxies: int = Field(default=400, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tiles_are_the_input(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("tiles") is not None:
+            return {"input": given["tiles"]} | given
+        return given
+
+    @model_validator(mode="after")
+    def _words_of_tiles(self) -> Self:
+        if self.tiles is None:
+            words = TileWords.model_fields.items()
+            stray = [
+                name
+                for name, field in words
+                if getattr(self, name) != field.get_default(call_default_factory=True)
+            ]
+            if stray:
+                raise ValueError(f"{stray[0]} is of images to cut galaxies from; name their folder as tiles")
+        elif self.input != self.tiles:
+            raise ValueError(f"input is {self.input!r} and tiles {self.tiles!r}; give one of them")
+        elif self.positions is None:
+            raise ValueError("tiles needs positions, the table of what is to be cut out of them")
+        return self
 
 
 def titled_as_before(config: StreamConfig) -> StreamConfig:
@@ -125,7 +154,9 @@ Config = TypeVar("Config", bound=SurveyConfig)
 def settled(config: Config) -> Config:
     """The configuration with absolute paths: workers have working directories of their own."""
     names = [
-        name for name in ("input", "output", "weights", "tree", "positions") if getattr(config, name, None)
+        name
+        for name in ("input", "output", "weights", "tree", "tiles", "positions")
+        if getattr(config, name, None)
     ]
     places = {name: storage.absolute(getattr(config, name)) for name in names}
     return config.model_copy(update=places)

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming.limits import memory_limit, time_limit
 from pipeline.streaming.rows import decode_row, known_facts, read_patiently, view_row
-from pipeline.survey.formats import open_source
+from pipeline.streaming.sources import open_source
 from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import Source
 

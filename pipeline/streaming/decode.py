@@ -15,7 +15,7 @@ from pipeline.protocol.plan import WorkUnit
 from pipeline.streaming.isolation import IsolatedDecoder
 from pipeline.streaming.limits import DecodeLimits, memory_limit, time_limit
 from pipeline.streaming.rows import decode_row, read_patiently
-from pipeline.survey.formats import open_source
+from pipeline.streaming.sources import open_source
 from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import Source, check_identity
 
@@ -99,7 +99,7 @@ class DecodeActor:
     isolated
         Whether to decode in a child process; by default as said above.
     survey, index
-        See `pipeline.survey.formats.open_source`.
+        See `pipeline.streaming.sources.open_source`.
     keep_jpegs, rejection
         See `decode_row`.
     """

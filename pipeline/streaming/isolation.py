@@ -103,7 +103,7 @@ class IsolatedDecoder:
     source
         Tells where units are cut, and what the child is to read by.
     index
-        See `pipeline.survey.formats.open_source`.
+        See `pipeline.streaming.sources.open_source`.
     recentrings, keep_jpegs, rejection
         See `decode_row`.
     """

@@ -12,7 +12,7 @@ import json
 import queue
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -26,31 +26,57 @@ from pipeline.errors import InputError, StorageTrouble
 from pipeline.storage.ahead import READERS
 from pipeline.streaming.process import READ_SECONDS, START_SECONDS, ChildProcess, Ending
 from pipeline.streaming.reading_child import unpack
-from pipeline.survey.formats import open_source
+from pipeline.streaming.sources import open_source
 from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import FileSource, Inventory
 
 _SECONDS = 60.0
 """Seconds that a child may compute without an answer; the longest, on a large row group, takes a few."""
 
+_FEW = 16
+"""Pieces of work, of 32 tiles each, for which no cluster is needed."""
+
+TILES = "tiles"
+"""Folder of an output with what is known of the tiles that its galaxies are cut from."""
+
 _ERRORS = {error.__name__: error for error in (InputError, DamagedShard, StorageTrouble)}
 
 
-def open_inventory(survey: SurveySettings | None = None, reader: Reader | None = None) -> Inventory:
+def open_inventory(
+    survey: SurveySettings | None = None, reader: Reader | None = None, output: str | None = None
+) -> Inventory:
     """What a run's driver reads a survey by, or a cutout shard set where there is no survey file.
 
     Parameters
     ----------
     reader
         One that serves other surveys too; by default one is made for this survey.
+    output
+        That of a run, which keeps there what takes long to learn of tiles.
 
     Raises
     ------
     InputError
         If the survey file lacks what its format needs.
     """
+    if survey is not None and survey.tiles is not None:
+        from pipeline.cutting.source import (
+            TileSource,
+        )  # astropy loads slowly, and other sources don't need it
+
+        kept = None if output is None else storage.join(output, TILES)
+        return TileSource(survey, keep=kept, spread=_spread)
     source = open_source(survey)
     return IsolatedInventory(source, reader or Reader()) if isinstance(source, FileSource) else source
+
+
+def _spread(do: Callable[[Any], str], items: Sequence[Any]) -> Iterator[str]:
+    """Few pieces of work in this process, and many on the cluster."""
+    if len(items) <= _FEW:
+        return map(do, items)
+    from pipeline.streaming.cutting import spread  # starts Ray
+
+    return spread(do, items)
 
 
 class Reader:

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from pipeline.cutouts import shards
 from pipeline.errors import InputError, StorageTrouble
-from pipeline.survey.formats import open_source
+from pipeline.streaming.sources import open_source
 from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import FileSource, Source
 

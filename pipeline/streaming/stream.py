@@ -69,7 +69,7 @@ class StreamSettings:
     recentrings
         Thresholds by which galaxies are recentred (see `pipeline.network.Model`).
     survey, index
-        See `pipeline.survey.formats.open_source`.
+        See `pipeline.streaming.sources.open_source`.
     decoder
         ``gpu`` where plain JPEGs go as they are to the model stage, which decodes them.
     confidence

@@ -58,6 +58,44 @@ class Mask(StrictModel):
     marks: Literal["bad", "good"] = "bad"
 
 
+class TileLayout(StrictModel):
+    """How the files of a survey's images are named, out of which galaxies are cut by their positions.
+
+    Attributes
+    ----------
+    files
+        How an image's file is named, such as ``frame-{band}-{tile}.fits.bz2``; with slashes, the folders
+        above it too. Without it every FITS file is a tile that holds all bands.
+    bands
+        What the survey's bands are called in the files' names, where it's something else.
+    masks
+        Name of the masks' files, as `files`, where they have files of their own.
+    variance
+        Extension with the variance or the inverse variance, or the name of its files if that holds
+        ``{tile}``. A pixel where it is not a number above 0 is bad.
+    """
+
+    files: str | None = None
+    bands: dict[str, str] = Field(default_factory=dict)
+    masks: str | None = None
+    variance: str | int | None = None
+
+    @model_validator(mode="after")
+    def _patterns(self) -> Self:
+        for key in ("files", "masks", "variance"):
+            pattern = getattr(self, key)
+            if pattern is None or (key == "variance" and "{tile}" not in str(pattern)):
+                continue
+            rest = pattern.replace("{tile}", "", 1).replace("{band}", "", 1)
+            if "{tile}" not in pattern or re.search(r"[{}]", rest):
+                raise ValueError(f"{key} is {pattern!r}; expected one {{tile}} and at most one {{band}}")
+            if self.files is None:
+                raise ValueError(
+                    f"{key} names files by their tile, and files doesn't say how tiles are named"
+                )
+        return self
+
+
 class SurveySettings(StrictModel):
     """What a survey file holds.
 
@@ -94,7 +132,9 @@ class SurveySettings(StrictModel):
     files_per_shard
         Where a galaxy is a file: most galaxies in a shard.
     table
-        Where a galaxy is a file: CSV with more about them, found by id.
+        Where a galaxy is a file: CSV with more about them, found by id. With `tiles`, the positions.
+    tiles
+        Galaxies are cut out of a survey's images, at the positions of `table`.
     """
 
     name: str
@@ -112,6 +152,7 @@ class SurveySettings(StrictModel):
     files: str | None = None
     files_per_shard: int = Field(default=1024, gt=0)
     table: str | None = None
+    tiles: TileLayout | None = Field(default=None, exclude_if=lambda tiles: tiles is None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

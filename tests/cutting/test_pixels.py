@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.cutting.cutting import Light, Miss, _cut_tile, _Neighbours, cut
-from pipeline.cutting.settings import CutConfig, TileSurvey, tile_survey
+from pipeline.cutting.settings import TileSurvey, TileWords, tile_survey
 from pipeline.cutting.tiles import Tile
 from pipeline.images import BandImages, color_picture, stack_bands
 from tests.support.survey_tiles import BANDS, SCALE, Sky, survey_file, wcs_at, write_band
@@ -27,15 +27,7 @@ WIDTH, HEIGHT = 90, 70
 
 def survey_of(folder: Path, **changes: object) -> TileSurvey:
     survey = str(survey_file(folder, **changes))
-    return tile_survey(
-        CutConfig(
-            positions="p.csv",
-            tiles=str(folder),
-            output=str(folder / "out"),
-            survey=survey,
-            files="{tile}-{band}.fits",
-        )
-    )
+    return tile_survey(survey, TileWords(files="{tile}-{band}.fits"))
 
 
 def noise(seed: int, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
@@ -62,7 +54,7 @@ def light_of(objects: list[dict[str, Any]], tile: Tile, survey: TileSurvey) -> l
         cuts = list(_cut_tile(objects, tile, survey, _Neighbours({}, survey, stack)))
     assert all(isinstance(found, Light) for found in cuts), cuts
     return sorted(
-        (found for found in cuts if isinstance(found, Light)), key=lambda light: light.row["object_id"]
+        (found for found in cuts if isinstance(found, Light)), key=lambda light: light.item["object_id"]
     )
 
 
@@ -96,11 +88,10 @@ def test_pixels_are_those_of_cutout2d(
     (light,) = light_of([item(float(sky.ra.deg), float(sky.dec.deg), side)], tile, survey)
     for number, band in enumerate(BANDS):
         expected = Cutout2D(noise(number), sky, whole, wcs=wcs, mode="partial")
-        assert np.array_equal(light.flux[..., number], expected.data), band
+        assert np.array_equal(light.flux[BANDS[number]], expected.data), band
     center = expected.to_cutout_position((x, y))
-    assert (light.row["center_x"], light.row["center_y"]) == pytest.approx(center, abs=1e-4)
-    assert light.row["masked"] == 0
-    assert light.row["assembly"] == "cropped"
+    assert light.center == pytest.approx(center, abs=1e-4)
+    assert light.assembly == "cropped"
 
 
 def test_the_picture_is_that_of_the_survey_file(tmp_path: Path) -> None:
@@ -155,10 +146,10 @@ def test_a_frame_over_the_border_is_resampled_of_a_tile_on_other_pixels(tmp_path
         neighbours = _Neighbours(tiles, survey, stack)
         (found,) = _cut_tile([item(50, 10, 30, (1,))], tiles[0], survey, neighbours)
     assert isinstance(found, Light), found
-    assert found.row["assembly"] == "resampled"
-    middle = (found.row["center_x"] + 1, found.row["center_y"] + 1)
+    assert found.assembly == "resampled"
+    middle = (found.center[0] + 1, found.center[1] + 1)
     expected = sky.light(wcs_at(50, 10, middle), 30, 30, "z")
-    assert found.flux[..., 0] == pytest.approx(expected, abs=0.03 * float(expected.max()))
+    assert found.flux[BANDS[0]] == pytest.approx(expected, abs=0.03 * float(expected.max()))
 
 
 def test_bands_on_grids_of_their_own_are_brought_onto_the_first(tmp_path: Path) -> None:
@@ -169,12 +160,12 @@ def test_bands_on_grids_of_their_own_are_brought_onto_the_first(tmp_path: Path) 
         wcs = wcs_at(50, 10, (40 + shift, 30 - shift / 2))
         files[band] = str(write_band(tmp_path / f"a-{band}.fits", sky.light(wcs, WIDTH, HEIGHT, band), wcs))
     (light,) = light_of([item(50, 10, 40)], Tile("a", files), survey_of(tmp_path))
-    assert light.row["assembly"] == "resampled"
+    assert light.assembly == "resampled"
     y, x = np.mgrid[:40, :40]
     for number in range(3):
-        weight = light.flux[..., number] - light.flux[..., number].min()
+        weight = light.flux[BANDS[number]] - light.flux[BANDS[number]].min()
         middle = (x * weight).sum() / weight.sum(), (y * weight).sum() / weight.sum()
-        assert middle == pytest.approx((light.row["center_x"], light.row["center_y"]), abs=0.05)
+        assert middle == pytest.approx(light.center, abs=0.05)
 
 
 def test_a_wcs_in_galactic_coordinates_is_cut_where_the_sky_is(tmp_path: Path) -> None:
@@ -185,4 +176,4 @@ def test_a_wcs_in_galactic_coordinates_is_cut_where_the_sky_is(tmp_path: Path) -
     place = SkyCoord(wcs.pixel_to_world(33.3, 40.8)).icrs
     (light,) = light_of([item(float(place.ra.deg), float(place.dec.deg), 20)], tile, survey)
     expected = Cutout2D(noise(0), place.galactic, 20, wcs=wcs)
-    assert np.array_equal(light.flux[..., 0], expected.data)
+    assert np.array_equal(light.flux[BANDS[0]], expected.data)

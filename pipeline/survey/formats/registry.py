@@ -83,7 +83,7 @@ def open_source(survey: SurveySettings | None = None, index: str | None = None) 
 def recognise(
     survey: SurveySettings, uri: str, holds_bands: Callable[[str, str], bool] = shards.holds_bands
 ) -> SurveySettings:
-    """The survey with its format, which the files below a URI tell if the survey file doesn't.
+    """The survey with its format, which the files below a URI tell if it needs one and has none.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def recognise(
     InputError
         If there is nothing of a known format, or of several.
     """
-    if survey.format is not None:
+    if survey.format is not None or survey.tiles is not None:
         return survey
     examples: dict[Format, str] = {}
     for file in storage.list_files(uri):
