@@ -2,9 +2,9 @@
 
 One process cuts positions, some over borders, from tiles of three bands: all on the same pixels, or with
 ``--own-grids`` a grid a band, as SDSS has them. Real galaxies come from FITS cubes of three planes if
-``--cubes DIR`` names a folder of them. With ``--astropy`` also the time that ``Cutout2D`` takes for the
-pixels alone, opening each tile once too. JSON; times are of the processor, so that what else runs counts for
-little.
+``--cubes DIR`` names a folder of them. With ``--stream`` also how fast `classify tiles=` gets its pictures,
+which writes no cutout, and with ``--astropy`` the time that ``Cutout2D`` takes for the pixels alone, opening
+each tile once too. JSON; times are of the processor, so that what else runs counts for little.
 """
 
 from __future__ import annotations
@@ -28,10 +28,15 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from pipeline.cutouts import list_shards
+from pipeline.cutting.source import TileSource
+from pipeline.run.settings import StreamConfig
+from pipeline.run.tiles import survey_of_tiles
+from pipeline.survey.develop import develop
 from tests.support.cut_here import cut_here
 from tests.support.survey_tiles import BANDS, SCALE, survey_file, wcs_at, write_band, write_table
 
 SIZE, OVERLAP = 512, 40
+UNIT_ROWS = 256
 
 
 def stamps(folder: str | None) -> NDArray[np.float32]:
@@ -99,6 +104,28 @@ def alone(output: str, tiles: Path, side: int) -> None:
             Cutout2D(pixels, place, side, wcs=wcs, mode="partial", copy=True)
 
 
+def streamed(folder: Path, table: Path, survey: Path) -> int:
+    """The same pictures as `classify` has them, unit after unit; how many."""
+    config = StreamConfig.model_validate(
+        {
+            "tiles": str(folder / "tiles"),
+            "files": "sky-{tile}-{band}.fits",
+            "positions": str(table),
+            "survey": str(survey),
+            "output": str(folder / "catalogue"),
+        }
+    )
+    source, made = TileSource(survey_of_tiles(config)), 0
+    for shard in source.list_shards(config.input):
+        for start in range(0, shard.rows, UNIT_ROWS):
+            read = source.read_rows(shard.uri, start, min(start + UNIT_ROWS, shard.rows))
+            for offset, cutout in enumerate(read.cutouts()):
+                if offset not in read.problems:
+                    develop(cutout, source)
+                    made += 1
+    return made
+
+
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Cut, and tell the rate."""
     tiles = folder / "tiles"
@@ -119,6 +146,12 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     made = sum(assembly.values())
     told = {"side": options.side, "cutouts": made, "assembly": dict(assembly)}
     told |= {"processor_seconds": round(took, 2), "cutouts_per_second": round(made / took)}
+    if options.stream:
+        streaming = seconds(lambda: streamed(folder, table, survey))
+        told |= {
+            "streamed_per_second": round(made / streaming),
+            "stream_time_ratio": round(streaming / took, 2),
+        }
     if options.astropy:
         bare = seconds(lambda: alone(str(output), tiles, options.side))
         told |= {"cutout2d_per_second": round(made / bare), "cutout2d_time_ratio": round(bare / took, 2)}
@@ -133,6 +166,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--cubes")
     parser.add_argument("--own-grids", action="store_true")
+    parser.add_argument("--stream", action="store_true")
     parser.add_argument("--astropy", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
