@@ -18,14 +18,13 @@ nothing here shows, such as a patch release of a library."""
 
 SAME_ANSWERS = frozenset(
     {
-        "d8cc678b1d187d0c6c92d7ad4bcc9aa8204b04cf8fa2897bb8ded3c3f4b4163c",
         "e90ea01ff3053ba68f093d73881d172c7fde29c54d3127a70cf39c5a73b65722",
         "313c09a6c2b3a2413134af6af62979b83730eb204c716c0554f479a32e4fe6d2",
         "8de749320aaabdbe8afaaf9a81f3ff3fc3d2d35afc793e24eaab9046470a60dd",
         "db75f833725e459d8798efbb3045797c90d11ecf4f819587ded885cda7947592",
         "670b24f7b20df2ba78f41751d9578f50e8a12868246f2356b7e60c70b002c57d",
         "91865baee0a2dd9784ee4b27c2e523eb5e0bf501e66fcc001d3a3bb4844f0653",
-        "50fd059e05e2c5829408455ffafc10d1e3930c20c431c4307510b4c0654861e1",
+        "3388ace140e8811ab7c60422606c712915adefc407d341a2bf44276bf74c47e0",
     }
 )
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began

@@ -44,8 +44,8 @@ def test_a_recipe_s_dropout_takes_the_place_of_the_network_s() -> None:
     compact = load_network_spec(CONFIGS / "networks" / "compact.yaml")
     recipe = load_config(Recipe, CONFIGS / "recipes" / "distillation.yaml")
     spec = recipe.regularised(compact)
-    assert {layer.dropout for layer in (*compact.dense, compact.output)} == {0.5}
-    assert {layer.dropout for layer in (*spec.dense, spec.output)} == {recipe.dropout} == {0.1}
+    assert {layer.dropout for layer in compact.dense} == {compact.output.dropout} == {0.5}
+    assert {layer.dropout for layer in spec.dense} == {spec.output.dropout} == {recipe.dropout} == {0.1}
     assert spec.convolutions == compact.convolutions
     silent = recipe.model_copy(update={"dropout": None})
     assert silent.regularised(compact) == compact
