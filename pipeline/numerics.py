@@ -24,7 +24,7 @@ SAME_ANSWERS = frozenset(
         "db75f833725e459d8798efbb3045797c90d11ecf4f819587ded885cda7947592",
         "670b24f7b20df2ba78f41751d9578f50e8a12868246f2356b7e60c70b002c57d",
         "91865baee0a2dd9784ee4b27c2e523eb5e0bf501e66fcc001d3a3bb4844f0653",
-        "3388ace140e8811ab7c60422606c712915adefc407d341a2bf44276bf74c47e0",
+        "ee5175161367f360b3b05afa8baf4bcaac2b4e03899bee8dcffdb95a9265cab5",
     }
 )
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began

@@ -60,9 +60,8 @@ def open_inventory(
         If the survey file lacks what its format needs.
     """
     if survey is not None and survey.tiles is not None:
-        from pipeline.cutting.source import (
-            TileSource,
-        )  # astropy loads slowly, and other sources don't need it
+        # astropy loads slowly, and other sources don't need it.
+        from pipeline.cutting.source import TileSource
 
         kept = None if output is None else storage.join(output, TILES)
         return TileSource(survey, keep=kept, spread=_spread)

@@ -91,7 +91,7 @@ def decode_row(
     """
     facts = known_facts(cutout, row)
     try:
-        if problem and not duplicate:
+        if problem and (not duplicate or problem[0] == "duplicate_object_id"):
             raise ImageError(*problem)
         _check_identity(cutout, duplicate)
         left = keep_jpegs and not (recentrings or rejection)

@@ -21,9 +21,8 @@ def open_source(survey: SurveySettings | None = None, index: str | None = None) 
         If the survey file lacks what the format needs.
     """
     if survey is not None and survey.tiles is not None:
-        from pipeline.cutting.source import (
-            TileSource,
-        )  # astropy loads slowly, and other sources don't need it
+        # astropy loads slowly, and other sources don't need it.
+        from pipeline.cutting.source import TileSource
 
         return TileSource(survey, index)
     return formats.open_source(survey, index)

@@ -24,6 +24,7 @@ from pipeline.streaming.cluster import StreamResources
 from pipeline.streaming.reading import open_inventory
 from pipeline.tree import load_tree
 from tests.faults.survey import write_survey
+from tests.support.galaxies import galaxy, png
 
 
 def config(**given: Any) -> StreamConfig:
@@ -113,8 +114,11 @@ def test_what_only_gpus_can_do_is_refused_before_a_plan_is_written(setting: str,
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     name, _, value = setting.partition("=")
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "galaxy.png").write_bytes(png(galaxy(1, 64)))
     with pytest.raises(InputError, match=rf"^{setting} is for GPUs, and torch can use none on this machine"):
-        prepare(config(input=str(tmp_path), output=str(tmp_path / "out"), **{name: value}))
+        prepare(config(input=str(pictures), output=str(tmp_path / "out"), **{name: value}))
     assert not (tmp_path / "out").exists()
 
 
