@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import matplotlib.figure
@@ -68,24 +69,41 @@ def consensus_sections(
             "Users",
             "A careful user says what there is to see, a careless one anything, a contrary one the rest. "
             "Consistency is how far a user’s votes agree with those of others on the same galaxies.",
-            [Figure("skill", "Users by their consistency.", _skill(users)), kinds],
+            [
+                Figure.of_both_widths(
+                    "skill", "Users by their consistency.", functools.partial(_skill, users)
+                ),
+                kinds,
+            ],
         ),
         Section(
             "Agreement, and the hardest questions",
             "Of each question, galaxies of which at least half of all people would be asked it.",
-            [Figure("agreement", "Mean agreement on each question.", _agreement(agreements)), hardest],
+            [
+                Figure.of_both_widths(
+                    "agreement", "Mean agreement on each question.", functools.partial(_agreement, agreements)
+                ),
+                hardest,
+            ],
         ),
         Section(
             "Time to retirement",
             "A galaxy is retired when enough people have looked at it.",
-            [Figure("days", "Galaxies whose last look so far came within so many days.", _days(days)), times],
+            [
+                Figure.of_both_widths(
+                    "days",
+                    "Galaxies whose last look so far came within so many days.",
+                    functools.partial(_days, days),
+                ),
+                times,
+            ],
         ),
     ]
 
 
-def _skill(users: Sequence[Users]) -> matplotlib.figure.Figure:
+def _skill(users: Sequence[Users], inches: float) -> matplotlib.figure.Figure:
     with plot_style():
-        figure = matplotlib.figure.Figure(figsize=(7, 3))
+        figure = matplotlib.figure.Figure(figsize=(inches, 3))
         axes = figure.subplots()
         axes.hist(
             [kind.consistency for kind in users],
@@ -100,9 +118,9 @@ def _skill(users: Sequence[Users]) -> matplotlib.figure.Figure:
     return figure
 
 
-def _agreement(agreements: Sequence[Agreement]) -> matplotlib.figure.Figure:
+def _agreement(agreements: Sequence[Agreement], inches: float) -> matplotlib.figure.Figure:
     with plot_style():
-        figure = matplotlib.figure.Figure(figsize=(7, 0.34 * len(agreements) + 0.8))
+        figure = matplotlib.figure.Figure(figsize=(inches, 0.34 * len(agreements) + 0.8))
         axes = figure.subplots()
         names = [one.question.replace("_", " ") for one in agreements]
         axes.barh(names, [one.agreement for one in agreements], color=GREEN)
@@ -112,9 +130,9 @@ def _agreement(agreements: Sequence[Agreement]) -> matplotlib.figure.Figure:
     return figure
 
 
-def _days(days: NDArray[np.float64]) -> matplotlib.figure.Figure:
+def _days(days: NDArray[np.float64], inches: float) -> matplotlib.figure.Figure:
     with plot_style():
-        figure = matplotlib.figure.Figure(figsize=(7, 3))
+        figure = matplotlib.figure.Figure(figsize=(inches, 3))
         axes = figure.subplots()
         percent = np.linspace(0, 100, 201)
         axes.plot(np.percentile(days, percent), percent / 100, color=BLUE)

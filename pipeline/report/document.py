@@ -7,7 +7,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import matplotlib.figure
@@ -26,8 +26,8 @@ _SMALL = 1e-4
 _PIXELS_PER_INCH = 118
 """Pixels an inch of a figure in the page, at most: a font size of 9 points is read like the page's text."""
 
-NARROW_INCHES = 3.3
-"""Width of a figure that is to be read on a phone, which has a hundred pixels for each."""
+WIDE_INCHES, NARROW_INCHES = 7.0, 3.3
+"""Widths of a figure where there is room, and on a phone, which has a hundred pixels for each inch."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,13 @@ class Figure:
     caption: str
     figure: matplotlib.figure.Figure
     narrow: matplotlib.figure.Figure | None = None
+
+    @classmethod
+    def of_both_widths(
+        cls, name: str, caption: str, draw: Callable[[float], matplotlib.figure.Figure]
+    ) -> Figure:
+        """A plot that `draw` draws in a width in inches, for wide pages and for phones."""
+        return cls(name, caption, draw(WIDE_INCHES), draw(NARROW_INCHES))
 
 
 @dataclass(frozen=True)

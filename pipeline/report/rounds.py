@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import matplotlib.figure
 import numpy as np
@@ -20,9 +20,6 @@ _SHOWN = (
     ("both", "both together", ORANGE),
     ("open", "open", LINE),
 )
-
-_WIDE = 7.0
-"""Inches of a plot where there is room."""
 
 
 def saved(one: Round, votes_each: int) -> int:
@@ -111,14 +108,17 @@ def round_sections(tree: DecisionTree, rounds: Sequence[Round], votes_each: int)
         Section(
             "Who settled what",
             text,
-            [_plot("by_question", by_question.caption, functools.partial(_bars, rows)), by_question],
+            [
+                Figure.of_both_widths("by_question", by_question.caption, functools.partial(_bars, rows)),
+                by_question,
+            ],
         ),
         Section(
             "Round by round",
             "Every round reads the catalogue and the votes as they are then. With new weights the network "
             "settles more by itself, and people are asked where it is unsure.",
             [
-                _plot(
+                Figure.of_both_widths(
                     "rounds",
                     "Answers by who settled them, against the classifications so far.",
                     functools.partial(_history, rounds),
@@ -127,11 +127,6 @@ def round_sections(tree: DecisionTree, rounds: Sequence[Round], votes_each: int)
             ],
         ),
     ]
-
-
-def _plot(name: str, caption: str, draw: Callable[[float], matplotlib.figure.Figure]) -> Figure:
-    """A plot in both its widths, which `draw` takes in inches."""
-    return Figure(name, caption, draw(_WIDE), draw(NARROW_INCHES))
 
 
 def _bars(rows: Sequence[Sequence[object]], inches: float) -> matplotlib.figure.Figure:
