@@ -66,6 +66,7 @@ def test_weights_without_a_projection_say_so_before_any_work(tmp_path: Path) -> 
         source = Path(DEFAULT_WEIGHTS.removesuffix(".safetensors") + suffix)
         (tmp_path / f"own{suffix}").write_bytes(source.read_bytes())
     (tmp_path / "cutouts").mkdir()
+    (tmp_path / "cutouts" / "galaxy.png").write_bytes(png(galaxy(1, 64)))
     done = tuningfork("classify", *SETTINGS, "weights=own.safetensors", "embedding=true", cwd=tmp_path)
     assert done.returncode == 2
     assert "own.safetensors can't give embeddings, for there is no" in done.stderr
