@@ -39,6 +39,8 @@ class LoopConfig(StrictModel):
         An answer is settled once it is, with this probability, the one that most volunteers would give.
     votes_each
         People that look at a galaxy at most.
+    price
+        By how much a look must raise the probability that an answer is right; people look on while it does.
     subjects
         Galaxies that get a picture and a line in the Zooniverse manifest: those in which people gain
         most.

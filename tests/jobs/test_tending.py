@@ -21,6 +21,7 @@ from pipeline.tree import DecisionTree
 from pipeline.upkeep import Recount
 from pipeline.upkeep.verify.verdict import verdict
 from tests.support.damage import Made, clean_up_log, edit_json, flip_bit, truncate
+from tests.support.galaxies import galaxy, png
 from tests.support.outputs import commit, make_output, plan_run, record, rerun
 from tests.support.steps import adopt_plan
 
@@ -94,14 +95,15 @@ def test_a_run_that_was_moved_and_linked_is_the_same_run(
 
 
 def test_a_version_that_the_log_forgot_costs_a_refresh_only_its_page_of_changes(
-    capsys: pytest.CaptureFixture[str], made: Made
+    capsys: pytest.CaptureFixture[str], made: Made, tmp_path: Path
 ) -> None:
     clean_up_log(made)
     layout, plan = rerun(made.folder, made.plan)
     for unit in plan.units():
         record(layout, made.tree, unit, seed=7)
     commit(layout, made.tree, plan)
-    config = StreamConfig(input="cutouts", output=made.layout.output)
+    (tmp_path / "galaxy.png").write_bytes(png(galaxy(1, 64)))
+    config = StreamConfig(input=str(tmp_path), output=made.layout.output)
     report_changes(prepare(config), plan.model_copy(update={"kept": 1}))
     assert f"No report of what run {plan.run} changed: " in capsys.readouterr().out
 
