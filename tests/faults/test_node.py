@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
 from ray.cluster_utils import Cluster
 
 from tests.faults.harness import running, wait_for
@@ -31,6 +32,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     try:
         yield cluster
     finally:
+        ray.shutdown()  # whatever Ray runs in this process, its key-value store goes with a cluster
         cluster.shutdown()
 
 

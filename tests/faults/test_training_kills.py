@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from ray.cluster_utils import Cluster
 
 from pipeline.tree import DecisionTree
@@ -147,6 +148,7 @@ def test_a_node_is_killed(
             os.kill(nodes[1].all_processes["raylet"][0].process.pid, signal.SIGKILL)
             assert run.process.wait(400) == 0, run.text()
     finally:
+        ray.shutdown()  # whatever Ray runs in this process, its key-value store goes with a cluster
         cluster.shutdown()
     # Workers have two threads here, whose sums differ in the last digits, and that grows from step to step.
     check_same_curve(output, undisturbed, rel=0.02)

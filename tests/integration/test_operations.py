@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from ray.cluster_utils import Cluster
 
 from tests.faults.harness import running
@@ -34,6 +35,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     try:
         yield cluster
     finally:
+        ray.shutdown()  # whatever Ray runs in this process, its key-value store goes with a cluster
         cluster.shutdown()
 
 
