@@ -54,16 +54,6 @@ def consensus_sections(
         ["question", "galaxies", "agreement", "leading", "votes"],
         [[one.question, one.galaxies, one.agreement, one.leading, one.votes] for one in agreements],
     )
-    times = Table(
-        "times",
-        "Looks at a galaxy, and days from the first to the last: so many at most of 10 % of the galaxies, "
-        "of half, of 90 %, and of all.",
-        ["", "10 %", "50 %", "90 %", "all"],
-        [
-            [name, *(float(value) for value in np.percentile(values, _PERCENTILES))]
-            for name, values in (("looks", looks), ("days", days))
-        ],
-    )
     return [
         Section(
             "Users",
@@ -95,10 +85,23 @@ def consensus_sections(
                     "Galaxies whose last look so far came within so many days.",
                     functools.partial(_days, days),
                 ),
-                times,
+                _times(looks, days),
             ],
         ),
     ]
+
+
+def _times(looks: NDArray[np.int64], days: NDArray[np.float64]) -> Table:
+    return Table(
+        "times",
+        "Looks at a galaxy, and days from the first to the last: so many at most of 10 % of the galaxies, "
+        "of half, of 90 %, and of all.",
+        ["", "10 %", "50 %", "90 %", "all"],
+        [
+            [name, *(float(value) for value in np.percentile(values, _PERCENTILES))]
+            for name, values in (("looks", looks), ("days", days))
+        ],
+    )
 
 
 def _skill(users: Sequence[Users], inches: float) -> matplotlib.figure.Figure:
