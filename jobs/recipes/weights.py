@@ -50,7 +50,7 @@ LIMITS = (
     "Knows SDSS colour pictures. On other cameras, depths or colour mappings, Hubble's among them, its "
     "answers are extrapolations that nobody has scored.",
     "Saw next to no stars or artifacts, so it takes them for galaxies; with rejection=true the catalogue "
-    "says which they are.",
+    "flags most of them.",
 )
 DATA_NAME = (
     "Galaxy Zoo 2 votes for 9,870 galaxies of the Galaxy Challenge (Kaggle 2014), 4,000 of them on five "
