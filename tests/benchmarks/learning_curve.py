@@ -1,7 +1,7 @@
 """What more labels are worth: ``python -m tests.benchmarks.learning_curve LABELS OUT [EXAMPLES]``.
 
 LABELS is what `jobs.recipes.labels` wrote. Networks learn from scratch from ever more of the galaxies with
-votes, all shown EXAMPLES galaxies (60,000) by one recipe, and are scored over 60 transforms on unseen ones.
+votes, all shown EXAMPLES galaxies (40,000) by one recipe, and are scored over 60 transforms on unseen ones.
 A power law, RMSE(n) = a + b n^-c, is laid through the scores, and through those of galaxies drawn anew: what
 it says of the challenge's whole set is a guess beyond all that was measured. OUT gets ``learning_curve.json``
 and ``learning_curve.png``; run again, it continues.
@@ -53,7 +53,7 @@ def fitted(counts: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
 def main() -> None:
     """Train, score, fit and draw."""
     folder, out = storage.absolute(sys.argv[1]), Path(storage.absolute(sys.argv[2]))
-    examples = int(sys.argv[3]) if len(sys.argv) > 3 else 60_000
+    examples = int(sys.argv[3]) if len(sys.argv) > 3 else 40_000
     out.mkdir(parents=True, exist_ok=True)
     tree = load_tree()
     unseen = read_labels(folder, tree, "unseen.csv")
@@ -68,7 +68,7 @@ def main() -> None:
         "seed": 0,
         "examples": examples,
         "batch_size": 50,
-        "viewpoints": 8,
+        "viewpoints": 4,
         "optimizer": {"kind": "adamw", "weight_decay": 0.05},
         "schedule": {"kind": "one_cycle", "highest": 0.002},
         "average_decay": 0.995,

@@ -4,8 +4,8 @@
 
 Thresholds are learnt on four fifths of the labelled galaxies, and the answers that they settle in the other
 fifth are judged; five times, so that each galaxy is judged once. Prints JSON: of each question how many
-galaxies were asked it, how many were settled, and the accuracy of these with its exact 95 % interval. Made
-for what `jobs.recipes.cross_validation` writes, whose networks saw none of the galaxies either.
+galaxies were asked it, how many were settled, and the accuracy of these with its exact 95 % interval. The
+catalogue should be of galaxies that the weights never saw either, as that of ``make evaluation``.
 """
 
 from __future__ import annotations
