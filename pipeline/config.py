@@ -23,7 +23,7 @@ CONFIGS = _INSTALLED if _INSTALLED.is_dir() else PROJECT / "configs"
 An installed package has it inside; pyproject.toml says so.
 """
 
-_SHIPPED_SUFFIXES = (".yaml", ".safetensors")
+_SHIPPED_SUFFIXES = (".yaml", ".safetensors", ".ensemble.json")
 _WORD = re.compile(r"\w+")
 
 
@@ -57,8 +57,9 @@ def shipped(kind: str | tuple[str, ...], name: str) -> str:
     files: dict[str, Path] = {}
     for folder in kinds:
         for file in sorted((CONFIGS / folder).iterdir()):
-            if file.suffix in _SHIPPED_SUFFIXES and _WORD.fullmatch(file.stem):
-                files.setdefault(file.stem, file)
+            stem, dot, suffix = file.name.partition(".")
+            if dot + suffix in _SHIPPED_SUFFIXES and _WORD.fullmatch(stem):
+                files.setdefault(stem, file)
     if name not in files:
         raise InputError(
             f"there is no file {name}, and none of the {' and '.join(kinds)} that come along has this name; "

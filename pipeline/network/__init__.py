@@ -19,6 +19,7 @@ from pipeline.network.ensemble import (
     load_networks,
     member_weights,
     save_ensemble,
+    weight_files,
 )
 from pipeline.network.features import contrast_normalised, layer_activations
 from pipeline.network.layers import Dense
@@ -52,5 +53,6 @@ __all__ = [
     "read_weights",
     "save_ensemble",
     "save_network",
+    "weight_files",
     "write_card",
 ]

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from pipeline import storage
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
-from pipeline.network.checkpoint import Card, check_weights, load_network, read_card, read_json
+from pipeline.network.checkpoint import Card, check_weights, load_network, read_json
 from pipeline.network.viewpoint_network import ViewpointNetwork
 from pipeline.tree import DecisionTree
 
@@ -107,22 +108,32 @@ def load_networks(weights: str, tree: DecisionTree) -> list[ViewpointNetwork]:
     InputError
         As `load_network`, or if the ensemble can't be read.
     """
-    files = _members(weights, _read(weights)) if weights.endswith(ENSEMBLE_SUFFIX) else [weights]
-    return [load_network(file, tree)[0] for file in files]
+    return [load_network(file, tree)[0] for file in weight_files(weights)]
 
 
-def member_weights(weights: str, member: str | None = None) -> str:
-    """URI of one network's weights: the only one, or of an ensemble the first or the one so named.
+def weight_files(weights: str) -> list[str]:
+    """URIs of the weight files that a weights URI names: itself, or the members of an ensemble.
 
     Raises
     ------
     InputError
-        If there is no network of that name, or the ensemble can't be read.
+        If the ensemble can't be read.
     """
-    files = _members(weights, _read(weights)) if weights.endswith(ENSEMBLE_SUFFIX) else [weights]
+    return _members(weights, _read(weights)) if weights.endswith(ENSEMBLE_SUFFIX) else [weights]
+
+
+def member_weights(weights: str, member: str | None = None) -> str:
+    """URI of one network's weights: the only one, or of an ensemble the first or the one of that file name.
+
+    Raises
+    ------
+    InputError
+        If there is no file of that name (without ``.safetensors``), or the ensemble can't be read.
+    """
+    files = weight_files(weights)
     if member is None:
         return files[0]
-    names = [read_card(file).network.name for file in files]
+    names = [PurePosixPath(file).stem for file in files]
     if member not in names:
         raise InputError(f"{weights} holds no network {member!r}; expected one of {', '.join(names)}")
     return files[names.index(member)]

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.evaluation.labelled import Labelled
 from pipeline.images import ImageError, decode_image
-from pipeline.network import Model, check_model, member_weights, read_card
+from pipeline.network import Model, check_model, read_card, weight_files
 from pipeline.network.seen import SeenPictures, picture_digest, read_seen
 from pipeline.run.cutouts import readable_batches, reader_of
-from pipeline.tree import DecisionTree
 
 NOT_KNOWN = "Whether the weights were trained on any of these galaxies isn’t known: "
 
@@ -74,7 +73,7 @@ def judge_by(
             f"{catalogue} was made by {others}, and weights={weights} are {model.sha256[:12]}…; name those "
             "that made it"
         )
-    lists = lists_of(weights, model, labelled.tree)
+    lists = lists_of(weights, model)
     if None in lists:
         return Judged(
             labelled,
@@ -94,11 +93,10 @@ def judge_by(
     return Judged(labelled[~seen], int(seen.sum()), told)
 
 
-def lists_of(weights: str, model: Model, tree: DecisionTree) -> list[SeenPictures | None]:
+def lists_of(weights: str, model: Model) -> list[SeenPictures | None]:
     """What the one network, or each of an ensemble's, was trained on."""
-    if len(model.cards) == 1:
-        return [read_seen(member_weights(weights), model.cards[0].sha256)]
-    return [read_seen(member_weights(weights, card.network.name), card.sha256) for card in model.cards]
+    files = zip(weight_files(weights), model.cards, strict=True)
+    return [read_seen(file, card.sha256) for file, card in files]
 
 
 def _seen(

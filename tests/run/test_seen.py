@@ -19,9 +19,19 @@ from jobs.recipes import seen as recipe
 from pipeline.config import CONFIGS
 from pipeline.errors import InputError
 from pipeline.evaluation import rmse
-from pipeline.network import DEFAULT_WEIGHTS, Card, read_card, save_network
+from pipeline.network import (
+    DEFAULT_WEIGHTS,
+    Card,
+    Ensemble,
+    check_model,
+    member_weights,
+    read_card,
+    save_ensemble,
+    save_network,
+)
 from pipeline.network import seen as module
 from pipeline.network.seen import picture_digest, read_seen, seen_uri, write_seen
+from pipeline.run.seen import lists_of
 from pipeline.training.labels import Labels
 from pipeline.training.seen import digest_of, keep_seen
 from pipeline.training.weights import judge
@@ -237,3 +247,21 @@ def test_a_picture_once_encoded_with_loss_is_another() -> None:
     Image.fromarray(galaxy(0, 64)).save(stream, "JPEG", quality=95)
     lossy = np.asarray(Image.open(stream))
     assert picture_digest(lossy) != picture_digest(galaxy(0, 64))
+
+
+def test_each_network_of_an_ensemble_has_its_own_list(
+    weights: str, tree: DecisionTree, tmp_path: Path
+) -> None:
+    files = [str(tmp_path / f"{name}.safetensors") for name in ("one", "two")]
+    for number, file in enumerate(files):
+        torch.manual_seed(number)
+        save_network(trained_like(SPEC, tree), file, Card(network=SPEC, tree=tree.name, columns=tree.columns))
+    members = {Path(file).name: read_card(file).sha256 for file in files}
+    save_ensemble(both := str(tmp_path / "both.ensemble.json"), Ensemble(name="both", members=members))
+    trained_on(files[0], tmp_path, range(2))
+    trained_on(files[1], tmp_path, range(3))
+    lists = lists_of(both, check_model(both, tree))
+    assert [None if each is None else len(each) for each in lists] == [2, 3]
+    assert member_weights(both, "two") == files[1]
+    with pytest.raises(InputError, match="expected one of one, two"):
+        member_weights(both, "three")
