@@ -1,11 +1,14 @@
-"""What more labels are worth: ``python -m tests.benchmarks.learning_curve DATA LABELS OUT [EXAMPLES]``.
+"""What more labels are worth.
 
-LABELS is what `jobs.recipes.labels` wrote of DATA. Networks learn from scratch from ever more of the galaxies
-with votes, all shown EXAMPLES galaxies (40,000) by one recipe, and are scored over 60 transforms on held-out
-ones. A power law, RMSE(n) = a + b n^-c, is fitted to the scores, and to those of bootstrap samples; at the
-challenge's whole training set it is an extrapolation. The network of 3,200 labels is also scored on clean
-galaxies, whose volunteers agreed, that it didn't learn from: never to be compared with scores on fair ones.
-OUT gets ``learning_curve.json`` and ``learning_curve.png``; run again, it continues.
+    python -m tests.benchmarks.learning_curve DATA LABELS START OUT [EXAMPLES]
+
+LABELS is what `jobs.recipes.labels` wrote of DATA; START are weights that learnt the votes of its first 400
+galaxies, or of none. From them networks learn from ever more galaxies, those 400 among them, by one recipe
+and from EXAMPLES examples (20,000) each, and are scored over 60 transforms on held-out galaxies. A power law,
+RMSE(n) = a + b n^-c, is fitted to the scores, and to those of bootstrap samples; at the challenge's whole
+training set it is an extrapolation. The network of 3,200 labels is also scored on clean galaxies, whose
+volunteers agreed, that it didn't learn from: never to be compared with scores on fair ones.
+OUT gets ``learning_curve.json`` and ``learning_curve.svg``; run again, it continues.
 """
 
 from __future__ import annotations
@@ -54,9 +57,9 @@ def fitted(counts: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
 
 def main() -> None:
     """Train, score, fit and draw."""
-    data, folder, output, *rest = sys.argv[1:]
+    data, folder, start, output, *rest = sys.argv[1:]
     data, folder, out = storage.absolute(data), storage.absolute(folder), Path(storage.absolute(output))
-    examples = int(rest[0]) if rest else 40_000
+    examples = int(rest[0]) if rest else 20_000
     out.mkdir(parents=True, exist_ok=True)
     tree = load_tree()
     unseen = read_labels(folder, tree, "unseen.csv")
@@ -64,8 +67,9 @@ def main() -> None:
     table["image"] = [
         image if image.startswith("/") else storage.join(folder, image) for image in table["image"]
     ]
-    # More labels include the fewer.
-    voted = table[: -len(unseen)].sample(frac=1, random_state=0)
+    # More labels include the fewer, and all include those that START knows.
+    known, others = table[: COUNTS[0]], table[COUNTS[0] : -len(unseen)]
+    voted = pd.concat([known, others.sample(frac=1, random_state=0)])
     recipe = {
         "name": "learning curve",
         "seed": 0,
@@ -73,8 +77,8 @@ def main() -> None:
         "batch_size": 50,
         "viewpoints": 4,
         "optimizer": {"kind": "adamw", "weight_decay": 0.05},
-        "schedule": {"kind": "one_cycle", "highest": 0.002},
-        "average_decay": 0.995,
+        "schedule": {"kind": "one_cycle", "highest": 0.001, "warm_up": 0.05},
+        "average_decay": 0.99,
     }
     (out / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     answers = {}
@@ -86,6 +90,7 @@ def main() -> None:
             name=f"curve-{count}",
             labels=f"{count}.csv",
             recipe=str(out / "recipe.yaml"),
+            init=storage.absolute(start),
             held_out=len(unseen),
             evaluate_every=examples,
             companions=False,
@@ -116,7 +121,7 @@ def main() -> None:
     }
     (out / "learning_curve.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))
-    draw(scores, law, out / "learning_curve.png")
+    draw(scores, law, out / "learning_curve.svg")
 
 
 def clean_score(data: str, out: Path, learnt: pd.DataFrame, tree: DecisionTree) -> tuple[float, ...]:
@@ -141,7 +146,7 @@ def draw(scores: dict[int, tuple[float, float, float]], law: NDArray[np.float64]
     axes.plot(along, power_law(along, *law), "--", label="power law")
     axes.set(xscale="log", xlabel="galaxies with votes", ylabel="RMSE over 37 answers, 60 transforms")
     axes.legend()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path)
 
 
 if __name__ == "__main__":
