@@ -36,6 +36,7 @@ LAST_LAYER = {
     "seed": 0,
     "examples": 4_000,
     "batch_size": 50,
+    "viewpoints": 8,
     "optimizer": {"kind": "adamw", "weight_decay": 0.05},
     "schedule": {"kind": "one_cycle", "highest": 0.001, "warm_up": 0.05},
     "average_decay": 0.99,
