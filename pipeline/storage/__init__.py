@@ -10,7 +10,6 @@ from pipeline.storage.ahead import read_ahead
 from pipeline.storage.connection import delta_options
 from pipeline.storage.explain import explained, is_passing, reason
 from pipeline.storage.files import (
-    broken_links,
     clock,
     copy,
     create,
@@ -38,7 +37,6 @@ from pipeline.storage.uris import join, name
 __all__ = [
     "FileInfo",
     "absolute",
-    "broken_links",
     "check_place",
     "check_table_place",
     "clock",
