@@ -181,19 +181,19 @@ class _Died(Exception):
     """A child ended while an answer of it was due."""
 
     def __init__(self, ending: Ending) -> None:
-        super().__init__(ending.how)
+        super().__init__(ending.description)
         self.ending = ending
 
 
 def _verdict(shard: str, ending: Ending) -> Exception:
     if ending.outside:
         return StorageTrouble(
-            f"reading {shard} {ending.how}; look at the machine's memory and limits, then run the same "
-            "command again"
+            f"reading {shard} {ending.description}; look at the machine's memory and limits, then run the "
+            "same command again"
         )
     return InputError(
-        f"cannot read {shard}: reading it {ending.how}, also when tried alone; write the file anew, or take "
-        "it out of the input"
+        f"cannot read {shard}: reading it {ending.description}, also when tried alone; write the file anew, "
+        "or take it out of the input"
     )
 
 
