@@ -106,16 +106,19 @@ def normalised(tree: DecisionTree, votes: NDArray[np.float64]) -> NDArray[np.flo
 def cumulative(tree: DecisionTree, votes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shares of all volunteers who give each answer, those who aren't asked included, shape (n, answers).
 
+    They are 0 in a question without votes, and below it.
+
     Parameters
     ----------
     votes : ndarray, shape (n, answers)
         Votes, or shares among those who are asked.
     """
-    result = np.empty(votes.shape)
+    result = np.zeros(votes.shape)
     for key in tree.in_order():
         where, gate = tree.slices[key], tree.gates.get(key)
         asked = 1.0 if gate is None else result[:, list(gate)].sum(axis=1, keepdims=True)
-        result[:, where] = asked * votes[:, where] / votes[:, where].sum(axis=1, keepdims=True)
+        total = votes[:, where].sum(axis=1, keepdims=True)
+        np.divide(asked * votes[:, where], total, out=result[:, where], where=total > 0)
     return result
 
 

@@ -9,10 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.tree import DecisionTree, agreement
+from pipeline.tree import LEAST_ASKED, DecisionTree, agreement
 from pipeline.volunteers.ballots import Ballots
 from pipeline.volunteers.bayesian import KINDS, Knowledge, cumulative
-from pipeline.volunteers.settlement import LEAST_ASKED
 from pipeline.volunteers.store import read_votes_table
 from pipeline.volunteers.weights import Weighted
 

@@ -153,19 +153,8 @@ def debiased_batches(table: ShareTable, debiasing: Debiasing) -> Iterator[pa.Rec
     schema = debiased_schema(table.tree, table.has_votes)
     for part in table.rows():
         corrected, done = debiasing.apply(part.shares, part.galaxies)
-        columns = [part.object_id, *whole(table.tree, corrected).T.astype(np.float32), *done.T]
+        columns = [part.object_id, *cumulative(table.tree, corrected).T.astype(np.float32), *done.T]
         if part.votes is not None:
             columns += [*clean(table.tree, part.votes, part.shares, corrected).T]
         arrays = [pa.array(np.ascontiguousarray(column)) for column in columns[1:]]
         yield pa.RecordBatch.from_arrays([columns[0], *arrays], schema=schema)
-
-
-def whole(tree: DecisionTree, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cumulative shares; 0 below a question that nobody is asked."""
-    with np.errstate(invalid="ignore"):
-        return np.nan_to_num(cumulative(tree, shares))
-
-
-def by_question(tree: DecisionTree, answers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums over the answers of each question, shape (n, questions)."""
-    return np.stack([answers[:, where].sum(axis=1) for where in tree.slices.values()], axis=1)
