@@ -122,7 +122,7 @@ def cumulative(tree: DecisionTree, votes: NDArray[np.float64]) -> NDArray[np.flo
     return result
 
 
-def nothing_known(tree: DecisionTree, alpha: NDArray[np.float64], users: int) -> Knowledge:
+def initial_knowledge(tree: DecisionTree, alpha: NDArray[np.float64], users: int) -> Knowledge:
     """What is known before the first vote."""
     widths = [len(question.answers) for question in tree.questions]
     return Knowledge(
@@ -158,7 +158,7 @@ def aggregate(
     """
     counts = sums_of_votes(ballots) if plain is None else plain
     alpha = _prior_of(ballots, counts, network)
-    knowledge = nothing_known(ballots.tree, alpha, len(ballots.users))
+    knowledge = initial_knowledge(ballots.tree, alpha, len(ballots.users))
     knowledge.counts = counts.copy()
     knowledge = settle(knowledge, ballots, 10 * tolerance, most)
     knowledge.alpha = _prior_of(ballots, knowledge.counts, network)
@@ -187,26 +187,26 @@ class Online:
     """
 
     def __init__(self, tree: DecisionTree, alpha: NDArray[np.float64], users: int) -> None:
-        self.knowledge = nothing_known(tree, alpha, users)
+        self.knowledge = initial_knowledge(tree, alpha, users)
 
     def add(self, ballots: Ballots) -> None:
         """Take new votes; codes of galaxies and users are those of all."""
-        known = self.knowledge
-        matrices = _matrices(known)
-        fresh = nothing_known(known.tree, known.alpha, len(known.evidence))
+        knowledge = self.knowledge
+        matrices = _matrices(knowledge)
+        fresh = initial_knowledge(knowledge.tree, knowledge.alpha, len(knowledge.evidence))
         for block in ballots.blocks():
-            _explain(known, matrices, block, fresh, counted=False)
-        known.counts += fresh.counts
-        known.evidence += fresh.evidence
-        for sums, new in zip(known.confusion, fresh.confusion, strict=True):
+            _explain(knowledge, matrices, block, fresh, counted=False)
+        knowledge.counts += fresh.counts
+        knowledge.evidence += fresh.evidence
+        for sums, new in zip(knowledge.confusion, fresh.confusion, strict=True):
             sums += new
-        known.proportions = _proportions(known)
+        knowledge.proportions = _proportions(knowledge)
 
 
 def _round(knowledge: Knowledge, ballots: Ballots) -> tuple[float, Knowledge]:
     """One round of expectation maximisation, and the largest change of a share."""
     matrices = _matrices(knowledge)
-    fresh = nothing_known(knowledge.tree, knowledge.alpha, len(knowledge.evidence))
+    fresh = initial_knowledge(knowledge.tree, knowledge.alpha, len(knowledge.evidence))
     change = 0.0
     for block in ballots.blocks():
         _explain(knowledge, matrices, block, fresh, counted=True)
@@ -237,8 +237,8 @@ def _explain(
         votes = block.on(number)
         if not len(votes.galaxy):
             continue
-        said = votes.user.astype(np.int64) * (where.stop - where.start) + votes.answer
-        likelihood = matrices[number].take(said, axis=1)
+        cells = votes.user.astype(np.int64) * (where.stop - where.start) + votes.answer
+        likelihood = matrices[number].take(cells, axis=1)
         telling = likelihood - likelihood.min(axis=0)
         prior, counts = knowledge.alpha[part, where].T, knowledge.counts[part, where].T
         for _ in range(_INNER_ROUNDS if counted else 1):
@@ -250,14 +250,14 @@ def _explain(
         if counted:
             shares = (prior + counts).take(votes.galaxy, axis=1)
             shares = np.maximum(shares - own, 1e-9, out=shares)
-        _learn_users(fresh, number, votes, said, shares, likelihood)
+        _learn_users(fresh, number, votes, cells, shares, likelihood)
 
 
 def _learn_users(
     fresh: Knowledge,
     question: int,
     votes: QuestionVotes,
-    said: NDArray[np.int64],
+    cells: NDArray[np.int64],
     shares: NDArray[np.float64],
     likelihood: NDArray[np.float64],
 ) -> None:
@@ -265,8 +265,8 @@ def _learn_users(
     users, wide = len(fresh.evidence), len(shares)
     seen = shares * likelihood
     seen /= seen.sum(axis=0)
-    fresh.confusion[question] += _summed(said, seen, users * wide).T.reshape(users, wide, wide)
-    share = shares[votes.answer, np.arange(len(said))] / shares.sum(axis=0)
+    fresh.confusion[question] += _summed(cells, seen, users * wide).T.reshape(users, wide, wide)
+    share = shares[votes.answer, np.arange(len(cells))] / shares.sum(axis=0)
     for kind, matrix in enumerate(kind_matrices(wide)):
         evidence = np.log(matrix[0, 1] + (matrix[0, 0] - matrix[0, 1]) * share + 1e-12)
         fresh.evidence[:, kind] += np.bincount(votes.user, evidence, users)

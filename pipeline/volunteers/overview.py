@@ -62,14 +62,14 @@ class Agreement:
 
 def users_by_kind(ballots: Ballots, weighted: Weighted, knowledge: Knowledge) -> list[Users]:
     """Users of each kind."""
-    given = np.zeros(len(ballots.users), np.int64)
+    counts = np.zeros(len(ballots.users), np.int64)
     for block in ballots.blocks():
-        given += np.bincount(block.user, minlength=len(given))
+        counts += np.bincount(block.user, minlength=len(counts))
     likeliest, result = knowledge.kinds.argmax(axis=1), []
     for number, kind in enumerate(KINDS):
-        some = (likeliest == number) & (given > 0)
-        votes = int(given[some].sum())
-        weight = float((given * weighted.user_weights)[some].sum() / max(votes, 1))
+        some = (likeliest == number) & (counts > 0)
+        votes = int(counts[some].sum())
+        weight = float((counts * weighted.user_weights)[some].sum() / max(votes, 1))
         result.append(Users(kind, int(some.sum()), votes, weight, weighted.consistency[some]))
     return result
 

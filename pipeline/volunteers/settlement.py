@@ -79,9 +79,9 @@ def settlement(
     Parameters
     ----------
     network : array_like, shape (n, answers)
-        The prior of each galaxy by the network's answers, in votes (`Prior.of`).
+        The prior of each galaxy by the network's answers, in votes (`Prior.with_network`).
     anyone : array_like, shape (answers,)
-        The prior of a galaxy of which nothing is known (`Prior.of_any`).
+        The prior of a galaxy of which nothing is known (`Prior.without_network`).
     counts : array_like, shape (n, answers)
         Votes as they are understood (`Knowledge.counts`).
     looked : array_like, shape (n,)
