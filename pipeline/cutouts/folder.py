@@ -160,12 +160,12 @@ def _positions(uri: str) -> tuple[csv.DictReader[str], str]:
     return reader, name
 
 
-def _degrees(row: Mapping[str, str | None], column: str, least: float, most: float, where: str) -> float:
+def _degrees(row: Mapping[str, str | None], column: str, minimum: float, maximum: float, where: str) -> float:
     text = row[column]
     try:
         value = float(text or "")
     except ValueError:
         value = math.nan
-    if not least <= value <= most:
-        raise InputError(f"{where}: {column} is {text!r}; expected degrees from {least:g} to {most:g}")
+    if not minimum <= value <= maximum:
+        raise InputError(f"{where}: {column} is {text!r}; expected degrees from {minimum:g} to {maximum:g}")
     return value

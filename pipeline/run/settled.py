@@ -95,7 +95,7 @@ class Settling:
     ----------
     terms
         On which answers are settled; what is open although no look is worth its price is for experts.
-    most
+    limit
         Galaxies of `next_galaxies`.
     labels_from
         People that must have looked at one of `labelled`.
@@ -109,7 +109,7 @@ class Settling:
     prior: Prior
     votes: Votes
     terms: Terms
-    most: int
+    limit: int
     labels_from: int
     answers: dict[str, dict[str, int]] = field(init=False)
     done: int = 0
@@ -197,8 +197,8 @@ class Settling:
     ) -> None:
         keys = [question.key for question in self.tree.questions]
         rows = np.flatnonzero(open_)
-        if len(rows) > self.most:  # of a batch, no more can be among the most of all
-            rows = rows[np.argsort(-gain[rows], kind="stable")[: self.most]]
+        if len(rows) > self.limit:  # of a batch, no more can be among the most of all
+            rows = rows[np.argsort(-gain[rows], kind="stable")[: self.limit]]
         unsure = settled.state[rows] == OPEN
         questions = [
             " ".join(key for key, is_open in zip(keys, row, strict=True) if is_open) for row in unsure
@@ -217,4 +217,4 @@ class Settling:
             schema=pa.schema(_NEXT),
         )
         order = [("gain", "descending"), ("object_id", "ascending")]
-        self._next = pa.concat_tables([self._next, more]).sort_by(order)[: self.most]
+        self._next = pa.concat_tables([self._next, more]).sort_by(order)[: self.limit]

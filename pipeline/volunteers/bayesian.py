@@ -139,7 +139,7 @@ def aggregate(
     network: NetworkAnswers | None = None,
     plain: NDArray[np.float64] | None = None,
     tolerance: float = TOLERANCE,
-    most: int = 60,
+    max_rounds: int = 60,
 ) -> Knowledge:
     """Learn users and galaxies from all votes, again and again, until the shares are settled.
 
@@ -153,16 +153,16 @@ def aggregate(
         The votes' counts, if they are known already.
     tolerance
         Largest change of a share in the last round.
-    most
+    max_rounds
         Rounds at most, for each prior.
     """
     counts = sums_of_votes(ballots) if plain is None else plain
     alpha = _prior_of(ballots, counts, network)
     knowledge = initial_knowledge(ballots.tree, alpha, len(ballots.users))
     knowledge.counts = counts.copy()
-    knowledge = settle(knowledge, ballots, 10 * tolerance, most)
+    knowledge = settle(knowledge, ballots, 10 * tolerance, max_rounds)
     knowledge.alpha = _prior_of(ballots, knowledge.counts, network)
-    return settle(knowledge, ballots, tolerance, most)
+    return settle(knowledge, ballots, tolerance, max_rounds)
 
 
 def _prior_of(
@@ -171,9 +171,11 @@ def _prior_of(
     return fit_prior(ballots.tree, counts, network).of_galaxies(len(ballots.subjects), network)
 
 
-def settle(knowledge: Knowledge, ballots: Ballots, tolerance: float = TOLERANCE, most: int = 60) -> Knowledge:
+def settle(
+    knowledge: Knowledge, ballots: Ballots, tolerance: float = TOLERANCE, max_rounds: int = 60
+) -> Knowledge:
     """Go over all votes until the shares are settled, from what is known, with the prior as it is."""
-    for _ in range(most):
+    for _ in range(max_rounds):
         change, knowledge = _round(knowledge, ballots)
         if change < tolerance:
             break

@@ -155,7 +155,7 @@ def test_online_and_batch_agree(tree: DecisionTree, shares: np.ndarray, people: 
     galaxy, user = looks(len(shares), 15, people, rng)
     number, column = classify(tree, shares, people, galaxy, user, rng)
     whole = ballots_of(tree, galaxy[number], user[number], number, column, len(shares), USERS)
-    batch = aggregate(whole, tolerance=1e-6, most=500)
+    batch = aggregate(whole, tolerance=1e-6, max_rounds=500)
     online = Online(tree, batch.alpha, USERS)
     for chunk in np.array_split(np.arange(len(galaxy)), 30):
         rows = np.flatnonzero((number >= chunk[0]) & (number <= chunk[-1]))
