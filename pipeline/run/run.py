@@ -72,18 +72,18 @@ class Run(Generic[Config_co]):
         from pipeline.streaming import StreamSettings
 
         return StreamSettings(
-            self.config.weights,
-            self.model.sha256,
-            self.config.tree,
-            transforms,
-            self.precision,
-            self.model.recentrings,
-            self.source.survey,
-            index,
-            self.decoder,
-            self.confidence,
-            self.projection,
-            isinstance(self.config, StreamConfig) and self.config.rejection,
+            weights=self.config.weights,
+            weights_sha256=self.model.sha256,
+            tree=self.config.tree,
+            transforms=transforms,
+            precision=self.precision,
+            recentrings=self.model.recentrings,
+            survey=self.source.survey,
+            index=index,
+            decoder=self.decoder,
+            confidence=self.confidence,
+            projection=self.projection,
+            rejection=isinstance(self.config, StreamConfig) and self.config.rejection,
         )
 
 

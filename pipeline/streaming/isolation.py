@@ -18,6 +18,7 @@ from pipeline.protocol.plan import WorkUnit
 from pipeline.streaming.child import pack, unpack
 from pipeline.streaming.limits import DecodeLimits
 from pipeline.streaming.process import GRACE_SECONDS, READ_SECONDS, START_SECONDS, ChildProcess
+from pipeline.streaming.rows import DECODE_DEFAULTS, DecodeSettings
 from pipeline.survey.source import Inventory
 
 CHILD = "pipeline.streaming.child"
@@ -106,21 +107,18 @@ class IsolatedDecoder:
         Tells where units are cut, and what the child is to read by.
     index
         See `pipeline.streaming.sources.open_source`.
-    recentrings, keep_jpegs, rejection
-        See `decode_row`.
+    settings
+        How rows are decoded.
     """
 
     def __init__(
         self,
         limits: DecodeLimits,
         source: Inventory,
-        recentrings: Sequence[float] = (),
         index: str | None = None,
-        keep_jpegs: bool = False,
-        rejection: bool = False,
+        settings: DecodeSettings = DECODE_DEFAULTS,
     ) -> None:
-        self._settings = {"recentrings": list(recentrings), "keep_jpegs": keep_jpegs, "rejection": rejection}
-        self._source, self._index = source, index
+        self._source, self._index, self._settings = source, index, settings
         self._isolation = Isolation(limits)
 
     def decode(self, unit: WorkUnit) -> Rows:
@@ -138,7 +136,7 @@ class IsolatedDecoder:
         def request(start: int, stop: int) -> dict[str, Any]:
             duplicates = [row for row in unit.duplicates if start <= row < stop]
             rows = request_of(self._source, self._index, unit.shard, range(start, stop))
-            return rows | {"duplicates": duplicates} | self._settings
+            return rows | {"duplicates": duplicates, "settings": self._settings._asdict()}
 
         return self._isolation.answers(pieces, request)
 
