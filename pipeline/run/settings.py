@@ -150,8 +150,8 @@ def titled_as_before(config: StreamConfig) -> StreamConfig:
 Config = TypeVar("Config", bound=SurveyConfig)
 
 
-def settled(config: Config) -> Config:
-    """The configuration with absolute paths: workers have working directories of their own."""
+def with_absolute_paths(config: Config) -> Config:
+    """The settings with absolute paths, for workers have working directories of their own."""
     names = [
         name
         for name in ("input", "output", "weights", "tree", "tiles", "positions")
