@@ -29,9 +29,9 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _some_words(text: str) -> str:
+def _not_empty(text: str) -> str:
     if not text.strip():
-        raise ValueError("expected some words, and it is empty")
+        raise ValueError("it is empty; expected a text")
     return _one_line(text)
 
 
@@ -74,7 +74,7 @@ def _ivoid(text: str) -> str:
 
 
 Line = Annotated[str, AfterValidator(_one_line)]
-Words = Annotated[str, AfterValidator(_some_words)]
+Words = Annotated[str, AfterValidator(_not_empty)]
 
 
 class Creator(StrictModel):
