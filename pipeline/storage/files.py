@@ -172,8 +172,13 @@ def remove_folder(uri: str) -> None:
         store.remove_folder(path)
 
 
-def lead(uri: str, folder: str) -> bool:
-    """Make a name lead to a folder, given by its path from the name's, in one step.
+def symlink(uri: str, folder: str) -> bool:
+    """Make a symbolic link to a folder, in one step; an older link is replaced.
+
+    Parameters
+    ----------
+    folder
+        Its path from the link's folder.
 
     Returns
     -------
@@ -183,11 +188,11 @@ def lead(uri: str, folder: str) -> bool:
     Raises
     ------
     InputError
-        If something that is no link has the name.
+        If something that is no link has the link's name.
     """
     store, path = store_at(uri)
     with explained("replace", uri):
-        return store.lead(path, folder)
+        return store.symlink(path, folder)
 
 
 @contextlib.contextmanager
