@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.catalogue.export import Snapshot, open_snapshot
+from pipeline.catalogue.snapshot import check_answers
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from pipeline.volunteers.bayesian import cumulative
@@ -62,12 +63,7 @@ class ShareTable:
             fs, path = storage.filesystem(self.uri)
             with fs.open(path, "rb") as stream:
                 schema = pq.read_schema(stream)
-        missing = [name for name in ("object_id", *self.tree.columns) if name not in schema.names]
-        if missing:
-            raise InputError(
-                f"{self.uri} lacks {len(missing)} columns of tree {self.tree.name!r}, first {missing[0]!r}; "
-                "name the tree whose answers it holds as tree=FILE"
-            )
+        check_answers(self.uri, schema, self.tree)
         return Snapshot((self.uri,), schema)
 
     @cached_property
