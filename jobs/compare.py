@@ -19,16 +19,20 @@ class CompareConfig(StrictModel):
 
     Attributes
     ----------
-    catalogue, other
-        Folders ``catalogue`` of outputs: before and after.
+    catalogue
+        The folder ``catalogue`` of an output: how answers were before.
+    other
+        The one to compare it with: how answers are after. It may be the same folder, at another version.
     output
         Where the page, tables and figures go (any fsspec URI).
     title
-        Heads the page.
+        Title of the page.
     tree
         The decision tree whose answers both hold.
-    as_of, other_as_of
-        Version, or date and time, of an older snapshot of each; the current one if not given.
+    as_of
+        Version, or date and time, of an older snapshot of `catalogue`; the current one if not given.
+    other_as_of
+        The same for `other`.
     galaxies
         Most galaxies that are shown of those that changed class.
     """

@@ -37,8 +37,8 @@ class ConsensusConfig(StrictModel):
     tree
         The decision tree whose questions were asked.
     prior
-        A catalogue of the same galaxies, whose answers are taken for what is known before the first vote; how
-        far, is learnt from the votes.
+        A catalogue of the same galaxies, whose answers are the prior; how much they weigh is learnt from the
+        votes.
     users
         A Parquet file to write of users: their consistency and weight, and the probability that they are
         careful, careless or contrary.

@@ -65,9 +65,9 @@ class DebiasConfig(StrictModel):
     redshift
         The column of redshifts.
     apparent
-        Magnitudes are apparent ones, and sizes in arcseconds.
+        Whether magnitudes are apparent ones, and sizes in arcseconds.
     low_redshift
-        Where shares are taken for unbiased.
+        Redshift whose shares are taken to be unbiased, and to which those of farther galaxies are corrected.
     """
 
     table: TablePlace

@@ -31,7 +31,7 @@ class DiscoverConfig(StrictModel):
         Whether to rate now, on a page that only this machine sees; ratings are kept in
         ``output/ratings.jsonl``, and the same command continues.
     rater
-        Your name in the file of ratings, where several people's are joined.
+        Your name in the file of ratings, by which those of several people are told apart.
     port
         Port of the page; any that is free if 0.
     batch
@@ -45,7 +45,7 @@ class DiscoverConfig(StrictModel):
     as_of
         Version, or date and time, of an older snapshot; the current one if not given.
     seed
-        Draws the galaxies that may be proposed.
+        Seed of the random draw of the galaxies that may be proposed.
     """
 
     catalogue: TablePlace

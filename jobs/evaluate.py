@@ -44,13 +44,14 @@ class EvaluateConfig(StrictModel):
     others
         Further catalogues of the same galaxies by name, to be scored beside it: ``others.single_view=URI``.
     pictures
-        Galaxies shown, of the hardest and of the easiest each.
+        How many of the hardest galaxies are shown, and how many of the easiest.
     shown
-        Galaxies with a card in the page, at most.
+        Most galaxies that have a card on the page.
     weights
-        What made the catalogue: galaxies whose pictures it was trained on are left out, where it says them.
+        The weights that made the catalogue. Galaxies whose pictures they were trained on are left out, where
+        the weights have a list of these pictures beside them.
     include_seen
-        Whether these count, too.
+        Whether galaxies that the weights were trained on count, too.
     """
 
     catalogue: TablePlace

@@ -57,12 +57,13 @@ class ExportConfig(StrictModel):
         asked (``conditional``, in columns ``…_fraction``), or ``both``. If it isn't given, conditional with
         `names`, else cumulative.
     names
-        A crosswalk, by whose names the fractions go, so that they can be stacked with another survey's. Two
-        come along: ``galaxy_zoo_decals`` and ``euclid``.
+        Crosswalk that names fractions as another survey does: ``galaxy_zoo_decals``, ``euclid`` or a file.
     least_asked
-        Share of all volunteers that would be asked a question at least, or its fractions are null.
-    creator, licence
-        Whose catalogue it is, and its licence, such as ``CC-BY-4.0``; for the headers of the file.
+        A question's conditional fractions are null where a smaller share of all volunteers would be asked it.
+    creator
+        Who made the catalogue; for the headers of the file.
+    licence
+        The catalogue's licence, such as ``CC-BY-4.0``; for the headers of the file.
     """
 
     catalogue: TablePlace

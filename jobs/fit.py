@@ -29,7 +29,7 @@ class FitConfig(StrictModel):
     column
         Name of the column of labels, where the table has several.
     probe
-        In the place of labels: the output of a `fit` before, whose probe answers for this catalogue.
+        Instead of labels: the output of an earlier `fit`, whose probe answers for this catalogue.
     tree
         The decision tree whose answers the catalogue holds.
     as_of
@@ -37,7 +37,7 @@ class FitConfig(StrictModel):
     galaxies
         Most galaxies of each kind that are shown.
     seed
-        Draws the galaxies that are held out.
+        Seed of the random draw of the galaxies that are held out.
     """
 
     catalogue: TablePlace

@@ -36,16 +36,17 @@ class LoopConfig(StrictModel):
     tree
         The decision tree whose questions were asked.
     sure
-        An answer is settled once it is, with this probability, the one that most volunteers would give.
+        Probability from which an answer is settled: that it is the one that most volunteers would give.
     votes_each
-        People that look at a galaxy at most.
+        Most people who look at a galaxy.
     price
-        By how much a look must raise the probability that an answer is right; people look on while it does.
+        People look at a galaxy for as long as one more look is expected to raise the probability that an
+        answer is right by this much.
     subjects
-        Galaxies that get a picture and a line in the Zooniverse manifest: those in which people gain
+        How many galaxies get a picture and a line in the Zooniverse manifest: those in which people gain
         most.
     labels_from
-        People that must have looked at a galaxy before its consensus becomes a label.
+        How many people must have looked at a galaxy before its consensus becomes a label.
     """
 
     catalogue: TablePlace

@@ -23,15 +23,15 @@ class MapConfig(StrictModel):
     output
         Where the page and the table go.
     galaxies
-        Galaxies on the map at most; of a larger catalogue as many are drawn at random.
+        Most galaxies on the map; of a larger catalogue this many are drawn at random.
     pictures
-        Galaxies on the map with a picture, spread over it evenly.
+        How many galaxies on the map have a picture, spread over it evenly.
     tree
         The decision tree whose answers the catalogue holds.
     as_of
         Version, or date and time, of an older snapshot; the current one if not given.
     seed
-        Draws the galaxies, and starts the layout.
+        Seed of the random draw of galaxies, and of the layout.
     """
 
     catalogue: TablePlace

@@ -30,26 +30,26 @@ class SimilarConfig(StrictModel):
     output
         Where the table and the page go.
     object_id
-        Ids of galaxies that others shall be like, with commas between them.
+        Ids of examples: galaxies of the catalogue to find others like, with commas between them.
     image
-        A picture (JPEG or PNG) that others shall be like: one galaxy in a frame like those of the catalogue.
+        A picture (JPEG or PNG) as an example: one galaxy in a frame like those of the catalogue.
     position
-        ``RA,DEC`` in degrees of a galaxy of the catalogue that others shall be like.
+        ``RA,DEC`` in degrees of a galaxy of the catalogue as an example.
     unlike
-        Ids of galaxies that others shall not be like, with commas between them.
+        Ids of counterexamples: galaxies that what is found must not be like, with commas between them.
     where
         A condition on the catalogue's columns, such as ``bar_yes > 0.5 and tag != 'merger'``.
     cone
         Only galaxies within it: ``RA,DEC,RADIUS`` in degrees.
     count
-        How many to show.
+        How many look-alikes to find.
     tags
         CSV with the columns ``object_id, tag``: what people call galaxies.
     weights
         The catalogue's weights, by which a picture becomes a vector.
     index
-        What `tuningfork index` made of the catalogue: much faster, of nearly all look-alikes. With ``unlike``
-        all vectors are read, whether there is an index or not.
+        What `tuningfork index` made of the catalogue: a search is much faster by it, and finds nearly all
+        look-alikes. With ``unlike`` all vectors are read, whether there is an index or not.
     tree
         The decision tree whose answers the catalogue holds.
     """

@@ -36,18 +36,18 @@ class TriageConfig(StrictModel):
     target
         The share of settled answers that must be what most volunteers would say.
     risk
-        The probability with which that may fail, over the labelled galaxies drawn.
+        Probability that the target is missed nevertheless, because of which galaxies happen to have labels.
     questions
         Keys of the questions to settle; all of the tree if none is given.
     subjects
         Most galaxies that get a picture and a line in the Zooniverse manifest, the least confident first.
     votes_each
-        Volunteers that look at a galaxy, for the work saved.
+        Volunteers who would look at each galaxy, by which the saved work is counted.
     weights
-        What made the catalogue: from galaxies whose pictures it was trained on nothing is learnt, where it
-        says them.
+        The weights that made the catalogue. Nothing is learnt from galaxies whose pictures they were trained
+        on, where the weights have a list of these pictures beside them.
     include_seen
-        Whether these count, too.
+        Whether galaxies that the weights were trained on count, too.
     """
 
     catalogue: TablePlace

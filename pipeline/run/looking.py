@@ -41,7 +41,7 @@ class ExplainConfig(SurveyConfig):
     Attributes
     ----------
     title
-        Heads the page.
+        Title of the page.
     member
         Name of the network of an ensemble that is looked at; its first if not given.
     galaxy

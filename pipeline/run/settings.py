@@ -31,28 +31,29 @@ class SurveyConfig(StrictModel):
     survey
         A survey file, which says how the cutouts are kept, or the name of one that comes along: ``sdss``,
         ``legacy``, ``lsst`` or ``hubble``.
-    weights, tree
-        A network's weight file or an ensemble (``NAME.ensemble.json``), and the decision tree it answers.
+    weights
+        A network's weight file, or an ensemble (``NAME.ensemble.json``).
+    tree
+        The decision tree that the network answers.
     precision
         Data type that the network computes in. ``auto`` is float16 on GPUs, bfloat16 on CPUs that compute
         faster in it, and float32 elsewhere; see "Precision" in the documentation for how far answers move.
         ``tf32`` is float32 with shorter products, on GPUs.
     unit_rows
-        Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies. If it
-        isn't given, 1,024 where GPUs decode, which need more at a time to be kept busy, and a galaxy takes
-        64 KiB of storage at most on average; and an eighth of a set of fewer than eight units, so that there
-        is progress to see.
+        Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies. If
+        not given, it is 1,024 where GPUs decode and galaxies take at most 64 KiB of storage on average, for
+        GPUs need many at a time; and in a small set an eighth of all galaxies, so that progress shows.
     decode_actors
         How many processes read and decode images; derived from the cluster if not given.
     model_actors
         How many processes run the network; if not given, one for each GPU, or without GPUs for each machine.
     model_threads
-        Cores that each of these computes with; if not given, all of a machine's where there are no GPUs.
+        Cores for each process that runs the network; if not given, all of a machine's without GPUs.
     device
         ``auto`` takes GPUs where the cluster has any or can add some; ``gpu`` demands them, ``cpu`` leaves
         them alone.
     node_wait
-        Seconds that a run waits for nodes where the cluster's autoscaler has none up.
+        Seconds that a run waits for the nodes that it asks the cluster's autoscaler for.
     """
 
     input: str
@@ -81,7 +82,7 @@ class StreamConfig(TileSettings, SurveyConfig):
         Of a folder of images: CSV with columns ``name, ra, dec`` (degrees); names are those of the files,
         without their suffix. Of tiles: FITS, VOTable, CSV or Parquet with ``object_id, ra, dec``.
     title
-        Heads the report; a refresh keeps that of the run before.
+        Title of the report; a refresh keeps the title of the run before.
     transforms
         60 for the mean over sixty transforms, which is taken in float32 always; 1 for the view as it is.
     decoder

@@ -74,23 +74,23 @@ def _ivoid(text: str) -> str:
 
 
 Line = Annotated[str, AfterValidator(_one_line)]
-Words = Annotated[str, AfterValidator(_not_empty)]
+NonEmpty = Annotated[str, AfterValidator(_not_empty)]
 
 
 class Creator(StrictModel):
-    """One of those whose catalogue it is.
+    """One of those who made a catalogue.
 
     Attributes
     ----------
     name
-        Of a person ``Family, Given``; without a comma it is a group or an institute.
+        A person's as ``Family, Given``; a name without a comma is that of a group or an institute.
     orcid
-        Of a person.
+        A person's ORCID.
     affiliation
         Where a person works.
     """
 
-    name: Words
+    name: NonEmpty
     orcid: Annotated[str, AfterValidator(_orcid)] = ""
     affiliation: Line = ""
 
@@ -113,27 +113,27 @@ class About(StrictModel):
     Attributes
     ----------
     title
-        Of the catalogue, in one line.
+        Title of the catalogue, in one line.
     creators
-        Whose it is: a list of ``{name: "Family, Given", orcid: …, affiliation: …}``.
+        Who made it: a list of ``{name: "Family, Given", orcid: …, affiliation: …}``.
     licence
-        Under which it may be used: ``CC-BY-4.0``, ``CC0-1.0``, ``CC-BY-SA-4.0``, ``CC-BY-NC-4.0``,
+        Licence under which it may be used: ``CC-BY-4.0``, ``CC0-1.0``, ``CC-BY-SA-4.0``, ``CC-BY-NC-4.0``,
         ``ODbL-1.0``, ``ODC-By-1.0`` or ``PDDL-1.0``.
     description
-        What it is of, in some sentences.
+        What the catalogue is, in some sentences.
     doi
         Its DOI, once it is reserved.
     version
-        Of the publication, such as ``1.0`` or ``DR2``; that of the catalogue's snapshot if it isn't given.
+        Version of the publication, such as ``1.0`` or ``DR2``; the catalogue's snapshot if not given.
     publisher
-        Where it can be had, such as ``Zenodo``; the first creator if it isn't given.
+        Who gives it out, such as ``Zenodo``; the first creator if not given.
     url
         Where the folder will be on the web.
     ivoid
         IVOA identifier of the progressive catalogue, if your institute has a naming authority.
     """
 
-    title: Words
+    title: NonEmpty
     creators: Annotated[tuple[Creator, ...], Field(min_length=1)]
     licence: Annotated[str, AfterValidator(_licence)]
     description: Line = ""
