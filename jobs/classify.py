@@ -44,10 +44,10 @@ def run(config: ClassifyConfig, dry_run: bool = False) -> None:
     output = prepared.config.output
     call = SurveyCall("classify", prepared, lambda _: plan_everything(prepared))
     outcome = call.perform((try_out if dry_run else classify)(output, config.new_run))
-    if outcome.how == "due":
+    if outcome.status == "due":
         _estimate(prepared, outcome.plan)
         return
-    if outcome.how == "complete":
+    if outcome.status == "complete":
         summary = read_summary(output, outcome.plan)
         say(f"Run {outcome.plan.run} is complete: {counts_of(summary)}. Nothing to do.")
         if dry_run:

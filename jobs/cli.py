@@ -8,15 +8,14 @@ from typing import Annotated
 import typer
 
 from jobs import people, publishing, vectors
+from jobs.arguments import Catalogue, ConfigFile, Overrides, PrintConfig, configure
 from jobs.bench.verbs import bench
 from jobs.cut import cut
 from jobs.ending import exit_status
 from jobs.ingest import ingest
 from jobs.verb import takes
-from jobs.words import Catalogue, ConfigFile, PrintConfig, Words, configure
 from jobs.zooniverse import zooniverse
 from pipeline import __version__
-from pipeline.config import load_config
 
 app = typer.Typer(
     name="tuningfork",
@@ -27,7 +26,7 @@ app = typer.Typer(
     help="""Galaxy morphology for whole surveys: from image cutouts to a catalogue of the vote fractions of
     Galaxy Zoo 2's decision tree.
 
-    Settings are `key=value` words, or a YAML file with the same keys (`--config FILE`); the words take
+    Settings are written `key=value`, or a YAML file with the same keys (`--config FILE`); the former take
     precedence. `tuningfork VERB --help` lists all keys, `--print-config` prints their values. Start with:
 
     `tuningfork classify input=my_galaxies/ output=out/mine`
@@ -60,7 +59,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be don
 
 @app.command(cls=takes("jobs.classify.ClassifyConfig"))
 def classify(
-    words: Words = None, config: ConfigFile = None, dry_run: DryRun = False, print_config: PrintConfig = False
+    overrides: Overrides = None,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
 ) -> None:
     """Classify the galaxies of a survey.
 
@@ -78,11 +80,13 @@ def classify(
     """
     from jobs import classify as job
 
-    job.run(configure(job.ClassifyConfig, config, words, print_config), dry_run)
+    job.run(configure(job.ClassifyConfig, config, overrides, print_config), dry_run)
 
 
 @app.command(cls=takes("pipeline.run.settings.StreamConfig"))
-def refresh(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+def refresh(
+    overrides: Overrides = None, config: ConfigFile = None, print_config: PrintConfig = False
+) -> None:
     """Bring a catalogue up to date with its input.
 
     `tuningfork refresh --config FILE` or `tuningfork refresh input=URI output=URI …`, with the settings of
@@ -96,11 +100,13 @@ def refresh(words: Words = None, config: ConfigFile = None, print_config: PrintC
     from jobs import refresh as job
     from pipeline.run.settings import StreamConfig
 
-    job.run(configure(StreamConfig, config, words, print_config))
+    job.run(configure(StreamConfig, config, overrides, print_config))
 
 
 @app.command(cls=takes("pipeline.run.looking.ExplainConfig"))
-def explain(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+def explain(
+    overrides: Overrides = None, config: ConfigFile = None, print_config: PrintConfig = False
+) -> None:
     """Show what a network looks at, in one pass over a survey.
 
     `tuningfork explain input=URI output=DIR [weights=FILE] [survey=FILE] [labels=CSV] [galaxy=ID]
@@ -114,7 +120,7 @@ def explain(words: Words = None, config: ConfigFile = None, print_config: PrintC
     from jobs import explain as job
     from pipeline.run.looking import ExplainConfig
 
-    job.run(configure(ExplainConfig, config, words, print_config))
+    job.run(configure(ExplainConfig, config, overrides, print_config))
 
 
 @app.command()
@@ -123,7 +129,7 @@ def submit(
     address: Annotated[
         str, typer.Option("--address", metavar="URL", help="Of the cluster's dashboard: http://HOST:8265.")
     ],
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the job to its end.")] = True,
 ) -> int:
@@ -137,11 +143,11 @@ def submit(
     """
     from jobs import submit as job
 
-    return job.run(verb, words or (), config, address, wait)
+    return job.run(verb, overrides or (), config, address, wait)
 
 
 @app.command(cls=takes("pipeline.training.weights.TrainConfig"))
-def train(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+def train(overrides: Overrides = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Train a network or an ensemble on labelled galaxies; run again, it continues.
 
     `tuningfork train data=DIR output=URI [recipe=FILE] [network=FILE | ensemble=FILE] [workers=N]`
@@ -154,14 +160,14 @@ def train(words: Words = None, config: ConfigFile = None, print_config: PrintCon
     from jobs import train as job
     from pipeline.training.weights import TrainConfig
 
-    job.run(configure(TrainConfig, *job.recipe_as_setting(config, words or ()), print_config))
+    job.run(configure(TrainConfig, *job.recipe_as_setting(config, overrides or ()), print_config))
 
 
 @app.command(cls=takes("jobs.export.ExportConfig", "catalogue", "out", "format", "as_of", "columns", "names"))
 def export(
     catalogue: Catalogue,
     out: Annotated[str, typer.Argument(metavar="OUT", help="File to write; for `hats`, a folder.")],
-    words: Words = None,
+    overrides: Overrides = None,
     form: Annotated[
         str | None,
         typer.Option(
@@ -197,10 +203,9 @@ def export(
     """
     from jobs import export as job
 
-    given = {"catalogue": catalogue, "out": out}
     options = {"format": form, "as_of": as_of, "columns": columns, "names": names}
-    given |= {name: value for name, value in options.items() if value}
-    job.run(configure(job.ExportConfig, config, words, print_config, **given))
+    arguments = {"catalogue": catalogue, "out": out} | {key: value for key, value in options.items() if value}
+    job.run(configure(job.ExportConfig, config, overrides, print_config, **arguments))
 
 
 app.command(cls=takes("jobs.publish.PublishConfig", "catalogue", "out"))(publishing.publish)
@@ -212,7 +217,7 @@ def compare(
         str, typer.Argument(metavar="CATALOGUE", help="Folder `catalogue` of an output: the earlier one.")
     ],
     other: Annotated[str, typer.Argument(metavar="OTHER", help="The later one; may be the same folder.")],
-    words: Words = None,
+    overrides: Overrides = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="WHEN", help="Version of CATALOGUE, or date and time.")
     ] = None,
@@ -227,14 +232,14 @@ def compare(
     """
     from jobs import compare as job
 
-    given = {"catalogue": catalogue, "other": other} | ({"as_of": as_of} if as_of else {})
-    job.run(load_config(job.CompareConfig, None, words or (), given))
+    arguments = {"catalogue": catalogue, "other": other} | ({"as_of": as_of} if as_of else {})
+    job.run(configure(job.CompareConfig, None, overrides, False, **arguments))
 
 
 @app.command(cls=takes("jobs.triage.TriageConfig", "catalogue"))
 def triage(
     catalogue: Catalogue,
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -248,13 +253,13 @@ def triage(
     """
     from jobs import triage as job
 
-    job.run(configure(job.TriageConfig, config, words, print_config, catalogue=catalogue))
+    job.run(configure(job.TriageConfig, config, overrides, print_config, catalogue=catalogue))
 
 
 @app.command(cls=takes("jobs.evaluate.EvaluateConfig", "catalogue"))
 def evaluate(
     catalogue: Catalogue,
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -268,7 +273,7 @@ def evaluate(
     """
     from jobs import evaluate as job
 
-    job.run(configure(job.EvaluateConfig, config, words, print_config, catalogue=catalogue))
+    job.run(configure(job.EvaluateConfig, config, overrides, print_config, catalogue=catalogue))
 
 
 app.command(cls=takes("jobs.votes.VotesConfig"))(people.votes)
@@ -286,7 +291,7 @@ Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` w
 
 
 @app.command(cls=takes("jobs.verify.VerifyConfig", "output"))
-def verify(output: Output, words: Words = None) -> None:
+def verify(output: Output, overrides: Overrides = None) -> None:
     """Recount an output: every galaxy once in the catalogue, or once in the quarantine.
 
     Prints one line for each finding, and a verdict. The exit status is 1 if there is any finding, and 2 if
@@ -294,7 +299,7 @@ def verify(output: Output, words: Words = None) -> None:
     """
     from jobs import verify as job
 
-    raise typer.Exit(job.run(configure(job.VerifyConfig, None, words, output=output)))
+    raise typer.Exit(job.run(configure(job.VerifyConfig, None, overrides, output=output)))
 
 
 @app.command()
@@ -309,7 +314,7 @@ def status(
 
 
 @app.command(cls=takes("jobs.vacuum.VacuumConfig", "output"))
-def vacuum(output: Output, words: Words = None, dry_run: DryRun = False) -> None:
+def vacuum(output: Output, overrides: Overrides = None, dry_run: DryRun = False) -> None:
     """Remove what no run needs: orphaned files, leftovers of killed writes, old catalogue files.
 
     `tuningfork vacuum OUTPUT [grace=24h] [parts=true] [history=true]`
@@ -320,7 +325,7 @@ def vacuum(output: Output, words: Words = None, dry_run: DryRun = False) -> None
     """
     from jobs import vacuum as job
 
-    job.run(configure(job.VacuumConfig, None, words, output=output), dry_run)
+    job.run(configure(job.VacuumConfig, None, overrides, output=output), dry_run)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jobs.words import ConfigFile, PrintConfig, Words, configure
+from jobs.arguments import ConfigFile, Overrides, PrintConfig, configure
 
 if TYPE_CHECKING:
     from pipeline.cutting.settings import CutConfig
 
 
-def cut(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+def cut(overrides: Overrides = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Make cutouts from a survey's images and a table of positions.
 
     `tuningfork cut --config cut_sdss positions=TABLE tiles=URI output=URI frame.column=petroR90_r`
@@ -24,7 +24,7 @@ def cut(words: Words = None, config: ConfigFile = None, print_config: PrintConfi
     """
     from pipeline.cutting.settings import CutConfig
 
-    run(configure(CutConfig, config, words, print_config))
+    run(configure(CutConfig, config, overrides, print_config))
 
 
 def run(config: CutConfig) -> None:

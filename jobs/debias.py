@@ -15,9 +15,9 @@ from pipeline.errors import InputError
 from pipeline.places import Output, TablePlace, TreeFile
 from pipeline.report.debiasing import debiasing_sections, mean_spread
 from pipeline.report.document import write_document
-from pipeline.tree import GALAXY_ZOO_2, load_tree
+from pipeline.tree import GALAXY_ZOO_2, LEAST_ASKED, load_tree, question_sums
+from pipeline.volunteers.bayesian import cumulative
 from pipeline.volunteers.debiasing import (
-    ASKED,
     LOW_REDSHIFT,
     Correction,
     fit_distributions,
@@ -28,10 +28,8 @@ from pipeline.volunteers.debiasing import (
 )
 from pipeline.volunteers.debiasing.table import (
     ShareTable,
-    by_question,
     debiased_batches,
     debiased_schema,
-    whole,
 )
 from pipeline.volunteers.debiasing.trends import trends
 from pipeline.volunteers.table import write_table
@@ -102,7 +100,7 @@ def run(config: DebiasConfig) -> None:
         storage.absolute(config.table), tree, ids, physical(galaxies) if config.apparent else galaxies
     )
     sample = table.sample()
-    votes = None if sample.votes is None else by_question(tree, sample.votes)
+    votes = None if sample.votes is None else question_sums(tree, sample.votes)
 
     fit = partial(_METHODS[config.method], redshift=config.low_redshift)
     debiasing = learn_debiasing(tree, sample.shares, sample.galaxies, fit, votes)
@@ -116,9 +114,9 @@ def run(config: DebiasConfig) -> None:
     place = storage.join(output, "debiased")
     write_table(place, debiased_schema(tree, table.has_votes), debiased_batches(table, debiasing))
     corrected, done = debiasing.apply(sample.shares, sample.galaxies)
-    asked = by_question(tree, whole(tree, corrected)) >= ASKED
-    found = trends(tree, sample.galaxies, sample.shares, corrected, done, asked)
-    before, after = mean_spread(found)
+    asked = question_sums(tree, cumulative(tree, corrected)) >= LEAST_ASKED
+    by_redshift = trends(tree, sample.galaxies, sample.shares, corrected, done, asked)
+    before, after = mean_spread(by_redshift)
     say(
         f"Learnt {len(learnt)} of {len(tree.questions)} questions from {len(sample.shares):,} galaxies, of "
         f"which {int(sample.galaxies.complete.sum()):,} have magnitude, size and redshift"
@@ -129,7 +127,7 @@ def run(config: DebiasConfig) -> None:
         "Debiasing",
         f"Mean shares differ by {before:.3f} between redshifts, averaged over questions, and by {after:.3f} "
         "when corrected for how far galaxies are.",
-        debiasing_sections(tree, found, debiasing.learnt_from, done.mean(axis=0).tolist()),
+        debiasing_sections(tree, by_redshift, debiasing.learnt_from, done.mean(axis=0).tolist()),
         facts=[
             (f"{before:.3f}", "spread before"),
             (f"{after:.3f}", "spread after"),

@@ -19,7 +19,7 @@ from pipeline.report.evaluation import evaluation_sections
 from pipeline.report.judged import gallery_of
 from pipeline.run.cutouts import readable_cutouts, reader_of
 from pipeline.run.extremes import extreme_galaxies
-from pipeline.run.seen import Judged, judge_by
+from pipeline.run.seen import ScoredGalaxies, galaxies_to_score
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 
@@ -84,8 +84,9 @@ def run(config: EvaluateConfig) -> None:
         with progress(f"Reading {name}", open_snapshot(uri, tree).all_rows) as advance:
             read[name] = read_labelled(uri, table, tree, advance)
     named = "weights" in config.model_fields_set
-    judged = judge_by(read[config.name], config.catalogue, config.weights, named, config.include_seen)
-    own = read[config.name] = judged.galaxies
+    own = read[config.name]
+    scored = galaxies_to_score(own, config.catalogue, config.weights, named, config.include_seen)
+    own = read[config.name] = scored.galaxies
     results = measure(tree, own.predicted, own.votes, own.uncertainty)
     scores = scores_on_common(read, results.score)
     extremes = extreme_galaxies(config.catalogue, own, results, config.pictures)
@@ -99,12 +100,12 @@ def run(config: EvaluateConfig) -> None:
         f"a constant answer misses them by {results.constant:.4f}.",
         evaluation_sections(results, scores, own.ids, extremes, [gallery]),
         kicker=f"{tree.name.replace('_', ' ').title()} evaluation",
-        facts=[*((value, name) for name, value in headline(results)), *judged.facts],
+        facts=[*((value, name) for name, value in headline(results)), *scored.facts],
         caveat=f"Over the {for_galaxies}. {own.unlabelled:,} more of the catalogue have none and are left "
         f"out; {own.unmatched:,} with votes aren’t in the catalogue.\n\n"
-        f"{judged.told} Figures are honest only for galaxies that the network wasn’t trained on.",
+        f"{scored.summary} Figures are honest only for galaxies that the network wasn’t trained on.",
     )
-    _tell(results, judged, page)
+    _tell(results, scored, page)
 
 
 def headline(results: Results) -> list[tuple[str, str]]:
@@ -122,12 +123,12 @@ def headline(results: Results) -> list[tuple[str, str]]:
     ]
 
 
-def _tell(results: Results, judged: Judged, page: str) -> None:
+def _tell(results: Results, scored: ScoredGalaxies, page: str) -> None:
     if logs_json():
-        facts = {"unlabelled": judged.galaxies.unlabelled, "seen": judged.seen}
+        facts = {"unlabelled": scored.galaxies.unlabelled, "seen": scored.seen}
         log_event("evaluated", report=page, **facts, **dict(headline(results)))
         return
-    say(judged.told)
+    say(scored.summary)
     table = Table.grid(padding=(0, 2))
     for label, value in headline(results):
         table.add_row(f"  {label}", value)

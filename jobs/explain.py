@@ -12,7 +12,7 @@ from pipeline.report.explanation import explanation_sections
 from pipeline.run.looking import ExplainConfig, check_units, look, named_galaxies
 from pipeline.run.planning import plan_shards
 from pipeline.run.run import prepare
-from pipeline.run.settings import settled
+from pipeline.run.settings import with_absolute_paths
 
 
 def run(config: ExplainConfig) -> None:
@@ -23,7 +23,7 @@ def run(config: ExplainConfig) -> None:
     InputError
         If the input, the weights, the tree or the labels can't be used, or a galaxy or unit isn't there.
     """
-    config = settled(config)
+    config = with_absolute_paths(config)
     config = config.model_copy(update={"weights": member_weights(config.weights, config.member)})
     prepared = prepare(config)
     network, _ = load_network(config.weights, prepared.tree)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.arguments import ConfigFile, Overrides, PrintConfig, configure
 from jobs.verb import takes
-from jobs.words import ConfigFile, PrintConfig, Words, configure
 from pipeline.console import say
 
 if TYPE_CHECKING:
@@ -17,14 +17,16 @@ ingest = typer.Typer(no_args_is_help=True, help="Make a cutout set, an input of 
 
 
 @ingest.command("hubble", cls=takes("pipeline.cutouts.ingest.IngestHubbleConfig"))
-def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+def ingest_hubble(
+    overrides: Overrides = None, config: ConfigFile = None, print_config: PrintConfig = False
+) -> None:
     """Make cutouts of the galaxies in the Hubble deep field, an image that comes with scikit-image.
 
     `tuningfork ingest hubble output=URI`
     """
     from pipeline.cutouts import ingest as job
 
-    _tell(job.ingest_hubble(configure(job.IngestHubbleConfig, config, words, print_config)))
+    _tell(job.ingest_hubble(configure(job.IngestHubbleConfig, config, overrides, print_config)))
 
 
 @ingest.command("images", cls=takes("pipeline.cutouts.ingest.IngestImagesConfig", "input"))
@@ -32,7 +34,7 @@ def ingest_images(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Folder of JPEG and PNG images, one galaxy in each.")
     ],
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -45,7 +47,7 @@ def ingest_images(
     """
     from pipeline.cutouts import ingest as job
 
-    _tell(job.ingest_images(configure(job.IngestImagesConfig, config, words, print_config, input=folder)))
+    _tell(job.ingest_images(configure(job.IngestImagesConfig, config, overrides, print_config, input=folder)))
 
 
 def _tell(result: IngestResult) -> None:

@@ -53,7 +53,7 @@ def config_model(verb: str) -> type[BaseModel]:
     return models[verb]
 
 
-def load_settings(verb: str, words: Sequence[str], file: str | None) -> BaseModel:
+def load_settings(verb: str, overrides: Sequence[str], file: str | None) -> BaseModel:
     """The settings of a verb, from what the verb itself takes.
 
     Raises
@@ -65,8 +65,8 @@ def load_settings(verb: str, words: Sequence[str], file: str | None) -> BaseMode
     if verb == "train":
         from jobs.train import recipe_as_setting
 
-        file, words = recipe_as_setting(file, words)
-    return load_config(model, file and shipped("jobs", file), words)
+        file, overrides = recipe_as_setting(file, overrides)
+    return load_config(model, file and shipped("jobs", file), overrides)
 
 
 def settings_for_cluster(config: BaseModel) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from jobs.words import Catalogue, ConfigFile, PrintConfig, Words, configure
+from jobs.arguments import Catalogue, ConfigFile, Overrides, PrintConfig, configure
 
 
-def votes(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+def votes(overrides: Overrides = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Gather volunteers' votes from exports of the Zooniverse in one table.
 
     `tuningfork votes export=FILE_OR_FOLDER output=URI [mapping=FILE] [tree=FILE]`
@@ -20,14 +20,14 @@ def votes(words: Words = None, config: ConfigFile = None, print_config: PrintCon
     """
     from jobs import votes as job
 
-    job.run(configure(job.VotesConfig, config, words, print_config))
+    job.run(configure(job.VotesConfig, config, overrides, print_config))
 
 
 def consensus(
     table: Annotated[
         str, typer.Argument(metavar="VOTES", help="The folder `votes` of an output of `votes`.")
     ],
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -41,12 +41,12 @@ def consensus(
     """
     from jobs import consensus as job
 
-    job.run(configure(job.ConsensusConfig, config, words, print_config, votes=table))
+    job.run(configure(job.ConsensusConfig, config, overrides, print_config, votes=table))
 
 
 def debias(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="What `consensus` wrote, or a catalogue.")],
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -59,12 +59,12 @@ def debias(
     """
     from jobs import debias as job
 
-    job.run(configure(job.DebiasConfig, config, words, print_config, table=table))
+    job.run(configure(job.DebiasConfig, config, overrides, print_config, table=table))
 
 
 def loop(
     catalogue: Catalogue,
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -79,4 +79,4 @@ def loop(
     """
     from jobs import loop as job
 
-    job.run(configure(job.LoopConfig, config, words, print_config, catalogue=catalogue))
+    job.run(configure(job.LoopConfig, config, overrides, print_config, catalogue=catalogue))

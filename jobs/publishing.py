@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from jobs.words import Catalogue, ConfigFile, PrintConfig, Words, configure
+from jobs.arguments import Catalogue, ConfigFile, Overrides, PrintConfig, configure
 
 
 def publish(
     catalogue: Catalogue,
     out: Annotated[str, typer.Argument(metavar="OUT", help="The publication's folder.")],
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -28,4 +28,4 @@ def publish(
     """
     from jobs import publish as job
 
-    job.run(configure(job.PublishConfig, config, words, print_config, catalogue=catalogue, out=out))
+    job.run(configure(job.PublishConfig, config, overrides, print_config, catalogue=catalogue, out=out))

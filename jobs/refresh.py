@@ -38,7 +38,7 @@ def run(config: StreamConfig) -> None:
     )
     output = prepared.config.output
     outcome = call.perform(refresh(output))
-    if outcome.how == "unchanged":
+    if outcome.status == "unchanged":
         restore_report(prepared, read_summary(output, outcome.plan))
     say(f"Catalogue: {catalogue_uri(output)}")
     say(f"Report:    {report_uri(output)}")

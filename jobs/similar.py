@@ -16,7 +16,7 @@ from pipeline.places import Output, TablePlace, TreeFile, WeightsFile
 from pipeline.report.alike import alike_sections
 from pipeline.report.document import write_document
 from pipeline.representations import Examples, examples_by_id, open_embeddings
-from pipeline.run.alike import Search, search
+from pipeline.run.alike import SearchResult, search
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, load_tree
 
 
@@ -108,31 +108,31 @@ def run(config: SimilarConfig) -> None:
 
         like = like.with_more(example_of_picture(embeddings, config.image, config.weights, config.tree))
     unlike = examples_by_id(embeddings, _ids(config.unlike))
-    found = search(embeddings, tree, like, unlike, config.count, condition, tags, config.index)
-    _write(config, tree, found, like)
+    result = search(embeddings, tree, like, unlike, config.count, condition, tags, config.index)
+    _write(config, tree, result, like)
 
 
-def _write(config: SimilarConfig, tree: DecisionTree, found: Search, like: Examples) -> None:
-    output, table = storage.absolute(config.output), found.table(tree)
+def _write(config: SimilarConfig, tree: DecisionTree, result: SearchResult, like: Examples) -> None:
+    output, table = storage.absolute(config.output), result.table(tree)
     with storage.open_new(storage.join(output, "neighbours.parquet")) as stream:
         pq.write_table(table, stream)
     names = ", ".join(like.ids[:3]) + (f" and {len(like) - 3} more" if len(like) > 3 else "")
-    part = [f"within {config.cone}"] * (config.cone is not None) + [config.where or ""]
+    conditions = [f"within {config.cone}"] * (config.cone is not None) + [config.where or ""]
     page = write_document(
         output,
         "Look-alikes",
-        f"The {found.found:,} galaxies that look most like {names}"
-        + "".join(f", {words}" for words in part if words)
+        f"The {result.count:,} galaxies that look most like {names}"
+        + "".join(f", {condition}" for condition in conditions if condition)
         + ".",
-        alike_sections(tree, found.rows, found.alike, found.cutouts),
+        alike_sections(tree, result.rows, result.alike, result.cutouts),
         facts=[
-            (f"{found.found:,}", "look-alikes"),
+            (f"{result.count:,}", "look-alikes"),
             (f"{table['similarity'][0].as_py():.3f}", "similarity of the first"),
             (f"{table['similarity'][-1].as_py():.3f}", "of the last"),
-            (f"{len(found.rows) - found.found:,}", "examples"),
+            (f"{len(result.rows) - result.count:,}", "examples"),
         ],
     )
-    say(f"{found.found:,} look-alikes of {names}: {storage.join(output, 'neighbours.parquet')}")
+    say(f"{result.count:,} look-alikes of {names}: {storage.join(output, 'neighbours.parquet')}")
     say(f"Report:    {page}")
 
 

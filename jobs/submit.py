@@ -46,12 +46,12 @@ nor is a URI that holds any: all who see the dashboard see a job's environment; 
 SETTINGS = "submitted.yaml"
 
 
-def run(verb: str, words: Sequence[str], file: str | None, address: str, wait: bool = True) -> int:
+def run(verb: str, overrides: Sequence[str], file: str | None, address: str, wait: bool = True) -> int:
     """Submit a job and follow its log to its end; one that already runs is followed instead.
 
     Parameters
     ----------
-    verb, words, file
+    verb, overrides, file
         As the verb itself takes them; the settings of the file travel with the job.
     address
         Of the cluster's dashboard, ``http://HOST:8265``.
@@ -70,7 +70,7 @@ def run(verb: str, words: Sequence[str], file: str | None, address: str, wait: b
     RunError
         If the job was stopped, or never started.
     """
-    values = settings_for_cluster(load_settings(verb, words, file))
+    values = settings_for_cluster(load_settings(verb, overrides, file))
     client = job_client(address)
     address = redacted(address)
     base = f"tuningfork-{verb}-{digest(verb, values, code_digest())[:12]}"

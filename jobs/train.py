@@ -87,14 +87,14 @@ def run(config: TrainConfig) -> None:
     say(f"Ensemble: {uri}")
 
 
-def recipe_as_setting(file: str | None, words: Sequence[str]) -> tuple[str | None, list[str]]:
+def recipe_as_setting(file: str | None, overrides: Sequence[str]) -> tuple[str | None, list[str]]:
     """Make a recipe, where that is what ``--config`` names, the setting ``recipe``.
 
     Returns
     -------
     file
         What still is a file of settings.
-    words
+    overrides
         The settings besides.
 
     Raises
@@ -103,9 +103,9 @@ def recipe_as_setting(file: str | None, words: Sequence[str]) -> tuple[str | Non
         If there is no such file.
     """
     if file is None:
-        return None, list(words)
+        return None, list(overrides)
     path = shipped(("jobs", "recipes"), file)
-    return (None, [f"recipe={path}", *words]) if _is_recipe(path) else (path, list(words))
+    return (None, [f"recipe={path}", *overrides]) if _is_recipe(path) else (path, list(overrides))
 
 
 def _is_recipe(path: str) -> bool:

@@ -15,7 +15,7 @@ from pipeline.places import Output, TablePlace, TreeFile, WeightsFile
 from pipeline.report.document import write_document
 from pipeline.report.triage import triage_sections
 from pipeline.run.lists import write_lists
-from pipeline.run.seen import judge_by
+from pipeline.run.seen import galaxies_to_score
 from pipeline.run.subjects import write_subjects
 from pipeline.tree import GALAXY_ZOO_2, DecisionTree, Question, load_tree
 
@@ -74,10 +74,11 @@ def run(config: TriageConfig) -> None:
     """
     tree = load_tree(config.tree)
     questions = _questions(tree, config.questions)
-    every, named = read_labelled(config.catalogue, config.labels, tree), "weights" in config.model_fields_set
-    judged = judge_by(every, config.catalogue, config.weights, named, config.include_seen)
-    labelled = judged.galaxies
-    say(judged.told)
+    labelled = read_labelled(config.catalogue, config.labels, tree)
+    named = "weights" in config.model_fields_set
+    scored = galaxies_to_score(labelled, config.catalogue, config.weights, named, config.include_seen)
+    labelled = scored.galaxies
+    say(scored.summary)
     volunteers = None if labelled.uncertainty is None else labelled.uncertainty.volunteers
     both = labelled.predicted, labelled.votes
     thresholds = [
@@ -114,9 +115,9 @@ def run(config: TriageConfig) -> None:
             (f"{people:,}", "galaxies for people"),
             (f"{config.target:.0%}", "accuracy promised"),
             (f"{len(labelled):,}", "labelled galaxies"),
-            *judged.facts,
+            *scored.facts,
         ],
-        caveat=judged.told,
+        caveat=scored.summary,
     )
     say(f"For people: {storage.join(output, 'worklist.parquet')}, {storage.join(output, 'subjects')}")
     say(f"Settled:    {storage.join(output, 'settled.parquet')}")

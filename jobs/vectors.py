@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from jobs.words import Catalogue, ConfigFile, PrintConfig, Words, configure
+from jobs.arguments import Catalogue, ConfigFile, Overrides, PrintConfig, configure
 
 
 def similar(
     catalogue: Catalogue,
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -22,12 +22,12 @@ def similar(
     """
     from jobs import similar as job
 
-    job.run(configure(job.SimilarConfig, config, words, print_config, catalogue=catalogue))
+    job.run(configure(job.SimilarConfig, config, overrides, print_config, catalogue=catalogue))
 
 
 def index(
     catalogue: Catalogue,
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -41,12 +41,12 @@ def index(
     """
     from jobs import index as job
 
-    job.run(configure(job.IndexConfig, config, words, print_config, catalogue=catalogue))
+    job.run(configure(job.IndexConfig, config, overrides, print_config, catalogue=catalogue))
 
 
 def map_galaxies(
     catalogue: Catalogue,
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -60,12 +60,12 @@ def map_galaxies(
     """
     from jobs import map as job
 
-    job.run(configure(job.MapConfig, config, words, print_config, catalogue=catalogue))
+    job.run(configure(job.MapConfig, config, overrides, print_config, catalogue=catalogue))
 
 
 def fit(
     catalogue: Catalogue,
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -82,12 +82,12 @@ def fit(
     """
     from jobs import fit as job
 
-    job.run(configure(job.FitConfig, config, words, print_config, catalogue=catalogue))
+    job.run(configure(job.FitConfig, config, overrides, print_config, catalogue=catalogue))
 
 
 def discover(
     catalogue: Catalogue,
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
@@ -102,4 +102,4 @@ def discover(
     """
     from jobs import discover as job
 
-    job.run(configure(job.DiscoverConfig, config, words, print_config, catalogue=catalogue))
+    job.run(configure(job.DiscoverConfig, config, overrides, print_config, catalogue=catalogue))

@@ -20,10 +20,10 @@ class Verb(TyperCommand):
     """A verb; `takes` makes one with settings."""
 
     settings: str | None = None
-    given: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
     def model(self) -> type[BaseModel] | None:
-        """The model that the verb's ``key=value`` words fill; loaded only when asked for."""
+        """The model of the verb's ``key=value`` settings; loaded only when asked for."""
         if self.settings is None:
             return None
         module, _, name = self.settings.rpartition(".")
@@ -37,20 +37,20 @@ class Verb(TyperCommand):
         if model is not None:
             table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
             for key, setting in _flat(model):
-                if key not in self.given:
+                if key not in self.arguments:
                     table.add_row(Text(key, "bold cyan"), Text(_value(setting)), Text(_text(setting)))
             Console().print(Panel(table, title="Settings", title_align="left", border_style="dim"))
 
 
-def takes(settings: str, *given: str) -> type[Verb]:
+def takes(settings: str, *arguments: str) -> type[Verb]:
     """A verb with the settings of a model, named by its dotted path.
 
     Parameters
     ----------
-    given
+    arguments
         Keys that are arguments or options of the verb, and not settings.
     """
-    return type("SettledVerb", (Verb,), {"settings": settings, "given": given})
+    return type("SettledVerb", (Verb,), {"settings": settings, "arguments": arguments})
 
 
 def _flat(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Setting]]:
@@ -67,7 +67,7 @@ def _value(setting: Setting) -> str:
         default = "required"
     else:
         default = "optional" if setting.default is None else f"default {setting.default}"
-    return "; ".join(words for words in (setting.kind, setting.limits, default) if words).replace("`", "")
+    return "; ".join(fact for fact in (setting.kind, setting.limits, default) if fact).replace("`", "")
 
 
 def _text(setting: Setting) -> str:

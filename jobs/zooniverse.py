@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from jobs.arguments import ConfigFile, Overrides, PrintConfig, configure
 from jobs.verb import takes
-from jobs.words import ConfigFile, PrintConfig, Words, configure
 
 zooniverse = typer.Typer(
     no_args_is_help=True, help="Send subjects to the Zooniverse, and download classifications."
@@ -19,7 +19,7 @@ def push(
     subjects: Annotated[
         str, typer.Argument(metavar="SUBJECTS", help="The folder `subjects` that `triage` wrote.")
     ],
-    words: Words = None,
+    overrides: Overrides = None,
     config: ConfigFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
     print_config: PrintConfig = False,
@@ -35,11 +35,11 @@ def push(
     """
     from jobs import push as job
 
-    job.run(configure(job.PushConfig, config, words, print_config, subjects=subjects), dry_run)
+    job.run(configure(job.PushConfig, config, overrides, print_config, subjects=subjects), dry_run)
 
 
 @zooniverse.command("pull", cls=takes("jobs.pull.PullConfig"))
-def pull(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
+def pull(overrides: Overrides = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Download a workflow's classification export, for `votes` to read.
 
     `tuningfork zooniverse pull workflow=ID output=DIR [generate=true] [wait=4h] [votes=URI]`
@@ -50,4 +50,4 @@ def pull(words: Words = None, config: ConfigFile = None, print_config: PrintConf
     """
     from jobs import pull as job
 
-    job.run(configure(job.PullConfig, config, words, print_config))
+    job.run(configure(job.PullConfig, config, overrides, print_config))

@@ -1,4 +1,4 @@
-"""Configuration: pydantic models filled from YAML and ``key=value`` words, every mistake one clear line."""
+"""Configuration: pydantic models filled from YAML and ``key=value`` texts, every mistake one clear line."""
 
 from __future__ import annotations
 
@@ -107,16 +107,16 @@ def parse_yaml(content: bytes, source: str) -> dict[str, Any]:
 _NULLS = ("", "null", "~")
 
 
-def parse_overrides(words: Iterable[str], text_keys: Collection[str] = ()) -> dict[str, Any]:
-    """Turn ``key=value`` words into a nested mapping: ``a.b=1`` becomes ``{"a": {"b": 1}}``.
+def parse_overrides(overrides: Iterable[str], text_keys: Collection[str] = ()) -> dict[str, Any]:
+    """Turn ``key=value`` texts into a nested mapping: ``a.b=1`` becomes ``{"a": {"b": 1}}``.
 
     Values are read as YAML, so that ``60``, ``true`` and ``null`` get their types; those of `text_keys` are
-    taken as they are, so that a folder may be called ``2024``. Of two words for the same key the later wins.
+    taken as they are, so that a folder may be called ``2024``. Of two overrides of one key the later wins.
 
     Raises
     ------
     InputError
-        If a word has no ``=``, its value isn't YAML, or a key gets a plain value here and parts there.
+        If one has no ``=``, its value isn't YAML, or a key gets a plain value here and parts there.
 
     Examples
     --------
@@ -124,26 +124,28 @@ def parse_overrides(words: Iterable[str], text_keys: Collection[str] = ()) -> di
     {'transforms': 60, 'criteria': {'minimum_radius': 5}}
     """
     result: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
+    for override in overrides:
+        key, equals, text = override.partition("=")
         if not equals or not key:
-            raise InputError(f"{word!r} is not of the form key=value, such as transforms=60")
+            raise InputError(f"{override!r} is not of the form key=value, such as transforms=60")
         try:
             value = text if key in text_keys and text not in _NULLS else yaml.safe_load(text)
         except RecursionError as error:
             raise InputError(f"{key}: the value is nested too deeply; expected a plain one") from error
         except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-13-45 looks like a date
-            raise InputError(f"{word!r}: the value is not readable as YAML; quote it") from error
+            raise InputError(f"{override!r}: the value is not readable as YAML; quote it") from error
         *parents, leaf = key.split(".")
         node = result
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
                 raise InputError(
-                    f"{word!r}: {parent!r} was given a plain value before; it can't have parts too"
+                    f"{override!r}: {parent!r} was given a plain value before; it can't have parts too"
                 )
         if isinstance(node.get(leaf), dict) and not isinstance(value, dict):
-            raise InputError(f"{word!r}: {leaf!r} was given parts before; it can't have a plain value too")
+            raise InputError(
+                f"{override!r}: {leaf!r} was given parts before; it can't have a plain value too"
+            )
         node[leaf] = value
     return result
 
@@ -224,18 +226,27 @@ def load_config(
     model: type[Model],
     path: str | Path | None = None,
     overrides: Sequence[str] = (),
-    given: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> Model:
-    """Fill `model` from its defaults, a YAML file, ``key=value`` words and `given`; the later wins.
+    """Fill `model` from its defaults, a YAML file, ``key=value`` overrides and arguments; the later wins.
+
+    Parameters
+    ----------
+    path
+        Of the YAML file; None for no file.
+    overrides
+        See `parse_overrides`.
+    arguments
+        Values by key that a caller sets itself.
 
     Raises
     ------
     InputError
-        If the file or a word can't be read, a key is unknown or missing, or a value doesn't fit.
+        If the file or an override can't be read, a key is unknown or missing, or a value doesn't fit.
     """
     values = load_yaml(path) if path is not None else {}
     text_keys = {name for name, field in model.model_fields.items() if field.annotation in (str, str | None)}
-    merged = _merge(_merge(values, parse_overrides(overrides, text_keys)), given or {})
+    merged = _merge(_merge(values, parse_overrides(overrides, text_keys)), arguments or {})
     return validate(model, merged, str(path) if path is not None else "settings")
 
 

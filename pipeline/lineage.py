@@ -68,7 +68,7 @@ class Dataset:
 
 @contextlib.contextmanager
 def traced(verb: str, output: str, reads: Sequence[Dataset]) -> Iterator[list[Dataset]]:
-    """Tell that a job starts and, as the block ends, how it ended.
+    """Send OpenLineage's events of a job: its start and, as the block ends, how it ended.
 
     Parameters
     ----------
@@ -80,19 +80,19 @@ def traced(verb: str, output: str, reads: Sequence[Dataset]) -> Iterator[list[Da
     list of Dataset
         To be filled with what was written.
     """
-    tell = functools.partial(_tell, str(uuid.uuid4()), f"{verb}:{redacted(output)}", reads)
+    send = functools.partial(_send_event, str(uuid.uuid4()), f"{verb}:{redacted(output)}", reads)
     written: list[Dataset] = []
     try:
-        tell("START")
+        send("START")
         yield written
     except BaseException as error:
-        tell("FAIL" if isinstance(error, Exception) else "ABORT", error=error)
+        send("FAIL" if isinstance(error, Exception) else "ABORT", error=error)
         raise
-    tell("COMPLETE", written)
+    send("COMPLETE", written)
 
 
-@OPENLINEAGE.told
-def _tell(
+@OPENLINEAGE.best_effort
+def _send_event(
     run: str,
     job: str,
     reads: Sequence[Dataset],

@@ -1,4 +1,4 @@
-"""Services that are told of trainings and runs: what goes wrong there is said once, and ends nothing."""
+"""Services that record trainings and runs. A service that fails is reported once, and ends nothing."""
 
 from __future__ import annotations
 
@@ -15,41 +15,44 @@ P = ParamSpec("P")
 
 @dataclass
 class Service:
-    """One service; a run is worth more than what is recorded of it there.
+    """A service that records trainings or runs, as far as it can: no training or run fails with it.
 
     Attributes
     ----------
     name
         As a message has it, with what sets it up.
     extra
-        Of this package, by which its client is installed.
+        Extra of this package that installs its client.
     is_set_up
-        Whether anything is to be told.
-    given_up
-        Whether it has failed in this process, and is told nothing more.
+        Whether the user has set it up.
+    failed
+        Whether it has failed in this process; it is then not called again.
     """
 
     name: str
     extra: str
     is_set_up: Callable[[], bool]
-    given_up: bool = False
+    failed: bool = False
 
     @property
-    def listens(self) -> bool:
-        """Whether it is worth gathering what it would be told."""
-        return not self.given_up and self.is_set_up()
+    def is_active(self) -> bool:
+        """Whether what is recorded reaches it: it is set up, and hasn't failed."""
+        return not self.failed and self.is_set_up()
 
-    def told(self, tell: Callable[P, None]) -> Callable[P, None]:
-        """Do nothing where the service isn't set up, nor after it has failed; say so then, and go on."""
+    def best_effort(self, record: Callable[P, None]) -> Callable[P, None]:
+        """Decorate a function that records something: it is skipped where the service isn't active.
 
-        @functools.wraps(tell)
-        def forgiving(*arguments: P.args, **named: P.kwargs) -> None:
-            if not self.listens:
+        Whatever it raises marks the service as failed, and the user gets one line about it.
+        """
+
+        @functools.wraps(record)
+        def attempt(*arguments: P.args, **named: P.kwargs) -> None:
+            if not self.is_active:
                 return
             try:
-                tell(*arguments, **named)
+                record(*arguments, **named)
             except Exception as error:  # noqa: BLE001 (stores and servers of all kinds are behind it)
-                self.given_up = True
+                self.failed = True
                 trouble = (
                     f'it isn\'t installed: pip install "tuningfork[{self.extra}]"'
                     if isinstance(error, ModuleNotFoundError)
@@ -57,4 +60,4 @@ class Service:
                 )
                 say(f"Nothing more is recorded in {self.name}: {trouble}")
 
-        return forgiving
+        return attempt

@@ -59,7 +59,7 @@ def recorded_training(folder: str, parameters: Mapping[str, Any]) -> Iterator[di
     _end(folder, "FINISHED", results)
 
 
-@MLFLOW.told
+@MLFLOW.best_effort
 def record_rows(folder: str, rows: Sequence[Mapping[str, float]]) -> None:
     """Record a training's log as far as it isn't yet.
 
@@ -87,9 +87,9 @@ def record_rows(folder: str, rows: Sequence[Mapping[str, float]]) -> None:
         client.log_batch(run, metrics=metrics[start : start + _AT_ONCE])
 
 
-@MLFLOW.told
+@MLFLOW.best_effort
 def record_end(folder: str, results: Mapping[str, Any]) -> None:
-    """Record what a training came to that had been stopped before that could be told.
+    """Record the results of a training that was stopped before it could record them.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def record_end(folder: str, results: Mapping[str, Any]) -> None:
         _finish(client, run, "FINISHED", results)
 
 
-@MLFLOW.told
+@MLFLOW.best_effort
 def record_run(
     name: str,
     parameters: Mapping[str, Any],
@@ -123,7 +123,7 @@ def record_run(
     client.set_terminated(run)
 
 
-@MLFLOW.told
+@MLFLOW.best_effort
 def _begin(folder: str, parameters: Mapping[str, Any]) -> None:
     run = _run_of(folder)
     if run is not None:
@@ -135,7 +135,7 @@ def _begin(folder: str, parameters: Mapping[str, Any]) -> None:
     storage.write_bytes(storage.join(folder, _RECORD), json.dumps(record).encode())
 
 
-@MLFLOW.told
+@MLFLOW.best_effort
 def _end(folder: str, status: str, results: Mapping[str, Any]) -> None:
     client, run = _client(), _run_of(folder)
     if run is not None:

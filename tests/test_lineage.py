@@ -21,7 +21,7 @@ WEIGHTS = Dataset("/weights/compact.safetensors", "ab12")
 
 @pytest.fixture(autouse=True)
 def nothing_is_set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(lineage.OPENLINEAGE, "given_up", False)
+    monkeypatch.setattr(lineage.OPENLINEAGE, "failed", False)
     monkeypatch.chdir(tmp_path)
     with mock.patch.dict(os.environ):  # in which the library keeps what it reads
         for name in [name for name in os.environ if name.startswith("OPENLINEAGE")]:

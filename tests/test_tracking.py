@@ -27,7 +27,7 @@ FILES = "MLFLOW_ALLOW_FILE_STORE"
 
 @pytest.fixture(autouse=True)
 def nothing_went_wrong_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking.MLFLOW, "given_up", False)
+    monkeypatch.setattr(tracking.MLFLOW, "failed", False)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     transport = {"type": "file", "log_file_path": str(tmp_path / "events"), "append": True}
     (tmp_path / "openlineage.yml").write_text(yaml.safe_dump({"transport": transport}))
     monkeypatch.setenv(lineage.CONFIG, str(tmp_path / "openlineage.yml"))
-    monkeypatch.setattr(lineage.OPENLINEAGE, "given_up", False)
+    monkeypatch.setattr(lineage.OPENLINEAGE, "failed", False)
     return tmp_path / "events"
 
 

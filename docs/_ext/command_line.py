@@ -18,18 +18,18 @@ from jobs import cli
 from jobs.verb import Verb as CommandLineVerb
 from pipeline.settings_help import owners, settings_of
 
-SETTINGS_WORDS = "words"
-"""The parameter of a verb that takes its ``key=value`` words."""
+OVERRIDES = "overrides"
+"""The parameter of a verb that takes its ``key=value`` settings."""
 
 
 def commands(group: Any = None, prefix: str = "") -> dict[str, Any]:
-    """Every verb, by the words that call it."""
+    """Every verb, by its full name, such as ``ingest images``."""
     group = group or typer.main.get_command(cli.app)
-    found = {}
+    verbs = {}
     for name, command in group.commands.items():
-        words = f"{prefix}{name}"
-        found |= commands(command, f"{words} ") if hasattr(command, "commands") else {words: command}
-    return found
+        full = f"{prefix}{name}"
+        verbs |= commands(command, f"{full} ") if hasattr(command, "commands") else {full: command}
+    return verbs
 
 
 def text_of(help_text: str) -> str:
@@ -44,9 +44,9 @@ def text_of(help_text: str) -> str:
 
 
 def parameters(command: Any) -> Iterator[str]:
-    """Definitions of a verb's arguments and options; ``key=value`` words are told by its settings."""
+    """Definitions of a verb's arguments and options; ``key=value`` settings have entries of their own."""
     for parameter in command.params:
-        if parameter.name == SETTINGS_WORDS:
+        if parameter.name == OVERRIDES:
             continue
         is_option = parameter.param_type_name == "option"
         flags = ", ".join([*parameter.opts, *parameter.secondary_opts]) if is_option else parameter.metavar
@@ -71,7 +71,7 @@ class Verb(SphinxDirective):
         command = commands()[name]
         lines = [text_of(command.help or ""), ""]
         if defined := list(parameters(command)):
-            lines += ["```{rubric} Words and options\n```\n", *defined]
+            lines += ["```{rubric} Arguments and options\n```\n", *defined]
         lines += self._settings(name, command)
         return self.parse_text_to_nodes("\n".join(lines))
 
@@ -80,7 +80,7 @@ class Verb(SphinxDirective):
         if model is None:
             return []
         note_files(self, *owners(model), settings_of)
-        lines, without = ["```{rubric} Settings\n```\n"], frozenset(command.given)
+        lines, without = ["```{rubric} Settings\n```\n"], frozenset(command.arguments)
         if "like" in self.options:
             other = self.options["like"]
             without |= shared_fields(model, commands()[other].model())

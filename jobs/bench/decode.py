@@ -16,7 +16,7 @@ from pipeline.cutouts import list_shards
 from pipeline.images import decode_image
 from pipeline.protocol import WorkUnit
 from pipeline.streaming.decode import decode_unit
-from pipeline.streaming.rows import read_patiently
+from pipeline.streaming.rows import DecodeSettings, read_patiently
 from pipeline.survey import open_source
 
 
@@ -55,7 +55,7 @@ def run(config: DecodeBenchConfig) -> None:
                 "read": read,
                 "jpeg": lambda: [decode_image(image) for image in read()],
                 "unit": lambda: decode_unit(unit),
-                "kept": lambda: decode_unit(unit, keep_jpegs=True),
+                "kept": lambda: decode_unit(unit, settings=DecodeSettings(keep_jpegs=True)),
             },
             config.repeats,
         )

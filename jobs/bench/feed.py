@@ -35,6 +35,7 @@ from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.decoders import CpuDecoder, Decoder, DecoderName, NvjpegDecoder, gpu_decodes
 from pipeline.streaming.model import ModelActor
 from pipeline.streaming.regions import good_rows, region_parts
+from pipeline.streaming.rows import DecodeSettings
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 
 _UNITS_AT_ONCE = 2
@@ -129,7 +130,7 @@ def measure_feed(config: FeedBenchConfig) -> dict[str, Any]:
 
 def check(unit: WorkUnit) -> pa.Table:
     """What a decode actor makes of a unit whose JPEGs are decoded elsewhere."""
-    return decode_unit(unit, keep_jpegs=True)
+    return decode_unit(unit, settings=DecodeSettings(keep_jpegs=True))
 
 
 def notice_damage(decoder: Decoder, count: int = 400) -> tuple[int, int]:

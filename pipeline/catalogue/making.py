@@ -47,11 +47,11 @@ class Provenance:
 
 def with_making(schema: pa.Schema, plan: Plan) -> pa.Schema:
     """Columns of a catalogue of which that of runs says what the newest run classified with."""
-    said = {name: plan.fingerprint.get(part, "") for part, name in _FROM_FINGERPRINT.items()}
-    said = {name: text for name, text in {"weights": plan.weights, **said}.items() if text}
+    metadata = {name: plan.fingerprint.get(part, "") for part, name in _FROM_FINGERPRINT.items()}
+    metadata = {name: text for name, text in {"weights": plan.weights, **metadata}.items() if text}
     place = schema.get_field_index(_COLUMN)
     about = schema.field(place)
-    return schema.set(place, about.with_metadata({**(about.metadata or {}), **said}))
+    return schema.set(place, about.with_metadata({**(about.metadata or {}), **metadata}))
 
 
 def provenance_of(uri: str, table: DeltaTable) -> Provenance:
@@ -65,9 +65,9 @@ def provenance_of(uri: str, table: DeltaTable) -> Provenance:
     content = content_of(uri, table, tuple)
     schema = pa.schema(table.schema().to_arrow())
     about = schema.field(_COLUMN).metadata if _COLUMN in schema.names else None
-    said = {key.decode(): value.decode() for key, value in (about or {}).items()}
+    metadata = {key.decode(): value.decode() for key, value in (about or {}).items()}
     names = ("weights", *_FROM_FINGERPRINT.values())
-    making = {name: said[name] for name in names if name in said}
+    making = {name: metadata[name] for name in names if name in metadata}
     if content is None:
         return Provenance(making=making)
     written = content.written

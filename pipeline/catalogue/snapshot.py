@@ -84,14 +84,24 @@ def open_table(uri: str, tree: DecisionTree, as_of: str | None = None) -> DeltaT
         If there is no such snapshot, or it has not the columns of `tree`.
     """
     table = open_version(uri, as_of)
-    names = pa.schema(table.schema().to_arrow()).names
-    missing = [name for name in ("object_id", *tree.columns) if name not in names]
+    check_answers(uri, pa.schema(table.schema().to_arrow()), tree)
+    return table
+
+
+def check_answers(uri: str, schema: pa.Schema, tree: DecisionTree) -> None:
+    """Check that a table has ids, and a column for each answer of a tree.
+
+    Raises
+    ------
+    InputError
+        If it lacks one.
+    """
+    missing = [name for name in ("object_id", *tree.columns) if name not in schema.names]
     if missing:
         raise InputError(
             f"{uri} lacks {len(missing)} columns of tree {tree.name!r}, first {missing[0]!r}; name the tree "
             "whose answers it holds as tree=FILE"
         )
-    return table
 
 
 @dataclass(frozen=True)

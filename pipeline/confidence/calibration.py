@@ -7,12 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.confidence.concentration import Concentrations
 from pipeline.confidence.intervals import LEVEL, coverage, share_intervals
-from pipeline.tree import DecisionTree
+from pipeline.tree import LEAST_ASKED, DecisionTree
 
 _FEWEST_ASKED = 50
 _NARROWEST, _WIDEST, _STEPS = 0.1, 30.0, 14
-LEAST_ASKED = 0.5
-"""Share of the volunteers that were asked a question, from which a galaxy counts in it."""
 
 
 def calibrated(

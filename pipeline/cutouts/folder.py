@@ -17,14 +17,14 @@ from pipeline.storage import FileInfo
 
 
 def list_images(folder: str) -> list[FileInfo]:
-    """The images below a folder, sorted by URI; known by their names, not opened, so links to nothing count.
+    """The images below a folder, sorted by URI; known by their names, not opened, so broken links count.
 
     Raises
     ------
     InputError
         If the folder is absent, is a file, or has no image below it.
     """
-    files = sorted([*storage.list_files(folder), *storage.broken_links(folder)], key=lambda file: file.uri)
+    files = storage.list_files(folder, broken_links=True)
     images = [file for file in files if file.uri.lower().endswith(PICTURE_SUFFIXES)]
     if not files and not storage.exists(folder):
         raise InputError(f"{folder} doesn't exist; name a folder of {', '.join(PICTURE_SUFFIXES)} files")
@@ -160,12 +160,12 @@ def _positions(uri: str) -> tuple[csv.DictReader[str], str]:
     return reader, name
 
 
-def _degrees(row: Mapping[str, str | None], column: str, least: float, most: float, where: str) -> float:
+def _degrees(row: Mapping[str, str | None], column: str, minimum: float, maximum: float, where: str) -> float:
     text = row[column]
     try:
         value = float(text or "")
     except ValueError:
         value = math.nan
-    if not least <= value <= most:
-        raise InputError(f"{where}: {column} is {text!r}; expected degrees from {least:g} to {most:g}")
+    if not minimum <= value <= maximum:
+        raise InputError(f"{where}: {column} is {text!r}; expected degrees from {minimum:g} to {maximum:g}")
     return value

@@ -55,7 +55,7 @@ class TableLayout:
     image_parts
         What is read of an image that `is_banded`.
     advice
-        What to do about a column that isn't there.
+        What to do about a column that isn't there or is of another type.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -102,7 +102,7 @@ def check_columns(schema: pa.Schema, shard: str, layout: TableLayout = CUTOUTS) 
             continue
         stored = schema.field(index).type
         if not (_fits(stored, column.type) or (column.name == "image" and is_banded(stored))):
-            raise InputError(f"{shard}: column {name!r} is {stored}; expected {column.type}")
+            raise InputError(f"{shard}: column {name!r} is {stored}; expected {column.type}; {layout.advice}")
 
 
 def is_banded(stored: pa.DataType) -> bool:

@@ -90,9 +90,9 @@ def index_tiles(uri: str | None, tiles: Sequence[Tile], survey: TileSurvey, spre
         raise InputError(f"none of the {len(index)} tiles can be used; the first: {first}")
     if len(problems):
         counts = Counter(problems.to_pylist())
-        said = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
         where = "" if uri is None else f"; see {uri}"
-        say(f"{len(problems)} of {len(index)} tiles can't be used ({said}){where}")
+        say(f"{len(problems)} of {len(index)} tiles can't be used ({reasons}){where}")
     if uri is not None:
         write_index(uri, index)
     return index

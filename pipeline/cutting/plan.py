@@ -172,10 +172,10 @@ def make_plan(positions: Positions, frame: FrameWidth, index: pa.Table) -> Plan:
 
 def _nothing(positions: Positions, index: pa.Table, misses: pa.Table) -> InputError:
     reasons = Counter(misses["reason"].to_pylist())
-    said = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     ra, dec = index["ra"].drop_null(), index["dec"].drop_null()
     return InputError(
-        f"none of the {len(positions.ra)} positions can be cut from these tiles ({said}); the first is "
+        f"none of the {len(positions.ra)} positions can be cut from these tiles ({counts}); the first is "
         f"{positions.ra[0]:.5f}, {positions.dec[0]:+.5f}, and a tile lies at {ra[0]}, {dec[0]}: are both "
         "in degrees (ICRS)?"
     )
@@ -194,7 +194,7 @@ def _pairs(positions: Positions, frame: FrameWidth, index: pa.Table) -> _Pairs:
     cells = healpix_cells(positions.ra, positions.dec, order)
     by_cell = np.argsort(cells, kind="stable")
     cells = cells[by_cell]
-    found: list[_Pairs] = []
+    pairs: list[_Pairs] = []
     for tile, grid, ra, dec, radius, usable in grids(index):
         pixels = frame_pixels(frame, positions.sizes, grid.scale)
         widest = float(np.minimum(np.max(pixels), MOST_SIDE)) * grid.scale / 3600
@@ -205,10 +205,10 @@ def _pairs(positions: Positions, frame: FrameWidth, index: pa.Table) -> _Pairs:
         )
         if len(near):
             some = pixels if pixels.size == 1 else pixels[near]
-            found.append(_overlapping(positions, near, np.broadcast_to(some, near.shape), grid, tile, usable))
+            pairs.append(_overlapping(positions, near, np.broadcast_to(some, near.shape), grid, tile, usable))
     return _Pairs(
         *(
-            np.concatenate([np.zeros(0, kind), *(getattr(pairs, name) for pairs in found)])
+            np.concatenate([np.zeros(0, kind), *(getattr(part, name) for part in pairs)])
             for name, kind in _KINDS.items()
         )
     )

@@ -210,8 +210,10 @@ def _sorted_out(
     miss(repeated, "duplicate_id", lambda row: f"{names[0]} {ids[row]} stands in an earlier row")
     good = np.flatnonzero(reason == "")
     if not len(good):
-        what = f"the first of {total}: {message[0]}" if total else "it has none"
-        raise InputError(f"{uri} has no row that can be used ({what})")
+        what = f"the first of {total}: {message[0]}" if total else "it has no rows"
+        raise InputError(
+            f"{uri} has no row that can be used ({what}); expected an id, and a position in degrees, in each"
+        )
     bad = np.flatnonzero(reason != "")
     misses = pa.table(
         [bad, ids.take(pa.array(bad)), ra[bad], dec[bad], reason[bad].tolist(), message[bad].tolist()],

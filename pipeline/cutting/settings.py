@@ -29,7 +29,7 @@ class PositionColumns(StrictModel):
     dec: str = "dec"
 
 
-class TileWords(TileLayout):
+class TileSettings(TileLayout):
     """How a survey's images are stored, and how wide galaxies' frames on them are.
 
     Attributes
@@ -48,7 +48,7 @@ class TileWords(TileLayout):
     columns: PositionColumns = PositionColumns()
 
 
-class CutConfig(TileWords):
+class CutConfig(TileSettings):
     """What `tuningfork cut` takes.
 
     Attributes
@@ -122,13 +122,15 @@ class TileSurvey(StrictModel):
         return self.files is not None and "{band}" in self.files
 
 
-def tile_survey(survey: str | None, words: TileWords) -> TileSurvey:
-    """What the settings say of the survey's tiles.
+def tile_survey(survey: str | None, tiles: TileSettings) -> TileSurvey:
+    """How a survey keeps its tiles, by its survey file and the settings that complete it or take its place.
 
     Parameters
     ----------
     survey
         The survey file.
+    tiles
+        The settings.
 
     Raises
     ------
@@ -138,18 +140,18 @@ def tile_survey(survey: str | None, words: TileWords) -> TileSurvey:
     if survey is None:
         raise InputError("survey is null; name the survey file that says how fluxes become colours")
     settings = load_survey(survey)
-    frame = words.frame or settings.frame
+    frame = tiles.frame or settings.frame
     if frame is None or frame.measured:
         raise InputError(
             "nothing says how wide a galaxy's frame is before it is cut out; give frame.column=COLUMN of its "
             "Petrosian 90 % radius in arcseconds, or frame.arcsec=WIDTH for all"
         )
-    tiles = TileLayout(files=words.files, bands=words.bands, masks=words.masks, variance=words.variance)
-    return _tile_survey(settings, frame, tiles, words.extension)
+    layout = TileLayout(files=tiles.files, bands=tiles.bands, masks=tiles.masks, variance=tiles.variance)
+    return _tile_survey(settings, frame, layout, tiles.extension)
 
 
 def stored_tiles(settings: SurveySettings) -> TileSurvey:
-    """The same, of a survey file that says it all.
+    """How a survey keeps its tiles, by a survey file that says it all.
 
     Raises
     ------

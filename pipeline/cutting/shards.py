@@ -154,14 +154,14 @@ class TilePlan:
         By name.
     files
         All files of the tiles, by URI.
-    unkept
-        Tables that were made now, by where they are to be kept.
+    unsaved
+        Tables that were made now, by the URIs where `save` writes them.
     """
 
     objects: pa.Table
     tiles: Mapping[str, Tile]
     files: Mapping[str, FileInfo]
-    unkept: Mapping[str, pa.Table]
+    unsaved: Mapping[str, pa.Table]
 
     def shards(self, uri: str) -> Iterator[TileShard]:
         """The shards of the folder of tiles, in order."""
@@ -169,15 +169,15 @@ class TilePlan:
         ends = [n for n in range(1, len(names) + 1) if n == len(names) or names[n] != names[n - 1]]
         for start, end in zip([0, *ends], ends, strict=False):
             table = self.objects.slice(start, end - start).drop_columns(["shard"]).combine_chunks()
-            own = {name: self.tiles[name] for name in _tiles_of(table)}
-            used = sorted({file for tile in own.values() for file in tile.files})
+            tiles = {name: self.tiles[name] for name in _tiles_of(table)}
+            used = sorted({file for tile in tiles.values() for file in tile.files})
             yield TileShard(
-                f"{uri.rstrip('/')}#{names[start]}", table, own, tuple(self.files[file] for file in used)
+                f"{uri.rstrip('/')}#{names[start]}", table, tiles, tuple(self.files[file] for file in used)
             )
 
-    def keep(self) -> None:
-        """Write what was made."""
-        for uri, table in self.unkept.items():
+    def save(self) -> None:
+        """Write the tables that were made now."""
+        for uri, table in self.unsaved.items():
             write_index(uri, table)
 
 
@@ -187,15 +187,15 @@ def _tiles_of(table: pa.Table) -> list[str]:
     return sorted({*table["tile"].drop_null().to_pylist(), *of_neighbours.to_pylist()})
 
 
-def read_or_make_plan(uri: str, survey: TileSurvey, keep: str | None, spread: Spread) -> TilePlan:
-    """The plan of a folder of tiles, from before or made now.
+def read_or_make_plan(uri: str, survey: TileSurvey, cache: str | None, spread: Spread) -> TilePlan:
+    """The plan of a folder of tiles: from the cache, or made now.
 
     Parameters
     ----------
     survey
         Its survey file names the table of positions.
-    keep
-        Folder in which the index of tiles and the plan may be found.
+    cache
+        Folder in which the index of tiles and the plan may be found; None for no cache.
     spread
         How tiles' headers are read.
 
@@ -209,13 +209,13 @@ def read_or_make_plan(uri: str, survey: TileSurvey, keep: str | None, spread: Sp
     files = list_tile_files(uri)
     tiles = find_tiles(uri, files, survey)
     table = str(survey.settings.table)
-    stated = fingerprint(files), survey.model_dump(mode="json")
+    inputs = fingerprint(files), survey.model_dump(mode="json")
     by_name, by_uri = {tile.name: tile for tile in tiles}, {file.uri: file for file in files}
-    if keep is None:
+    if cache is None:
         return TilePlan(_plan(table, survey, index_tiles(None, tiles, survey, spread)), by_name, by_uri, {})
-    own = digest(*stated, fingerprint([storage.file_info(table)]))[:12]
-    index_place = storage.join(keep, f"tiles-{digest(*stated)[:12]}.parquet")
-    place = storage.join(keep, f"plan-{own}.parquet")
+    plan_digest = digest(*inputs, fingerprint([storage.file_info(table)]))[:12]
+    index_place = storage.join(cache, f"tiles-{digest(*inputs)[:12]}.parquet")
+    place = storage.join(cache, f"plan-{plan_digest}.parquet")
     if storage.exists(place):
         return TilePlan(_read(place), by_name, by_uri, {})
     if storage.exists(index_place):

@@ -47,15 +47,15 @@ class TileSource:
         A survey file with `tiles`, the table of positions, and a frame.
     folder
         Where a run keeps the plans of its shards; None to make them anew.
-    keep
-        Folder in which a run keeps what takes long to learn of all tiles; None where there is none.
+    cache
+        Folder of an output that holds the index of tiles and the plans made so far; None for no cache.
     spread
         How all tiles' headers are read.
     """
 
     survey: SurveySettings
     folder: str | None = None
-    keep: str | None = None
+    cache: str | None = None
     spread: Spread = map
     _shards: dict[str, TileShard] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ class TileSource:
 
     def list_shards(self, uri: str) -> list[ShardInfo]:
         """The shards of a folder of tiles."""
-        self._plan = read_or_make_plan(uri, self._tiles, self.keep, self.spread)
+        self._plan = read_or_make_plan(uri, self._tiles, self.cache, self.spread)
         self._shards = {shard.uri: shard for shard in self._plan.shards(uri)}
         return [shard.info for shard in self._shards.values()]
 
@@ -125,9 +125,9 @@ class TileSource:
         return BandImages(image["flux"], pixel_scale=image["pixel_scale"])
 
     def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
-        """Write the plans of shards into a folder, by default of all listed, and with them what is kept."""
+        """Write the plans of shards into a folder; by default of all that were listed, and the cache too."""
         if shards is None and self._plan is not None:
-            self._plan.keep()
+            self._plan.save()
         chosen = self._shards.values() if shards is None else [self._shard(shard) for shard in shards]
         for _ in storage.read_ahead(lambda shard: shard.save(_place(folder, shard.uri)), chosen):
             pass

@@ -1,6 +1,6 @@
 """How well answers agree with volunteers."""
 
-from pipeline.evaluation.asked import NO_ANSWER, Asked, asked
+from pipeline.evaluation.asked import NO_ANSWER, AskedGalaxies, asked_galaxies
 from pipeline.evaluation.baselines import column_means, majority_answers
 from pipeline.evaluation.bins import Bin, Trend, bin_numbers, equal_count_bins, rising_trend
 from pipeline.evaluation.calibration import ReliabilityBin, expected_calibration_error, reliability
@@ -15,7 +15,7 @@ __all__ = [
     "NO_ANSWER",
     "PAPER_SCORES",
     "AnswerScore",
-    "Asked",
+    "AskedGalaxies",
     "Bin",
     "PaperRow",
     "QuestionResult",
@@ -27,7 +27,7 @@ __all__ = [
     "UncertaintyResults",
     "VoteTable",
     "answer_scores",
-    "asked",
+    "asked_galaxies",
     "bin_numbers",
     "column_means",
     "confusion_matrix",

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.tree import LEAST_ASKED, DecisionTree, Question, agreement, is_asked
+from pipeline.tree import DecisionTree, Question, agreement, is_asked
 
 NO_ANSWER = -1
 """The predicted answer where a question has no probability at all."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedGalaxies:
     """Galaxies of which at least half of the volunteers were asked a question.
 
     Where answers are equally probable, the first of the tree counts, as in the catalogue.
@@ -64,27 +64,25 @@ class Asked:
         return float(np.bincount(self.truth).max() / len(self)) if len(self) else float("nan")
 
 
-def asked(
-    tree: DecisionTree, question: Question, predicted: ArrayLike, votes: ArrayLike, least: float = LEAST_ASKED
-) -> Asked:
-    """The galaxies that were asked a question, by the volunteers' votes.
+def asked_galaxies(
+    tree: DecisionTree, question: Question, predicted: ArrayLike, votes: ArrayLike
+) -> AskedGalaxies:
+    """The galaxies of which enough volunteers were asked a question; see `pipeline.tree.is_asked`.
 
     Parameters
     ----------
     predicted, votes : array_like, shape (n, answers)
         Cumulative, in the order of the tree; a galaxy with a missing vote (NaN) on the question is left out.
-    least
-        Share of the volunteers that must have been asked.
     """
     where = tree.slices[question.key]
     fractions = np.asarray(votes, np.float64)[:, where]
-    rows = np.flatnonzero(is_asked(fractions, least))  # no galaxy with NaN is
+    rows = np.flatnonzero(is_asked(fractions))  # no galaxy with NaN is
     fractions, answers = fractions[rows], np.asarray(predicted, np.float64)[rows, where]
     sums = answers.sum(axis=1)
     answered = sums > 0
-    best, at = answers.argmax(axis=1), np.arange(len(rows))
-    probability = np.divide(answers[at, best], sums, out=np.zeros(len(rows)), where=answered)
-    return Asked(
+    best, index = answers.argmax(axis=1), np.arange(len(rows))
+    probability = np.divide(answers[index, best], sums, out=np.zeros(len(rows)), where=answered)
+    return AskedGalaxies(
         question=question,
         rows=rows,
         truth=fractions.argmax(axis=1),
@@ -92,5 +90,5 @@ def asked(
         agreement=agreement(fractions),
         confidence=np.nan_to_num(agreement(answers)),
         probability=probability,
-        share=np.where(answered, fractions[at, best] / fractions.sum(axis=1), 0.0),
+        share=np.where(answered, fractions[index, best] / fractions.sum(axis=1), 0.0),
     )

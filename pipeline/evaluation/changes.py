@@ -42,8 +42,8 @@ class Changes:
     moved: pa.Table
 
 
-def gather_changes(tree: DecisionTree, pieces: Iterable[Pairs], most: int) -> Changes:
-    """Go over two catalogues side by side once; at most `most` galaxies of those that changed are kept.
+def gather_changes(tree: DecisionTree, pieces: Iterable[Pairs], limit: int) -> Changes:
+    """Go over two catalogues side by side once; at most `limit` of the galaxies that changed are kept.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def gather_changes(tree: DecisionTree, pieces: Iterable[Pairs], most: int) -> Ch
             )
             arrays = [*changed.columns, *(pa.chunked_array([column]) for column in columns)]
             moved = pa.concat_tables([moved, pa.table(arrays, names=list(MOVED_COLUMNS))])
-            moved = moved.sort_by([("moved", "descending"), ("object_id", "ascending")])[:most]
+            moved = moved.sort_by([("moved", "descending"), ("object_id", "ascending")])[:limit]
     return Changes(dict(fates), drift, moved.combine_chunks())
 
 

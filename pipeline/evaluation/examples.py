@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 
 
-def choose_galaxies(tree: DecisionTree, catalogue: pa.Table, most: int = 400) -> pa.Table:
+def choose_galaxies(tree: DecisionTree, catalogue: pa.Table, limit: int = 400) -> pa.Table:
     """Rows of the catalogue to show: all if they are few, else a fair share of each class.
 
     Parameters
@@ -21,7 +21,7 @@ def choose_galaxies(tree: DecisionTree, catalogue: pa.Table, most: int = 400) ->
         The catalogue's decision tree.
     catalogue
         Columns of `pipeline.catalogue.schema.catalogue_schema`.
-    most
+    limit
         The most rows to return.
 
     Returns
@@ -33,15 +33,15 @@ def choose_galaxies(tree: DecisionTree, catalogue: pa.Table, most: int = 400) ->
     Raises
     ------
     InputError
-        If `most` is less than 1 or a column is missing.
+        If `limit` is less than 1 or a column is missing.
     """
-    if most < 1:
-        raise InputError(f"a report of at most {most} galaxies can't be made; expected at least 1")
+    if limit < 1:
+        raise InputError(f"a report of at most {limit} galaxies can't be made; expected at least 1")
     reading = read_classes(tree, catalogue)
     order = np.lexsort((-reading.confidence, reading.classes))
-    if len(order) > most:
+    if len(order) > limit:
         classes = reading.classes[order]
-        shares = fair_shares(np.bincount(classes, minlength=len(tree.classes) + 1).tolist(), most)
+        shares = fair_shares(np.bincount(classes, minlength=len(tree.classes) + 1).tolist(), limit)
         starts = np.searchsorted(classes, np.arange(len(shares)))
         order = np.concatenate(
             [order[start : start + share] for start, share in zip(starts, shares, strict=True)]
@@ -49,12 +49,12 @@ def choose_galaxies(tree: DecisionTree, catalogue: pa.Table, most: int = 400) ->
     return without_views(catalogue).take(pa.array(order, pa.int64()))
 
 
-def best_of_each(rows: pa.Table, reading: Reading, most: int) -> pa.Table:
-    """The most confident rows of each class, `most` of each: all among which `choose_galaxies` can choose."""
+def best_of_each(rows: pa.Table, reading: Reading, limit: int) -> pa.Table:
+    """The `limit` most confident rows of each class: all that `choose_galaxies` can choose from."""
     order = np.lexsort((-reading.confidence, reading.classes))
     classes = reading.classes[order]
     rank = np.arange(len(order)) - np.searchsorted(classes, classes)
-    return without_views(rows).take(pa.array(order[rank < most], pa.int64()))
+    return without_views(rows).take(pa.array(order[rank < limit], pa.int64()))
 
 
 def fair_shares(sizes: Sequence[int], total: int) -> list[int]:

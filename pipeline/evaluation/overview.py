@@ -13,11 +13,11 @@ from pipeline.tree import DecisionTree
 
 
 def read_catalogue(
-    tree: DecisionTree, pieces: Iterable[pa.Table], most: int = 400
+    tree: DecisionTree, pieces: Iterable[pa.Table], limit: int = 400
 ) -> tuple[CatalogueCounts, pa.Table]:
     """Count every row of a catalogue, and choose the galaxies to show.
 
-    Memory holds one piece, and `most` rows of each class.
+    Memory holds one piece, and `limit` rows of each class.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def read_catalogue(
     pieces
         The catalogue's rows in any number of tables, at least one, which may be empty. Columns of
         `pipeline.catalogue.schema.catalogue_schema`.
-    most
+    limit
         Most galaxies shown.
 
     Returns
@@ -39,13 +39,13 @@ def read_catalogue(
     Raises
     ------
     InputError
-        If `most` is less than 1 or a column is missing.
+        If `limit` is less than 1 or a column is missing.
     """
     counter = CatalogueCounter(tree)
     best: list[pa.Table] = []
     for piece in pieces:
         reading = read_classes(tree, piece)
         counter.add(piece, reading)
-        both = pa.concat_tables([*best, best_of_each(piece, reading, most)])
-        best = [best_of_each(both, read_classes(tree, both), most)]
-    return counter.counts(), choose_galaxies(tree, best[0], most)
+        both = pa.concat_tables([*best, best_of_each(piece, reading, limit)])
+        best = [best_of_each(both, read_classes(tree, both), limit)]
+    return counter.counts(), choose_galaxies(tree, best[0], limit)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.catalogue.rows import Uncertainty
-from pipeline.evaluation.asked import Asked, asked
+from pipeline.evaluation.asked import AskedGalaxies, asked_galaxies
 from pipeline.evaluation.baselines import column_means, majority_answers
 from pipeline.evaluation.bins import Bin, Trend, bin_numbers, equal_count_bins, rising_trend
 from pipeline.evaluation.calibration import ReliabilityBin, expected_calibration_error, reliability
@@ -45,7 +45,7 @@ class QuestionResult:
     question: Question
     score: Score
     constant: float
-    asked: Asked
+    asked: AskedGalaxies
     by_agreement: list[Bin]
     by_confidence: list[Bin]
     trend: Trend
@@ -133,19 +133,19 @@ def _of_question(
     constant: NDArray[np.float64],
 ) -> QuestionResult:
     where = tree.slices[question.key]
-    those = asked(tree, question, predicted, votes)
-    reliable = reliability(those.probability, those.correct)
-    shares = reliability(those.probability, those.share)
-    matrix = confusion_matrix(those.truth, those.predicted, len(question.answers))
+    galaxies = asked_galaxies(tree, question, predicted, votes)
+    reliable = reliability(galaxies.probability, galaxies.correct)
+    shares = reliability(galaxies.probability, galaxies.share)
+    matrix = confusion_matrix(galaxies.truth, galaxies.predicted, len(question.answers))
     has_votes = score.galaxies > 0
     return QuestionResult(
         question=question,
         score=score,
         constant=rmse(constant[:, where], votes[:, where]) if has_votes else float("nan"),
-        asked=those,
-        by_agreement=equal_count_bins(those.agreement, those.correct),
-        by_confidence=equal_count_bins(those.confidence, those.correct),
-        trend=rising_trend(bin_numbers(those.confidence), those.correct),
+        asked=galaxies,
+        by_agreement=equal_count_bins(galaxies.agreement, galaxies.correct),
+        by_confidence=equal_count_bins(galaxies.confidence, galaxies.correct),
+        trend=rising_trend(bin_numbers(galaxies.confidence), galaxies.correct),
         reliability=reliable,
         calibration_error=expected_calibration_error(reliable),
         shares=shares,

@@ -105,6 +105,37 @@ def answered(
     return Answered(total >= LEAST_ASKED, p.argmax(axis=1), confidence)
 
 
+def judged_answers(
+    tree: DecisionTree,
+    question: Question,
+    predicted: ArrayLike,
+    votes: ArrayLike,
+    volunteers: ArrayLike | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """How confident the answers to a question are that votes can judge, and whether they are right.
+
+    These are the m answers of galaxies that are asked the question, as the catalogue has it, and on which at
+    least one volunteer voted. An answer is right if most of these volunteers gave it.
+
+    Parameters
+    ----------
+    predicted, votes : array_like, shape (n, answers)
+        Cumulative, in the tree's order; missing votes are NaN.
+    volunteers : array_like, shape (n, questions)
+        See `answered`.
+
+    Returns
+    -------
+    confidence : ndarray, shape (m,), float64
+    right : ndarray, shape (m,), bool
+    """
+    answers = answered(tree, question, predicted, volunteers)
+    fractions = np.asarray(votes, np.float64)[:, tree.slices[question.key]]
+    judged = answers.asked & (fractions.sum(axis=1) > 0)  # no galaxy with NaN is
+    right = answers.answer == np.nan_to_num(fractions).argmax(axis=1)
+    return answers.confidence[judged], right[judged]
+
+
 def plurality_probability(answers: ArrayLike, volunteers: ArrayLike) -> NDArray[np.float64]:
     """Probability that of the two most probable answers the first is what more volunteers would give.
 
@@ -139,10 +170,9 @@ def learn_threshold(
 ) -> Threshold:
     """Find the lowest confidence at which answers are right at least as often as `target`.
 
-    An answer is right if most of the volunteers who were asked gave it; galaxies that no volunteer was asked
-    about don't count. The promise, "at least `target` of the galaxies settled", is broken with a probability
-    of `risk` at most, over the labelled galaxies drawn: ten thresholds are tested by the exact binomial test,
-    each at a tenth of the risk, and the lowest that passes is taken.
+    Which answers are right, `judged_answers` says. The promise, that at least `target` of the settled answers
+    are, is broken with a probability of `risk` at most, over the labelled galaxies drawn: ten thresholds are
+    tested by the exact binomial test, each at a tenth of the risk, and the lowest that passes is taken.
 
     Parameters
     ----------
@@ -156,11 +186,7 @@ def learn_threshold(
     Angelopoulos et al. 2021, Learn then Test (arXiv:2110.01052), section 2; the interval is that of Clopper &
     Pearson 1934.
     """
-    said = answered(tree, question, predicted, volunteers)
-    fractions = np.asarray(votes, np.float64)[:, tree.slices[question.key]]
-    judged = said.asked & (fractions.sum(axis=1) > 0)
-    right = (said.answer == np.nan_to_num(fractions).argmax(axis=1))[judged]
-    confidence = said.confidence[judged]
+    confidence, right = judged_answers(tree, question, predicted, votes, volunteers)
     order = np.sort(confidence)[::-1]
     count = len(order)
     lowest: float | None = None
@@ -205,9 +231,9 @@ def split(
     confidence : ndarray, shape (n, thresholds), float64
     """
     questions = {question.key: question for question in tree.questions}
-    said = [answered(tree, questions[threshold.question], predicted, volunteers) for threshold in thresholds]
-    confidence = np.column_stack([each.confidence for each in said])
+    answers = [answered(tree, questions[t.question], predicted, volunteers) for t in thresholds]
+    confidence = np.column_stack([answer.confidence for answer in answers])
     least = [np.inf if t.confidence is None else t.confidence for t in thresholds]
     states = np.where(confidence >= np.array(least), SETTLED, TO_PEOPLE)
-    states[~np.column_stack([each.asked for each in said])] = NOT_ASKED
+    states[~np.column_stack([answer.asked for answer in answers])] = NOT_ASKED
     return states.astype(np.int8), confidence

@@ -12,7 +12,7 @@ from scipy.special import betainc, betaln
 from pipeline.catalogue.rows import Uncertainty
 from pipeline.confidence import share_distributions
 from pipeline.confidence.concentration import VOLUNTEERS
-from pipeline.evaluation.asked import Asked
+from pipeline.evaluation.asked import AskedGalaxies
 from pipeline.evaluation.metrics import Score, rmse_scores
 from pipeline.evaluation.proportion import proportion_interval
 from pipeline.tree import DecisionTree
@@ -76,7 +76,7 @@ class UncertaintyResults:
 
 def measure_uncertainty(
     tree: DecisionTree,
-    asked: Sequence[Asked],
+    asked: Sequence[AskedGalaxies],
     predicted: ArrayLike,
     votes: ArrayLike,
     uncertainty: Uncertainty,
@@ -94,8 +94,8 @@ def measure_uncertainty(
     unfamiliar = uncertainty.out_of_place > 1
     mean, strength = share_distributions(tree, answers, uncertainty.volunteers, VOLUNTEERS)
     questions = []
-    for place, those in enumerate(asked):
-        rows, where = those.rows, tree.slices[those.question.key]
+    for place, galaxies in enumerate(asked):
+        rows, where = galaxies.rows, tree.slices[galaxies.question.key]
         questions.append(
             _of_question(
                 fractions[rows, where],

@@ -39,15 +39,15 @@ class VoteTable:
     votes: NDArray[np.float32]
     frame: pd.DataFrame
 
-    def numbers(self, columns: list[str], most: float, expected: str) -> NDArray[np.float64]:
-        """Columns as numbers in [0, `most`], shape (n, columns); NaN where empty.
+    def numbers(self, columns: list[str], maximum: float, expected: str) -> NDArray[np.float64]:
+        """Columns as numbers in [0, `maximum`], shape (n, columns); NaN where empty.
 
         Raises
         ------
         InputError
             If a value isn't `expected`.
         """
-        return _numbers(self.frame, columns, self.ids, self.uri, most, expected)
+        return _numbers(self.frame, columns, self.ids, self.uri, maximum, expected)
 
 
 def read_votes(uri: str, tree: DecisionTree) -> VoteTable:
@@ -105,13 +105,13 @@ def _ids(column: pd.Series, uri: str) -> tuple[str, ...]:
 
 
 def _numbers(
-    frame: pd.DataFrame, columns: list[str], ids: tuple[str, ...], uri: str, most: float, expected: str
+    frame: pd.DataFrame, columns: list[str], ids: tuple[str, ...], uri: str, maximum: float, expected: str
 ) -> NDArray[np.float64]:
     """Columns as numbers in [0, most], NaN where empty."""
     cells = frame[columns]
     values = cells.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64, copy=True)
     empty = cells.isna().to_numpy()
-    bad = np.argwhere(~empty & ~((values >= 0) & (values <= most)))
+    bad = np.argwhere(~empty & ~((values >= 0) & (values <= maximum)))
     if len(bad):
         row, column = bad[0]
         value = cells.iat[row, column]

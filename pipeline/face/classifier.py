@@ -29,7 +29,7 @@ from pipeline.protocol import WorkUnit
 from pipeline.representations import read_projection
 from pipeline.streaming.decode import decoded_table
 from pipeline.streaming.model import ModelActor
-from pipeline.streaming.rows import decode_row
+from pipeline.streaming.rows import DecodeSettings, decode_row
 from pipeline.streaming.uncertainty import uncertainty_of
 from pipeline.survey import load_survey
 from pipeline.survey.settings import SurveySettings
@@ -194,7 +194,7 @@ class Classifier:
             cutout = cutout | {"image": load(cutout["image"])}
         except ImageError as error:
             cutout, problem = cutout | {"image": None}, (error.reason, error.message)
-        return decode_row(cutout, number, False, problem, opener, self.model.recentrings)
+        return decode_row(cutout, number, False, problem, opener, DecodeSettings(self.model.recentrings))
 
     def _answer(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
         """Answers, ``reason`` and ``message`` of decoded pictures, by their numbers."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import functools
 import io
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,34 +58,41 @@ def read_fits(
     flux: dict[str, NDArray[np.floating]] = {}
     bad: dict[str, NDArray[np.bool_]] = {}
     headers = []
-    for own, data in files:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", AstropyWarning)
-                warnings.filterwarnings("error", ".*truncated.*", AstropyUserWarning)
-                with fits.open(io.BytesIO(_plain(data)), memmap=False) as hdus:
-                    for band in [own] if own is not None else bands:
-                        if band in flux or band not in bands:
-                            continue
-                        header, flux[band] = _image(hdus, band, own is not None, layout)
-                        headers.append((header, flux[band].shape))
-                        if layout.mask is not None:
-                            bad[band] = _mask(hdus, band, layout)
-        except ImageError:
-            raise
-        except (OSError, EOFError, AstropyUserWarning, zlib.error) as error:
-            text = " ".join(str(error).split())
-            reason = "truncated" if "truncated" in text.lower() else "damaged"
-            raise ImageError(reason, f"the FITS file can't be read: {text[:200]}") from error
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, fits.VerifyError) as error:
-            text = " ".join(str(error).split())[:200]
-            raise ImageError("damaged", f"the FITS file can't be read: {text}") from error
+    for only_band, data in files:
+        wanted = bands if only_band is None else [only_band]
+        with _damage_explained(), fits.open(io.BytesIO(_plain(data)), memmap=False) as hdus:
+            for band in wanted:
+                if band in flux or band not in bands:
+                    continue
+                header, flux[band] = _image(hdus, band, only_band is not None, layout)
+                headers.append((header, flux[band].shape))
+                if layout.mask is not None:
+                    bad[band] = _mask(hdus, band, layout)
     scale, position = None, None
     for header, shape in headers if sky else ():
         scale, position = _sky(header, shape)
         if position is not None:
             break
     return BandImages(flux, bad, scale, position)
+
+
+@contextlib.contextmanager
+def _damage_explained() -> Iterator[None]:
+    """Raise `ImageError` in the place of what astropy raises, or warns of, where a file is damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            warnings.filterwarnings("error", ".*truncated.*", AstropyUserWarning)
+            yield
+    except ImageError:
+        raise
+    except (OSError, EOFError, AstropyUserWarning, zlib.error) as error:
+        text = " ".join(str(error).split())
+        reason = "truncated" if "truncated" in text.lower() else "damaged"
+        raise ImageError(reason, f"the FITS file can't be read: {text[:200]}") from error
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, fits.VerifyError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise ImageError("damaged", f"the FITS file can't be read: {text}") from error
 
 
 def _plain(data: bytes) -> bytes:

@@ -122,7 +122,9 @@ def read_json(model: type[Document], uri: str, what: str) -> Document:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{uri} is not {what}: {error}; fetch it again") from error
     if not isinstance(values, dict):
-        raise InputError(f"{uri} is not {what}: it holds {type(values).__name__}")
+        raise InputError(
+            f"{uri} is not {what}: it holds {type(values).__name__}; expected a JSON object: fetch it again"
+        )
     return validate(model, values, uri)
 
 

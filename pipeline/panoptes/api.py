@@ -41,8 +41,8 @@ def project_name(connection: Connection, project: int) -> str:
     InputError
         If there is none of that id, or these credentials may not see it.
     """
-    found = _one(connection, "projects", project, "project")
-    return str(found.get("display_name", project))
+    resource = _resource(connection, "projects", project, "project")
+    return str(resource.get("display_name", project))
 
 
 def workflow_sets(connection: Connection, workflow: int, project: int) -> set[int]:
@@ -53,9 +53,9 @@ def workflow_sets(connection: Connection, workflow: int, project: int) -> set[in
     InputError
         If there is none of that id, or it is another project's.
     """
-    found = _one(connection, "workflows", workflow, "workflow")
-    _check_owner(found, project, f"workflow={workflow}")
-    return {int(one) for one in found["links"].get("subject_sets", ())}
+    resource = _resource(connection, "workflows", workflow, "workflow")
+    _check_owner(resource, project, f"workflow={workflow}")
+    return {int(one) for one in resource["links"].get("subject_sets", ())}
 
 
 def check_set(connection: Connection, subject_set: int, project: int) -> None:
@@ -66,7 +66,8 @@ def check_set(connection: Connection, subject_set: int, project: int) -> None:
     InputError
         If there is none of that id, or it is another project's.
     """
-    _check_owner(_one(connection, "subject_sets", subject_set, "subject_set"), project, f"{subject_set=}")
+    resource = _resource(connection, "subject_sets", subject_set, "subject_set")
+    _check_owner(resource, project, f"{subject_set=}")
 
 
 def labelled_sets(connection: Connection, project: int, label: str) -> list[int]:
@@ -202,9 +203,9 @@ def retire(connection: Connection, workflow: int, subjects: Sequence[int]) -> No
         connection.post(f"/workflows/{workflow}/retired_subjects", body)
 
 
-def _one(connection: Connection, kind: str, number: int, setting: str) -> dict[str, Any]:
+def _resource(connection: Connection, kind: str, number: int, setting: str) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = connection.get(f"/{kind}/{number}").content[kind][0]
+        resource: dict[str, Any] = connection.get(f"/{kind}/{number}").content[kind][0]
     except Refused as error:
         if error.status not in (403, 404):
             raise
@@ -212,11 +213,11 @@ def _one(connection: Connection, kind: str, number: int, setting: str) -> dict[s
             f"{setting}={number}: {connection.endpoint} has none of that id that these credentials may see; "
             "look it up in the project's lab"
         ) from error
-    return found
+    return resource
 
 
-def _check_owner(found: Mapping[str, Any], project: int, setting: str) -> None:
-    owner = found["links"].get("project")
+def _check_owner(resource: Mapping[str, Any], project: int, setting: str) -> None:
+    owner = resource["links"].get("project")
     if str(owner) != str(project):
         raise InputError(f"{setting} is of project {owner}; expected one of project={project}")
 

@@ -30,7 +30,7 @@ ATTEMPTS = 8
 
 _CONNECT_SECONDS = 10.0
 _LONGEST_PAUSE = 30.0
-_MOST_TOLD = 200
+_LONGEST_REASON = 200
 _CONNECTIONS = 64
 _MOST_THROTTLED = 200
 _MOST_RENEWALS = 6
@@ -231,7 +231,7 @@ class Connection:
         except requests.RequestException as error:
             return None, self._reason(error)
         except (self._library.panoptes.PanoptesAPIException, KeyError, ValueError) as error:
-            return None, self._credentials.concealed(str(error))[:_MOST_TOLD]
+            return None, self._credentials.concealed(str(error))[:_LONGEST_REASON]
         if response.history and response.request.method != response.history[0].request.method:
             raise InputError(
                 f"{self.endpoint} sends requests elsewhere, by which a change becomes a look; give the "
@@ -311,11 +311,11 @@ class Connection:
 
     def _refusal(self, what: str, response: requests.Response) -> str:
         try:
-            told = "; ".join(str(error.get("message", "")) for error in response.json()["errors"])
+            reason = "; ".join(str(error.get("message", "")) for error in response.json()["errors"])
         except (ValueError, KeyError, TypeError, AttributeError):
-            told = ""
-        told = self._credentials.concealed(told)[:_MOST_TOLD] or "it doesn't say why"
-        return f"{self.endpoint} refused {what}: {told} (HTTP status {response.status_code})"
+            reason = ""
+        reason = self._credentials.concealed(reason)[:_LONGEST_REASON] or "it doesn't say why"
+        return f"{self.endpoint} refused {what}: {reason} (HTTP status {response.status_code})"
 
     def _gave_up(self, what: str, why: str) -> str:
         return (

@@ -43,12 +43,12 @@ class Export:
 def find_export(connection: Connection, workflow: int) -> Export | None:
     """The workflow's last export, None if none was ever asked for."""
     try:
-        (found,) = connection.get(_path(workflow)).content["media"][:1]
+        (medium,) = connection.get(_path(workflow)).content["media"][:1]
     except (Refused, ValueError) as error:
         if isinstance(error, Refused) and error.status != 404:
             raise
         return None
-    return _export(found)
+    return _export(medium)
 
 
 def ask_for_export(connection: Connection, workflow: int, before: Export | None) -> None:
@@ -82,11 +82,11 @@ def wait_for_export(
     """
     until = time.monotonic() + seconds
     while True:
-        found = find_export(connection, workflow)
-        if found is not None and found.ready and (before is None or found.changed != before.changed):
-            return found
+        export = find_export(connection, workflow)
+        if export is not None and export.ready and (before is None or export.changed != before.changed):
+            return export
         if time.monotonic() + poll > until:
-            since = f"; it was asked for at {found.changed}" if found else ""
+            since = f"; it was asked for at {export.changed}" if export else ""
             raise RunError(
                 f"workflow={workflow}: the export isn't ready after {seconds:,.0f} s{since}. The Zooniverse "
                 "makes one a day at most, and takes hours for large ones: run the same command later without "

@@ -159,7 +159,7 @@ class Push:
         fruitless = 0
         while waiting := [one for one in self._subjects if one.key not in self._ledger.subjects]:
             time.sleep(max(0.0, self._lost_at + _LATE_SECONDS - time.monotonic()))
-            self._made |= dict(self._found())
+            self._made |= dict(self._made_before())
             before = self.sent
             self._send_all(waiting, advance)
             fruitless = 0 if self.sent > before else fruitless + 1
@@ -185,16 +185,16 @@ class Push:
 
     def _find_in_set(self, advance: Callable[[int], None]) -> None:
         """Enter what is in the set though the ledger doesn't know, as where the records were put away."""
-        found = list(api.subjects_of(self._connection, self.subject_set))
-        self._in_set = {one.id for one in found}
-        ours = {self._key(one): one.id for one in reversed(found)}
+        subjects = list(api.subjects_of(self._connection, self.subject_set))
+        self._in_set = {one.id for one in subjects}
+        ours = {self._key(one): one.id for one in reversed(subjects)}
         counted = self._ledger.add({one.key: ours[one.key] for one in self._subjects if one.key in ours})
         advance(len(counted.keys() & ours.keys()))
 
-    def _found(self) -> Iterable[tuple[str, int]]:
+    def _made_before(self) -> Iterable[tuple[str, int]]:
         """Subjects of this push that were made, the one made first of each."""
-        found = api.subjects_after(self._connection, self._plan.project, self._plan.newest)
-        return ((self._key(one), one.id) for one in found if self._key(one))
+        subjects = api.subjects_after(self._connection, self._plan.project, self._plan.newest)
+        return ((self._key(one), one.id) for one in subjects if self._key(one))
 
     def _key(self, one: api.Labelled) -> str:
         push, _, key = one.label.partition("/")
@@ -292,8 +292,8 @@ class Push:
                     self._check_lease()
                     api.remove_set(self._connection, number)
         entered = set(self._ledger.subjects.values())
-        found = api.subjects_after(self._connection, self._plan.project, self._plan.newest)
-        others = [one.id for one in found if self._key(one) and one.id not in entered | self._in_set]
+        subjects = api.subjects_after(self._connection, self._plan.project, self._plan.newest)
+        others = [one.id for one in subjects if self._key(one) and one.id not in entered | self._in_set]
         for number in others:
             self._check_lease()
             api.remove_subject(self._connection, number)

@@ -73,14 +73,14 @@ class Outcome:
 
     Attributes
     ----------
-    how
-        ``done`` now; ``complete`` before already; ``unchanged`` if a refresh had nothing to do; ``due`` if
-        it was only asked for.
+    status
+        ``done``: this call finished the run; ``complete``: an earlier one had; ``unchanged``: a refresh had
+        nothing to do; ``due``: a dry run, which leaves the work to be done.
     plan
         Plan of the run whose rows the catalogue holds, or would hold.
     """
 
-    how: Literal["done", "complete", "unchanged", "due"]
+    status: Literal["done", "complete", "unchanged", "due"]
     plan: Plan
 
 

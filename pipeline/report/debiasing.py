@@ -29,7 +29,7 @@ _LIMITS = (
 
 def debiasing_sections(
     tree: DecisionTree,
-    found: Sequence[Trend],
+    trends: Sequence[Trend],
     learnt_from: Mapping[str, int],
     shares_corrected: Sequence[float],
 ) -> list[Section]:
@@ -43,7 +43,7 @@ def debiasing_sections(
         Of each question the share of all galaxies that there was something to correct by.
     """
     rows = []
-    for trend, corrected in zip(found, shares_corrected, strict=True):
+    for trend, corrected in zip(trends, shares_corrected, strict=True):
         before, after = trend.spread
         rows.append(
             [trend.question, learnt_from[trend.question], float(corrected), trend.galaxies, before, after]
@@ -55,7 +55,7 @@ def debiasing_sections(
         ["question", "learnt from", "corrected", "compared", "spread before", "spread after"],
         rows,
     )
-    shown = [trend for trend in found if len(trend.redshift)]
+    shown = [trend for trend in trends if len(trend.redshift)]
     parts: list[Figure | Table] = [table]
     if shown:
         caption = (
@@ -74,13 +74,13 @@ def debiasing_sections(
     return [Section("Before and after", text, parts), Section("Where not to trust it", _LIMITS, limits)]
 
 
-def _trends(tree: DecisionTree, found: Sequence[Trend]) -> matplotlib.figure.Figure:
+def _trends(tree: DecisionTree, trends: Sequence[Trend]) -> matplotlib.figure.Figure:
     questions = {question.key: question for question in tree.questions}
-    lines = -(-len(found) // _COLUMNS)
+    lines = -(-len(trends) // _COLUMNS)
     with plot_style():
         figure = matplotlib.figure.Figure(figsize=(11, 2.8 * lines))
         panels = figure.subplots(lines, _COLUMNS, sharey=True, squeeze=False).ravel()
-        for panel, trend in zip(panels, found, strict=False):
+        for panel, trend in zip(panels, trends, strict=False):
             for number, answer in enumerate(questions[trend.question].answers):
                 color = SERIES[number % len(SERIES)]
                 panel.plot(trend.redshift, trend.before[:, number], color=color, linestyle="--", linewidth=1)
@@ -88,19 +88,19 @@ def _trends(tree: DecisionTree, found: Sequence[Trend]) -> matplotlib.figure.Fig
             panel.set(title=f"{trend.question.replace('_', ' ')} (n = {trend.galaxies:,})", ylim=(0, 1.02))
             columns = 2 if len(questions[trend.question].answers) > 3 else 1
             panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, fontsize=7)
-        for panel in panels[len(found) :]:
+        for panel in panels[len(trends) :]:
             panel.set_visible(False)
         figure.supxlabel("redshift", fontsize=9, color=SOFT)
         figure.supylabel("mean share", fontsize=9, color=SOFT)
     return figure
 
 
-def _coverage(found: Sequence[Trend]) -> matplotlib.figure.Figure:
+def _coverage(trends: Sequence[Trend]) -> matplotlib.figure.Figure:
     with plot_style():
         figure = matplotlib.figure.Figure(figsize=(7, 3.2))
         axes = figure.subplots()
         styles = ("-", "--", ":")
-        for number, trend in enumerate(found):
+        for number, trend in enumerate(trends):
             axes.plot(
                 trend.redshift,
                 trend.corrected,
@@ -113,7 +113,7 @@ def _coverage(found: Sequence[Trend]) -> matplotlib.figure.Figure:
     return figure
 
 
-def mean_spread(found: Sequence[Trend]) -> tuple[float, float]:
+def mean_spread(trends: Sequence[Trend]) -> tuple[float, float]:
     """Spreads before and after, averaged over the questions that have any."""
-    spreads = np.array([trend.spread for trend in found if len(trend.redshift)])
+    spreads = np.array([trend.spread for trend in trends if len(trend.redshift)])
     return tuple(map(float, spreads.mean(axis=0))) if len(spreads) else (np.nan, np.nan)  # type: ignore[return-value]

@@ -177,8 +177,8 @@ def read_galaxies(
     side = thumbnail_side(len(shown))
     judged = [None] * len(shown) if votes is None else _judged(tree, vectors, votes)
     uncertainty = read_uncertainty(tree, shown)
-    told = "rejection" in shown.column_names
-    rejections = shown["rejection"].to_pylist() if told else [None] * len(shown)
+    has_rejection = "rejection" in shown.column_names
+    rejections = shown["rejection"].to_pylist() if has_rejection else [None] * len(shown)
 
     galaxies: list[Galaxy] = []
     for index, row in enumerate(shown.select(["object_id", "ra", "dec", *agreement_names]).to_pylist()):
@@ -204,7 +204,7 @@ def read_galaxies(
                 deciding=steps_to_class(named, steps),
                 picture=thumbnail_uri(images.get(row["object_id"]), side),
                 judged=judged[index],
-                uncertainty=None if uncertainty is None else _known(uncertainty[np.array([index])]),
+                uncertainty=None if uncertainty is None else _finite(uncertainty[np.array([index])]),
                 rejection=rejections[index],
             )
         )
@@ -287,7 +287,7 @@ def _judged_data(judged: Judged | None) -> dict[str, Any]:
     }
 
 
-def _known(uncertainty: Uncertainty) -> Uncertainty | None:
+def _finite(uncertainty: Uncertainty) -> Uncertainty | None:
     """The same, unless a part of it is missing."""
     return uncertainty if all(np.isfinite(column).all() for column in uncertainty.columns()) else None
 

@@ -25,7 +25,7 @@ _SCRIPTS = ("basics.js", "galaxies.js", "tiles.js", "filter.js", "card.js")
 
 
 def spread_by_error(
-    predicted: NDArray[np.float64], votes: NDArray[np.float64], most: int = 400
+    predicted: NDArray[np.float64], votes: NDArray[np.float64], limit: int = 400
 ) -> NDArray[np.int64]:
     """Which galaxies to show when not all can be: every so many in the order of their RMSE.
 
@@ -36,12 +36,12 @@ def spread_by_error(
 
     Returns
     -------
-    ndarray, shape (at most `most`,), int64
+    ndarray, shape (at most `limit`,), int64
         Rows, in order; the easiest and the hardest galaxy are among them. Galaxies without a vote are not.
     """
     errors = galaxy_rmse(predicted, votes)
     order = np.argsort(errors, kind="stable")[: np.isfinite(errors).sum()]
-    places = np.linspace(0, max(len(order) - 1, 0), min(most, len(order))).round().astype(np.int64)
+    places = np.linspace(0, max(len(order) - 1, 0), min(limit, len(order))).round().astype(np.int64)
     return np.sort(order[places])
 
 
@@ -108,7 +108,7 @@ def _rows(tree: DecisionTree, ids: Sequence[str], p: NDArray[np.float64]) -> pa.
     return pa.table(columns)
 
 
-def gallery_of(labelled: Labelled, read: Callable[[Sequence[str]], pa.Table], most: int = 400) -> Raw:
+def gallery_of(labelled: Labelled, read: Callable[[Sequence[str]], pa.Table], limit: int = 400) -> Raw:
     """Galaxies with their votes and answers, for the reader of the page to choose among.
 
     Where a cutout can't be read, or the catalogue doesn't tell from where, its galaxy has no picture.
@@ -117,10 +117,10 @@ def gallery_of(labelled: Labelled, read: Callable[[Sequence[str]], pa.Table], mo
     ----------
     read
         Reads the cutouts at some places, as the catalogue's column ``input`` names them.
-    most
+    limit
         Most galaxies shown.
     """
-    shown = spread_by_error(labelled.predicted, labelled.votes, most)
+    shown = spread_by_error(labelled.predicted, labelled.votes, limit)
     places = [place for row in shown if (place := labelled.inputs[row])]
     return judged_gallery(
         labelled.tree,

@@ -123,9 +123,9 @@ def _trust(probe: Probe, held_out: HeldOut) -> matplotlib.figure.Figure:
 
 def _reliability(held_out: HeldOut, index: int) -> tuple[list[float], list[float]]:
     """Mean probability and share of the class in bins of equally many galaxies."""
-    said, true = held_out.probabilities[:, index], held_out.targets[:, index]
-    bins = np.array_split(np.argsort(said, kind="stable"), min(_BINS, max(2, len(said) // 20)))
-    return [float(said[rows].mean()) for rows in bins], [float(true[rows].mean()) for rows in bins]
+    predicted, true = held_out.probabilities[:, index], held_out.targets[:, index]
+    bins = np.array_split(np.argsort(predicted, kind="stable"), min(_BINS, max(2, len(predicted) // 20)))
+    return [float(predicted[rows].mean()) for rows in bins], [float(true[rows].mean()) for rows in bins]
 
 
 def _curve(held_out: HeldOut) -> matplotlib.figure.Figure:

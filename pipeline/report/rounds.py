@@ -153,11 +153,16 @@ def _history(rounds: Sequence[Round], inches: float) -> matplotlib.figure.Figure
     with plot_style():
         figure = matplotlib.figure.Figure(figsize=(inches, 3.3))
         axes = figure.subplots()
-        given = [one.classifications for one in rounds]
+        classifications = [one.classifications for one in rounds]
         for state, name, color in _SHOWN:
             line = SOFT if state == "open" else color
             axes.plot(
-                given, [one.count(state) for one in rounds], marker="o", markersize=4, color=line, label=name
+                classifications,
+                [one.count(state) for one in rounds],
+                marker="o",
+                markersize=4,
+                color=line,
+                label=name,
             )
         axes.set(xlabel="classifications by people", ylabel="answers")
         axes.set_ylim(bottom=0)

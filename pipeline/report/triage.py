@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.proportion import proportion_interval
-from pipeline.evaluation.triage import Threshold, answered
+from pipeline.evaluation.triage import Threshold, judged_answers
 from pipeline.report.document import Figure, Section, Table
 from pipeline.report.palette import BLUE, SOFT, VERMILION, plot_style
 from pipeline.tree import DecisionTree
@@ -100,11 +100,8 @@ def _figure(
         figure = matplotlib.figure.Figure(figsize=(9, 2.4 * lines))
         panels = figure.subplots(lines, _COLUMNS, sharey=True, squeeze=False).ravel()
         for panel, t in zip(panels, thresholds, strict=False):
-            said = answered(tree, questions[t.question], predicted, volunteers)
-            fractions = votes[:, tree.slices[t.question]]
-            judged = said.asked & (fractions.sum(axis=1) > 0)
-            right = (said.answer == np.nan_to_num(fractions).argmax(axis=1))[judged]
-            order = np.argsort(-said.confidence[judged], kind="stable")
+            confidence, right = judged_answers(tree, questions[t.question], predicted, votes, volunteers)
+            order = np.argsort(-confidence, kind="stable")
             ranks = np.arange(1, len(order) + 1)
             if len(order):
                 hits = np.cumsum(right[order])

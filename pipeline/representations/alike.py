@@ -88,7 +88,7 @@ def usual_answers(embeddings: Embeddings, tree: DecisionTree) -> NDArray[np.floa
 
 
 def shared_answers(
-    first: NDArray[np.floating], second: NDArray[np.floating], usual: NDArray[np.float64], most: int = 3
+    first: NDArray[np.floating], second: NDArray[np.floating], usual: NDArray[np.float64], limit: int = 3
 ) -> list[int]:
     """The answers that two galaxies have in common and most others haven't, the most telling first.
 
@@ -103,7 +103,7 @@ def shared_answers(
         Places of the answers of which both have a share that is larger by 0.2 than the usual one.
     """
     above = np.nan_to_num(np.minimum(first, second)) - usual
-    order = np.argsort(-above, kind="stable")[:most]
+    order = np.argsort(-above, kind="stable")[:limit]
     return [int(place) for place in order if above[place] >= _MORE]
 
 

@@ -190,10 +190,12 @@ def _fewest(targets: Floats) -> int:
     return int(counts[counts > 0].min())
 
 
-def _folds(targets: Floats, most: int, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _folds(
+    targets: Floats, max_folds: int, seed: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Rows to learn from and rows to judge, each class spread over the folds."""
     own = targets.argmax(axis=1)
-    splitter = StratifiedKFold(max(2, min(most, _fewest(targets))), shuffle=True, random_state=seed)
+    splitter = StratifiedKFold(max(2, min(max_folds, _fewest(targets))), shuffle=True, random_state=seed)
     yield from splitter.split(own[:, None], own)
 
 

@@ -29,30 +29,30 @@ from pipeline.tree import DecisionTree
 
 
 @dataclass(frozen=True)
-class Search:
-    """What a search gives, the examples first and then what it found.
+class SearchResult:
+    """What a search found, with all that a page shows of it: the examples first, then the neighbours.
 
     Attributes
     ----------
     rows
-        Of the catalogue.
+        Rows of the catalogue, of examples and neighbours.
     alike
-        Of each row, how it stands to the examples.
+        How each row stands to the examples.
     cutouts
-        Of those that can be read; of `CUTOUT_SCHEMA`.
-    found
-        How many were found.
+        With `CUTOUT_SCHEMA`, of the rows whose cutouts can be read.
+    count
+        How many of the rows, the last ones, are neighbours.
     """
 
     rows: pa.Table
     alike: list[Alike]
     cutouts: pa.Table
-    found: int
+    count: int
 
     def table(self, tree: DecisionTree) -> pa.Table:
         """The neighbours, the most alike first, with all their answers."""
-        rows = self.rows[len(self.rows) - self.found :]
-        alike = self.alike[len(self.alike) - self.found :]
+        rows = self.rows[len(self.rows) - self.count :]
+        alike = self.alike[len(self.alike) - self.count :]
         columns = {
             "object_id": rows["object_id"],
             "ra": rows["ra"],
@@ -73,7 +73,7 @@ def search(
     condition: Condition | None = None,
     tags: Tags | None = None,
     index: str | None = None,
-) -> Search:
+) -> SearchResult:
     """The galaxies that are most like some examples, and unlike others, with all that a page shows of them.
 
     Parameters
@@ -89,27 +89,27 @@ def search(
     opened = None
     if index is not None:
         opened = open_index(index, embeddings, open_table(embeddings.uri, tree).version())
-    found = find_alike(embeddings, like, unlike, count, condition, opened)
-    if not len(found):
+    neighbours = find_alike(embeddings, like, unlike, count, condition, opened)
+    if not len(neighbours):
         raise InputError(
-            f"{embeddings.uri} has no galaxy that the region and the condition leave, but the examples "
-            "themselves; widen cone= or where="
+            f"{embeddings.uri} has no galaxy beside the examples that the region and the condition leave; "
+            "widen cone= or where="
         )
-    neighbours = examples_by_id(embeddings, found["object_id"].to_pylist())
-    shown = like.with_more(unlike).with_more(neighbours)
+    nearest = examples_by_id(embeddings, neighbours["object_id"].to_pylist())
+    shown = like.with_more(unlike).with_more(nearest)
     answers = answer_matrix(tree, shown.rows).astype(np.float64)
     usual, mean = usual_answers(embeddings, tree), np.nanmean(answers[: len(like)], axis=0)
-    of = _tags_by_id(tags or {}, shown.ids)
+    tags_by_id = _tags_by_id(tags or {}, shown.ids)
     alike = [
-        Alike(None, number >= len(like), (), of.get(name, ()))
+        Alike(None, number >= len(like), (), tags_by_id.get(name, ()))
         for number, name in enumerate([*like.ids, *unlike.ids])
     ]
     for name, similarity, row in zip(
-        neighbours.ids, found["similarity"].to_pylist(), answers[-len(found) :], strict=True
+        nearest.ids, neighbours["similarity"].to_pylist(), answers[-len(neighbours) :], strict=True
     ):
         shared = tuple(in_words(tree, place) for place in shared_answers(mean, row, usual))
-        alike.append(Alike(round(similarity, 6), False, shared, of.get(name, ())))
-    return Search(shown.rows, alike, _cutouts(embeddings.uri, shown), len(found))
+        alike.append(Alike(round(similarity, 6), False, shared, tags_by_id.get(name, ())))
+    return SearchResult(shown.rows, alike, _cutouts(embeddings.uri, shown), len(neighbours))
 
 
 def in_words(tree: DecisionTree, place: int) -> str:
@@ -122,12 +122,12 @@ def in_words(tree: DecisionTree, place: int) -> str:
 
 
 def _tags_by_id(tags: Tags, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    of: dict[str, tuple[str, ...]] = {}
+    tags_by_id: dict[str, tuple[str, ...]] = {}
     shown = set(ids)
     for tag in sorted(tags):
         for identifier in shown.intersection(tags[tag]):
-            of[identifier] = (*of.get(identifier, ()), tag)
-    return of
+            tags_by_id[identifier] = (*tags_by_id.get(identifier, ()), tag)
+    return tags_by_id
 
 
 def _cutouts(catalogue: str, shown: Examples) -> pa.Table:

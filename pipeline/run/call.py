@@ -170,7 +170,7 @@ class SurveyCall:
             },
             summary.seconds,
         )
-        if OPENLINEAGE.listens:
+        if OPENLINEAGE.is_active:
             state = read_state(self.run.config.output)
             version = None if state is None else str(state.content)
             rows = summary.classified

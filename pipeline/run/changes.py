@@ -25,7 +25,7 @@ def write_changes(
     tree: DecisionTree,
     snapshots: tuple[Snapshot, Snapshot],
     source: Callable[[str], Inventory],
-    most: int,
+    limit: int,
     names: tuple[str, str] | None = None,
 ) -> tuple[Changes, str]:
     """Compare two snapshots and write the page into a folder.
@@ -36,7 +36,7 @@ def write_changes(
         Before and after.
     source
         What reads an input shard of the snapshot after.
-    most
+    limit
         Most galaxies that are shown.
     names
         Names of the two catalogues, if they must have a galaxy in common.
@@ -54,7 +54,7 @@ def write_changes(
     """
     before, after = snapshots
     with progress("Comparing", before.all_rows + after.all_rows) as advance:
-        changes = gather_changes(tree, side_by_side(before, after, tree.columns, advance), most)
+        changes = gather_changes(tree, side_by_side(before, after, tree.columns, advance), limit)
     if names and sum(changes.fates.values()) == changes.fates[NEW] + changes.fates[ABSENT]:
         raise InputError(
             f"no galaxy of {names[0]} is in {names[1]}; expected catalogues of the same galaxies"

@@ -99,9 +99,9 @@ def candidates(embeddings: Embeddings, rated: Ratings, name: str, seed: int) -> 
     return Candidates(galaxies, oddity(vectors_of(drawn), seed))
 
 
-def rank(embeddings: Embeddings, score: Values, output: str, most: int) -> tuple[int, pa.Table]:
-    """Write the score of every galaxy, and the `most` best in order; how many there are, and the best."""
-    best = Best(most)
+def rank(embeddings: Embeddings, score: Values, output: str, limit: int) -> tuple[int, pa.Table]:
+    """Write the score of every galaxy, and the `limit` best in order; how many there are, and the best."""
+    best = Best(limit)
 
     def scored(batch: EmbeddingBatch) -> NDArray[np.floating]:
         values = score(batch.vectors)

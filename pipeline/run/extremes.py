@@ -19,8 +19,8 @@ from pipeline.tree import DecisionTree, morphology_class, most_probable_path
 _PICTURE_SIDE = 160
 
 
-def extreme_galaxies(catalogue: str, own: Labelled, results: Results, most: int) -> Extremes:
-    """The galaxies whose answers are farthest from the votes and nearest to them, at most `most` of each.
+def extreme_galaxies(catalogue: str, own: Labelled, results: Results, limit: int) -> Extremes:
+    """The galaxies whose answers are farthest from the votes and nearest to them, at most `limit` of each.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def extreme_galaxies(catalogue: str, own: Labelled, results: Results, most: int)
     """
     voted = np.flatnonzero(~np.isnan(results.galaxies))
     order = voted[np.argsort(results.galaxies[voted], kind="stable")]
-    count = min(most, (len(order) + 1) // 2)
+    count = min(limit, (len(order) + 1) // 2)
     easiest, hardest = order[:count], order[::-1][:count]
     pictures = _pictures(catalogue, own, np.concatenate([easiest, hardest]))
     if not pictures:

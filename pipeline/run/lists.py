@@ -26,7 +26,7 @@ def write_lists(
     output: str,
     tree: DecisionTree,
     thresholds: list[Threshold],
-    most: int,
+    limit: int,
     advance: Progress,
 ) -> tuple[dict[str, int], pa.Table]:
     """Write ``settled.parquet`` and ``worklist.parquet``, a batch at a time.
@@ -36,7 +36,7 @@ def write_lists(
     counts
         ``people``: galaxies for people; ``<question>_settled`` and ``<question>_people`` of each question.
     subjects : pyarrow.Table
-        The `most` galaxies of the worklist with the least confidence, ties by id, with where each was read.
+        The `limit` galaxies of the worklist with the least confidence, ties by id, with where each was read.
     """
     keys = [threshold.question for threshold in thresholds]
     counts = dict.fromkeys(["people", *(f"{key}_{end}" for key in keys for end in ("settled", "people"))], 0)
@@ -67,7 +67,7 @@ def write_lists(
             rows = _for_people(batch, states, confidence, keys, people)
             work.write_table(rows.select(work_schema.names).cast(work_schema))
             joined = rows if least is None else pa.concat_tables([least, rows])
-            least = joined.sort_by([("confidence", "ascending"), ("object_id", "ascending")])[:most]
+            least = joined.sort_by([("confidence", "ascending"), ("object_id", "ascending")])[:limit]
     return counts, least if least is not None else work_schema.empty_table()
 
 

@@ -99,7 +99,7 @@ def _holds_pictures(uri: str) -> bool:
     """
     if uri.endswith(SUFFIX) or storage.exists(storage.join(uri, MANIFEST)):
         return False
-    names = [file.uri for file in (*storage.list_files(uri), *storage.broken_links(uri))]
+    names = [file.uri for file in storage.list_files(uri, broken_links=True)]
     for name in names:
         if not _is_text(name):
             shown = name.encode(errors="backslashreplace").decode()

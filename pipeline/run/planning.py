@@ -104,63 +104,70 @@ def rows_of_a_unit(run: Run[StreamConfig], shards: Sequence[PlannedShard]) -> in
 
 
 def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
-    """Plan a run over what is new or has changed since `base`, and say so; None if nothing has."""
-    every, output = plan_everything(run), run.config.output
+    """Plan a run over what is new or has changed since `base`, and tell the user; None if nothing has."""
+    full, output = plan_everything(run), run.config.output
     if base is None:
-        say(f"{output} has no catalogue yet: all {every.rows:,} galaxies are new")
-        return every
+        say(f"{output} has no catalogue yet: all {full.rows:,} galaxies are new")
+        return full
     config = run.config
     written = catalogue_schema(
         run.tree, config.uncertainty, config.embedding, config.rejection, classes=False
     )
     if not holds_columns(output, written, base.version):
-        say(f"The catalogue lacks columns that this run writes: all {every.rows:,} galaxies are to be done")
-        return every
+        say(
+            f"The catalogue lacks columns that this run writes: all {full.rows:,} galaxies are to be "
+            "classified"
+        )
+        return full
     if base.plan is None:
-        return _plan_beside_strangers(run, every, base)
-    changed = changed_settings(base.plan, every.fingerprint)
+        return _plan_beside_foreign_rows(run, full, base)
+    changed = changed_settings(base.plan, full.fingerprint)
     if changed:
-        other = ", ".join(changed)
-        say(f"Since run {base.plan.run} other {other}: all {every.rows:,} galaxies are to be done")
-        return _plan_of(run, every.shards, every.unit_rows, base)
-    readings = changed_readings(base.plan, every.fingerprint)
+        say(
+            f"Changed since run {base.plan.run}: {', '.join(changed)}; all {full.rows:,} galaxies are to be "
+            "classified"
+        )
+        return _plan(run, full.shards, full.unit_rows, base)
+    readings = changed_readings(base.plan, full.fingerprint)
     if readings:
-        other = ", ".join(readings)
-        say(f"Since run {base.plan.run} other {other}: each row's class and answers are read anew")
-    elif same_source(every.shards, base.plan):
+        say(
+            f"Changed since run {base.plan.run}: {', '.join(readings)}; each row's class and answers are "
+            "taken anew from its probabilities"
+        )
+    elif same_source(full.shards, base.plan):
         if not is_finished(output, base.plan):
             return base.plan
-        count = f"{every.rows:,} galaxies in {len(every.shards):,} shards"
+        count = f"{full.rows:,} galaxies in {len(full.shards):,} shards"
         say(f"Nothing changed since run {base.plan.run}: {count}")
         return None
-    return _plan_what_changed(run, every, base, base.plan.shards, None)
+    return _plan_changes(run, full, base, base.plan.shards, None)
 
 
-def _plan_beside_strangers(run: Run[StreamConfig], every: Plan, base: Base) -> Plan:
-    """Of a version that no run wrote, such as a restore, just the rows that runs of these settings made."""
+def _plan_beside_foreign_rows(run: Run[StreamConfig], full: Plan, base: Base) -> Plan:
+    """Plan over a version that no run wrote, such as a restore: rows of runs with these settings stay."""
     say(
         f"Version {base.version} of the catalogue was written by something else than a run, such as a "
         "restore: its rows are compared with the whole input"
     )
     plans = read_plans(run.config.output)
-    alike = [plan.run for plan in plans if not changed_settings(plan, every.fingerprint)]
-    return _plan_what_changed(run, every, base, (), alike)
+    runs = [plan.run for plan in plans if not changed_settings(plan, full.fingerprint)]
+    return _plan_changes(run, full, base, (), runs)
 
 
-def _plan_what_changed(
+def _plan_changes(
     run: Run[StreamConfig],
-    every: Plan,
+    full: Plan,
     base: Base,
-    relied_on: Sequence[PlannedShard],
+    base_shards: Sequence[PlannedShard],
     runs: Sequence[str] | None,
 ) -> Plan:
     shards, gone = select_rows(
-        every.shards,
-        relied_on,
+        full.shards,
+        base_shards,
         row_hashes(run.config.output, run.tree, base, runs),
         lambda shard: read_contents(run.source, shard.uri, shard.rows),
     )
-    plan = _plan_of(run, shards, every.unit_rows, base)
+    plan = _plan(run, shards, full.unit_rows, base)
     since = f"version {base.version}" if base.plan is None else f"run {base.plan.run}"
     say(
         f"Since {since}: {plan.selected_rows:,} of {plan.rows:,} galaxies are new or have changed, "
@@ -169,6 +176,6 @@ def _plan_what_changed(
     return plan
 
 
-def _plan_of(run: Run[StreamConfig], shards: Sequence[PlannedShard], unit_rows: int, base: Base) -> Plan:
+def _plan(run: Run[StreamConfig], shards: Sequence[PlannedShard], unit_rows: int, base: Base) -> Plan:
     before = None if base.plan is None else base.plan.run
     return make_plan(shards, unit_rows, deciding_settings(run), before, base.version, run.model.title)

@@ -13,7 +13,7 @@ from pipeline.representations import Projection, read_projection
 from pipeline.run.decoder import with_decoder
 from pipeline.run.pictures import pictures_of, refuse_positions
 from pipeline.run.precision import automatic_precision, check_gpus
-from pipeline.run.settings import Config, StreamConfig, SurveyConfig, settled
+from pipeline.run.settings import Config, StreamConfig, SurveyConfig, with_absolute_paths
 from pipeline.run.tiles import survey_of_tiles
 from pipeline.streaming.decoders import DecoderName
 from pipeline.streaming.reading import Reader, open_inventory
@@ -33,7 +33,7 @@ class Run(Generic[Config_co]):
     Attributes
     ----------
     config
-        What the user said, with what depends on the machine settled.
+        The settings, with paths made absolute and every ``auto`` resolved for this machine.
     tree, model
         The decision tree, and the network or ensemble that answers it.
     source
@@ -72,18 +72,18 @@ class Run(Generic[Config_co]):
         from pipeline.streaming import StreamSettings
 
         return StreamSettings(
-            self.config.weights,
-            self.model.sha256,
-            self.config.tree,
-            transforms,
-            self.precision,
-            self.model.recentrings,
-            self.source.survey,
-            index,
-            self.decoder,
-            self.confidence,
-            self.projection,
-            isinstance(self.config, StreamConfig) and self.config.rejection,
+            weights=self.config.weights,
+            weights_sha256=self.model.sha256,
+            tree=self.config.tree,
+            transforms=transforms,
+            precision=self.precision,
+            recentrings=self.model.recentrings,
+            survey=self.source.survey,
+            index=index,
+            decoder=self.decoder,
+            confidence=self.confidence,
+            projection=self.projection,
+            rejection=isinstance(self.config, StreamConfig) and self.config.rejection,
         )
 
 
@@ -101,7 +101,7 @@ def prepare(config: Config, wait: bool = True) -> Run[Config]:
         If the survey file, the weights or the tree can't be used, GPUs can't decode what they are to, or the
         weights can't say how sure they are, or give embeddings.
     """
-    config = settled(config)
+    config = with_absolute_paths(config)
     tree = load_tree(config.tree)
     model, source = check_model(config.weights, tree), source_of(config)
     if config.precision == "auto":

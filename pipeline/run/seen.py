@@ -18,22 +18,22 @@ NOT_KNOWN = "Whether the weights were trained on any of these galaxies isn’t k
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The galaxies that a catalogue is judged by.
+class ScoredGalaxies:
+    """The labelled galaxies that a catalogue's scores are computed from.
 
     Attributes
     ----------
     galaxies
         Those that count.
     seen
-        How many the weights were trained on, by their pictures; None where that isn't known.
-    told
-        It all in a sentence or two.
+        How many of all the weights were trained on, by their pictures; None where that isn't known.
+    summary
+        Which galaxies count, and why, in a sentence or two.
     """
 
     galaxies: Labelled
     seen: int | None
-    told: str
+    summary: str
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -41,21 +41,22 @@ class Judged:
         return [] if self.seen is None else [(f"{self.seen:,}", "galaxies that the weights were trained on")]
 
 
-def judge_by(
+def galaxies_to_score(
     labelled: Labelled, catalogue: str, weights: str, named: bool = True, include_seen: bool = False
-) -> Judged:
-    """Leave out the labelled galaxies whose pictures the weights were trained on, and say so.
+) -> ScoredGalaxies:
+    """The labelled galaxies without those whose pictures the weights were trained on.
 
     Parameters
     ----------
     catalogue
         The folder ``catalogue`` of an output, whose input is read for the pictures.
     weights
-        What made the catalogue.
+        The weights that made the catalogue.
     named
-        Whether a person named them, so that others are a mistake.
+        Whether a person named the weights, so that it's an error if they aren't the catalogue's. If not, all
+        galaxies count, and the summary says that it isn't known which of them the weights were trained on.
     include_seen
-        Whether they count all the same.
+        Whether galaxies that the weights were trained on count all the same.
 
     Raises
     ------
@@ -65,7 +66,9 @@ def judge_by(
     """
     made_by = {sha256 for sha256 in labelled.weights if sha256 is not None}
     if not named and made_by != {read_card(weights).sha256}:
-        return Judged(labelled, None, f"{NOT_KNOWN}name those that made the catalogue as weights=FILE.")
+        return ScoredGalaxies(
+            labelled, None, f"{NOT_KNOWN}name those that made the catalogue as weights=FILE."
+        )
     model = check_model(weights, labelled.tree)
     if made_by != {model.sha256}:
         others = ", ".join(f"{sha256[:12]}…" for sha256 in sorted(made_by)) or "weights that it doesn't name"
@@ -75,22 +78,22 @@ def judge_by(
         )
     lists = lists_of(weights, model)
     if None in lists:
-        return Judged(
+        return ScoredGalaxies(
             labelled,
             None,
             f"{NOT_KNOWN}they have no list of the pictures; `python -m jobs.recipes.seen` makes it.",
         )
-    known = [each for each in lists if each is not None]
-    seen, readable = _seen(labelled, catalogue, known)
-    told = _in_words(seen, readable, include_seen, known)
+    training = [pictures for pictures in lists if pictures is not None]
+    seen, readable = _seen_and_readable(labelled, catalogue, training)
+    summary = _summary(seen, readable, include_seen, training)
     if include_seen:
-        return Judged(labelled, int(seen.sum()), told)
+        return ScoredGalaxies(labelled, int(seen.sum()), summary)
     if seen.all():
         raise InputError(
             f"the weights were trained on the pictures of all {len(labelled):,} labelled galaxies; name "
             "votes for others, or score these with include_seen=true"
         )
-    return Judged(labelled[~seen], int(seen.sum()), told)
+    return ScoredGalaxies(labelled[~seen], int(seen.sum()), summary)
 
 
 def lists_of(weights: str, model: Model) -> list[SeenPictures | None]:
@@ -99,7 +102,7 @@ def lists_of(weights: str, model: Model) -> list[SeenPictures | None]:
     return [read_seen(file, card.sha256) for file, card in files]
 
 
-def _seen(
+def _seen_and_readable(
     labelled: Labelled, catalogue: str, lists: list[SeenPictures]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which galaxies the weights were trained on, and of which the picture can be read to tell it."""
@@ -115,25 +118,27 @@ def _seen(
                 readable[places[name]] = True
             except ImageError:
                 continue
-    seen = np.logical_or.reduce([each.has(digests) for each in lists])
+    seen = np.logical_or.reduce([pictures.has(digests) for pictures in lists])
     return seen & readable, readable
 
 
-def _in_words(
+def _summary(
     seen: NDArray[np.bool_], readable: NDArray[np.bool_], include_seen: bool, lists: list[SeenPictures]
 ) -> str:
     count, all_ = int(seen.sum()), len(seen)
     if count == 0:
-        told = f"The weights were trained on none of the pictures of these {all_:,} galaxies."
+        summary = f"The weights were trained on none of the pictures of these {all_:,} galaxies."
     elif include_seen:
-        told = f"The weights were trained on the pictures of {count:,} of these {all_:,} galaxies; all count."
+        summary = (
+            f"The weights were trained on the pictures of {count:,} of these {all_:,} galaxies; all count."
+        )
     else:
-        told = (
+        summary = (
             f"The weights were trained on the pictures of {count:,} of {all_:,} galaxies with votes; these "
             f"are left out, and the other {all_ - count:,} count."
         )
     unread = all_ - int(readable.sum())
     if unread:
-        told += f" The pictures of {unread:,} can’t be read to tell it; these count."
-    lacks = dict.fromkeys(each.about.lacks for each in lists if each.about.lacks)
-    return " ".join([told, *(f"The list of pictures isn’t whole. It lacks: {text}" for text in lacks)])
+        summary += f" The pictures of {unread:,} can’t be read to tell it; these count."
+    lacks = dict.fromkeys(pictures.about.lacks for pictures in lists if pictures.about.lacks)
+    return " ".join([summary, *(f"The list of pictures isn’t whole. It lacks: {text}" for text in lacks)])

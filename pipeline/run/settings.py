@@ -1,4 +1,4 @@
-"""What a user says of a run over a whole survey."""
+"""The settings of a run over a whole survey."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pipeline import storage
 from pipeline.averaging import Precision
 from pipeline.config import StrictModel, parse_yaml
-from pipeline.cutting.settings import TileWords
+from pipeline.cutting.settings import TileSettings
 from pipeline.network import DEFAULT_WEIGHTS
 from pipeline.places import Output, SurveyFile, TablePlace, TreeFile, WeightsFile
 from pipeline.protocol import RunLayout
@@ -19,7 +19,7 @@ from pipeline.tree import GALAXY_ZOO_2
 
 
 class SurveyConfig(StrictModel):
-    """What every verb takes that looks at a whole survey: the input, the network, and the means.
+    """What every verb takes that goes over a whole survey: its input, its network, and its resources.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class SurveyConfig(StrictModel):
     node_wait: float = Field(default=900, ge=0)
 
 
-class StreamConfig(TileWords, SurveyConfig):
+class StreamConfig(TileSettings, SurveyConfig):
     """What `tuningfork classify` and `tuningfork refresh` take beside the settings of every survey run.
 
     Attributes
@@ -117,18 +117,17 @@ class StreamConfig(TileWords, SurveyConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _tiles_are_the_input(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("tiles") is not None:
-            return {"input": given["tiles"]} | given
-        return given
+    def _tiles_are_the_input(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("tiles") is not None:
+            return {"input": values["tiles"]} | values
+        return values
 
     @model_validator(mode="after")
-    def _words_of_tiles(self) -> Self:
+    def _check_tile_settings(self) -> Self:
         if self.tiles is None:
-            words = TileWords.model_fields.items()
             stray = [
                 name
-                for name, field in words
+                for name, field in TileSettings.model_fields.items()
                 if getattr(self, name) != field.get_default(call_default_factory=True)
             ]
             if stray:
@@ -155,8 +154,8 @@ def titled_as_before(config: StreamConfig) -> StreamConfig:
 Config = TypeVar("Config", bound=SurveyConfig)
 
 
-def settled(config: Config) -> Config:
-    """The configuration with absolute paths: workers have working directories of their own."""
+def with_absolute_paths(config: Config) -> Config:
+    """The settings with absolute paths, for workers have working directories of their own."""
     names = [
         name
         for name in ("input", "output", "weights", "tree", "tiles", "positions")

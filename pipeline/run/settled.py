@@ -95,7 +95,7 @@ class Settling:
     ----------
     terms
         On which answers are settled; what is open although no look is worth its price is for experts.
-    most
+    limit
         Galaxies of `next_galaxies`.
     labels_from
         People that must have looked at one of `labelled`.
@@ -109,7 +109,7 @@ class Settling:
     prior: Prior
     votes: Votes
     terms: Terms
-    most: int
+    limit: int
     labels_from: int
     answers: dict[str, dict[str, int]] = field(init=False)
     done: int = 0
@@ -147,34 +147,34 @@ class Settling:
             ones = np.ones((len(batch), len(tree.questions)))
             volunteers = np.column_stack([batch[name].to_numpy() for name in worth]) if sure else ones
             counts, looked = self.votes.of(batch["object_id"].to_pylist())
-            alpha = self.prior.of(probabilities, np.maximum(volunteers, 1e-3))
-            known = settlement(tree, alpha, self.prior.of_any(), counts, looked, self.terms)
+            alpha = self.prior.with_network(probabilities, np.maximum(volunteers, 1e-3))
+            settled = settlement(tree, alpha, self.prior.without_network(), counts, looked, self.terms)
             self._keep_labelled(batch, alpha + counts, looked)
-            yield self._row_batch(batch, known, looked)
+            yield self._row_batch(batch, settled, looked)
 
     def _row_batch(
-        self, batch: pa.RecordBatch, known: Settlement, looked: NDArray[np.int64]
+        self, batch: pa.RecordBatch, settled: Settlement, looked: NDArray[np.int64]
     ) -> pa.RecordBatch:
-        open_ = (known.state == OPEN).any(axis=1)
-        gain = known.gain.sum(axis=1)
+        open_ = (settled.state == OPEN).any(axis=1)
+        gain = settled.gain.sum(axis=1)
         whom = np.where(gain > 0, PEOPLE, EXPERTS)
         self.done += int((~open_).sum())
         self.for_people += int((open_ & (whom == PEOPLE)).sum())
         self.for_experts += int((open_ & (whom == EXPERTS)).sum())
-        self.to_come += float(known.looks.max(axis=1, initial=0).sum())
+        self.to_come += float(settled.looks.max(axis=1, initial=0).sum())
         for number, counts in enumerate(self.answers.values()):
-            for state, count in zip(STATES, np.bincount(known.state[:, number], minlength=5), strict=True):
+            for state, count in zip(STATES, np.bincount(settled.state[:, number], minlength=5), strict=True):
                 counts[state] += int(count)
-        self._keep_next(batch, known, looked, whom, open_, gain)
+        self._keep_next(batch, settled, looked, whom, open_, gain)
         columns = [batch[name] for name in _PLACE]
         columns += [pa.array(looked), pa.array(whom.tolist(), pa.string(), mask=~open_)]
         columns += [pa.array(gain.astype(np.float32))]
         for number, question in enumerate(self.tree.questions):
-            states = known.state[:, number]
+            states = settled.state[:, number]
             unasked = states == NOT_ASKED
-            keys = np.array([answer.key for answer in question.answers])[known.answer[:, number]]
+            keys = np.array([answer.key for answer in question.answers])[settled.answer[:, number]]
             columns.append(pa.array(keys.tolist(), pa.string(), mask=unasked))
-            columns.append(pa.array(known.probability[:, number].astype(np.float32), mask=unasked))
+            columns.append(pa.array(settled.probability[:, number].astype(np.float32), mask=unasked))
             columns.append(pa.array(np.array(STATES)[states].tolist(), pa.string(), mask=unasked))
         return pa.RecordBatch.from_arrays(columns, schema=settled_schema(self.tree))
 
@@ -189,7 +189,7 @@ class Settling:
     def _keep_next(
         self,
         batch: pa.RecordBatch,
-        known: Settlement,
+        settled: Settlement,
         looked: NDArray[np.int64],
         whom: NDArray[np.str_],
         open_: NDArray[np.bool_],
@@ -197,13 +197,13 @@ class Settling:
     ) -> None:
         keys = [question.key for question in self.tree.questions]
         rows = np.flatnonzero(open_)
-        if len(rows) > self.most:  # of a batch, no more can be among the most of all
-            rows = rows[np.argsort(-gain[rows], kind="stable")[: self.most]]
-        unsure = known.state[rows] == OPEN
+        if len(rows) > self.limit:  # of a batch, no more can be among the most of all
+            rows = rows[np.argsort(-gain[rows], kind="stable")[: self.limit]]
+        unsure = settled.state[rows] == OPEN
         questions = [
             " ".join(key for key, is_open in zip(keys, row, strict=True) if is_open) for row in unsure
         ]
-        least = np.where(unsure, known.probability[rows], np.inf).min(axis=1, initial=np.inf)
+        least = np.where(unsure, settled.probability[rows], np.inf).min(axis=1, initial=np.inf)
         more = pa.table(
             [
                 *(batch[name].take(pa.array(rows)) for name in _PLACE),
@@ -217,4 +217,4 @@ class Settling:
             schema=pa.schema(_NEXT),
         )
         order = [("gain", "descending"), ("object_id", "ascending")]
-        self._next = pa.concat_tables([self._next, more]).sort_by(order)[: self.most]
+        self._next = pa.concat_tables([self._next, more]).sort_by(order)[: self.limit]

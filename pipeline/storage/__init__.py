@@ -10,13 +10,11 @@ from pipeline.storage.ahead import read_ahead
 from pipeline.storage.connection import delta_options
 from pipeline.storage.explain import explained, is_passing, reason
 from pipeline.storage.files import (
-    broken_links,
     clock,
     copy,
     create,
     exists,
     file_info,
-    lead,
     list_files,
     new_folder,
     open_new,
@@ -25,6 +23,7 @@ from pipeline.storage.files import (
     read_with_etag,
     remove,
     remove_folder,
+    symlink,
     write_bytes,
     write_if_match,
 )
@@ -38,7 +37,6 @@ from pipeline.storage.uris import join, name
 __all__ = [
     "FileInfo",
     "absolute",
-    "broken_links",
     "check_place",
     "check_table_place",
     "clock",
@@ -52,7 +50,6 @@ __all__ = [
     "guarded",
     "is_passing",
     "join",
-    "lead",
     "list_files",
     "name",
     "new_folder",
@@ -65,6 +62,7 @@ __all__ = [
     "reason",
     "remove",
     "remove_folder",
+    "symlink",
     "unguarded",
     "write_bytes",
     "write_if_match",

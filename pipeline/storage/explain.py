@@ -160,13 +160,13 @@ def is_passing(error: BaseException) -> bool:
 
 def reason(error: BaseException) -> str:
     """Why a store's call failed, and what to do about it; of one line, without secrets."""
-    known = (_BY_CODE | _PASSING_BY_CODE).get(error_code(error))
-    known = known or _by_class(error, _BY_CLASS | _PASSING_BY_CLASS)
-    known = known or _PASSING_BY_NUMBER.get(error_number(error))
-    if not known and _BROKEN_OFF_IN_TEXT.search(str(error)):
-        known = _BROKEN_OFF
-    if known:
-        return known.format(endpoint=_endpoint())
+    message = (_BY_CODE | _PASSING_BY_CODE).get(error_code(error))
+    message = message or _by_class(error, _BY_CLASS | _PASSING_BY_CLASS)
+    message = message or _PASSING_BY_NUMBER.get(error_number(error))
+    if not message and _BROKEN_OFF_IN_TEXT.search(str(error)):
+        message = _BROKEN_OFF
+    if message:
+        return message.format(endpoint=_endpoint())
     if isinstance(error, FileNotFoundError):
         return "it doesn't exist"
     if isinstance(error, PermissionError):
@@ -181,9 +181,9 @@ def error_code(error: BaseException | None) -> str:
         response = getattr(error, "response", None)
         if isinstance(response, dict):
             return str(response.get("Error", {}).get("Code", ""))
-        found = _CODE_IN_TEXT.search(str(error))
-        if found:
-            return found[1]
+        match = _CODE_IN_TEXT.search(str(error))
+        if match:
+            return match[1]
         error = error.__cause__
     return ""
 

@@ -26,10 +26,20 @@ def exists(uri: str) -> bool:
         return store.exists(path)
 
 
-def list_files(uri: str, suffix: str = "", through_links: bool = False) -> list[FileInfo]:
+def list_files(
+    uri: str, suffix: str = "", through_links: bool = False, broken_links: bool = False
+) -> list[FileInfo]:
     """Files below a folder whose names end in `suffix`, sorted by URI; empty where there is none.
 
-    On a local disk, links to files count; links to folders are followed only `through_links`.
+    Links exist on a local disk alone; there, links to files are listed as the files.
+
+    Parameters
+    ----------
+    through_links
+        Whether links to folders are followed.
+    broken_links
+        Whether links that lead to nothing are listed, with a size of 0 and their target for an etag, so that
+        whoever reads them can say that they are broken.
 
     Raises
     ------
@@ -38,21 +48,10 @@ def list_files(uri: str, suffix: str = "", through_links: bool = False) -> list[
     """
     store, path = store_at(uri)
     with explained("list", uri):
-        below = [file for file in store.list_files(path, through_links) if file.uri.endswith(suffix)]
-    return sorted(below, key=lambda file: file.uri)
-
-
-def broken_links(uri: str) -> list[FileInfo]:
-    """Links below a folder of a local disk that lead to nothing, which `list_files` passes over.
-
-    Raises
-    ------
-    InputError
-        If a folder can't be read.
-    """
-    store, path = store_at(uri)
-    with explained("list", uri):
-        return list(store.broken_links(path)) if isinstance(store, LocalStore) else []
+        files = list(store.list_files(path, through_links))
+        if broken_links and isinstance(store, LocalStore):
+            files += store.broken_links(path)
+    return sorted((file for file in files if file.uri.endswith(suffix)), key=lambda file: file.uri)
 
 
 def file_info(uri: str) -> FileInfo:
@@ -173,8 +172,13 @@ def remove_folder(uri: str) -> None:
         store.remove_folder(path)
 
 
-def lead(uri: str, folder: str) -> bool:
-    """Make a name lead to a folder, given by its path from the name's, in one step.
+def symlink(uri: str, folder: str) -> bool:
+    """Make a symbolic link to a folder, in one step; an older link is replaced.
+
+    Parameters
+    ----------
+    folder
+        Its path from the link's folder.
 
     Returns
     -------
@@ -184,11 +188,11 @@ def lead(uri: str, folder: str) -> bool:
     Raises
     ------
     InputError
-        If something that is no link has the name.
+        If something that is no link has the link's name.
     """
     store, path = store_at(uri)
     with explained("replace", uri):
-        return store.lead(path, folder)
+        return store.symlink(path, folder)
 
 
 @contextlib.contextmanager

@@ -89,7 +89,7 @@ class FsspecStore:
         with contextlib.suppress(FileNotFoundError):
             self.fs.rm(path, recursive=True)
 
-    def lead(self, path: str, folder: str) -> bool:
+    def symlink(self, path: str, folder: str) -> bool:
         """False: fsspec has no call for it."""
         return False
 

@@ -173,8 +173,8 @@ class LocalStore:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path)
 
-    def lead(self, path: str, folder: str) -> bool:
-        """Put a symbolic link in the place of one; False on a disk without links.
+    def symlink(self, path: str, folder: str) -> bool:
+        """Make a symbolic link, in the place of an older one; False on a disk without links.
 
         Raises
         ------

@@ -95,7 +95,7 @@ class S3Store:
         for file in list(self.list_files(path, through_links=False)):
             self.remove(file.uri)
 
-    def lead(self, path: str, folder: str) -> bool:
+    def symlink(self, path: str, folder: str) -> bool:
         """False: objects have one name each."""
         return False
 

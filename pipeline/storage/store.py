@@ -80,8 +80,8 @@ class Store(Protocol):
     def remove_folder(self, path: str) -> None:
         """Remove a folder and all in it; nothing where there is none."""
 
-    def lead(self, path: str, folder: str) -> bool:
-        """Make a name lead to a folder beside it, in one step; False where the store has no links."""
+    def symlink(self, path: str, folder: str) -> bool:
+        """Make a symbolic link to a folder beside it, in one step; False where the store has no links."""
 
     def open_new(self, path: str) -> AbstractContextManager[IO[bytes]]:
         """A stream that becomes a file when the block ends well, and nothing when it fails."""

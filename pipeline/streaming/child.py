@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 from pipeline.errors import InputError, StorageTrouble
 from pipeline.streaming.limits import memory_limit, time_limit
-from pipeline.streaming.rows import decode_row, known_facts, read_patiently, view_row
+from pipeline.streaming.rows import DecodeSettings, decode_row, known_facts, read_patiently, view_row
 from pipeline.streaming.sources import open_source
 from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import Source
@@ -64,13 +64,11 @@ def _answer(
     seconds: float,
     memory: int,
     duplicates: Sequence[int] = (),
-    recentrings: Sequence[float] = (),
-    keep_jpegs: bool = False,
-    rejection: bool = False,
+    settings: Mapping[str, Any] | None = None,
     view: bool = False,
 ) -> None:
     source = _source(survey, index)
-    repeated = set(duplicates)
+    repeated, how = set(duplicates), DecodeSettings(**(settings or {}))
     read = read_patiently(source, shard, rows[0], rows[-1] + 1)
     for row in rows:
         offset = row - rows[0]
@@ -81,9 +79,7 @@ def _answer(
                 if view:
                     done = view_row(cutout, row, problem, source)
                 else:
-                    done = decode_row(
-                        cutout, row, row in repeated, problem, source, recentrings, keep_jpegs, rejection
-                    )
+                    done = decode_row(cutout, row, row in repeated, problem, source, how)
         except MemoryError:
             # What is left of a process whose memory ran out is not to be trusted with another row.
             connection.send_bytes(pack({"kind": "out_of_memory"}))

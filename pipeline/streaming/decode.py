@@ -14,7 +14,7 @@ from pipeline.images.rejection import MEASURED
 from pipeline.protocol.plan import WorkUnit
 from pipeline.streaming.isolation import IsolatedDecoder
 from pipeline.streaming.limits import DecodeLimits, memory_limit, time_limit
-from pipeline.streaming.rows import decode_row, read_patiently
+from pipeline.streaming.rows import DECODE_DEFAULTS, DecodeSettings, decode_row, read_patiently
 from pipeline.streaming.sources import open_source
 from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import Source, check_identity
@@ -94,31 +94,26 @@ class DecodeActor:
     ----------
     limits
         What decoding a row may take.
-    recentrings
-        Thresholds by which galaxies are recentred (see `pipeline.network.Model`).
     isolated
         Whether to decode in a child process; by default as said above.
     survey, index
         See `pipeline.streaming.sources.open_source`.
-    keep_jpegs, rejection
-        See `decode_row`.
+    settings
+        How rows are decoded.
     """
 
     def __init__(
         self,
         limits: DecodeLimits | None = None,
         isolated: bool | None = None,
-        recentrings: tuple[float, ...] = (),
         survey: SurveySettings | None = None,
         index: str | None = None,
-        keep_jpegs: bool = False,
-        rejection: bool = False,
+        settings: DecodeSettings = DECODE_DEFAULTS,
     ) -> None:
-        self._limits, self._recentrings = limits or DecodeLimits(), recentrings
-        self._keep_jpegs, self._rejection = keep_jpegs, rejection
+        self._limits, self._settings = limits or DecodeLimits(), settings
         self._source = open_source(survey, index)
         self._isolated = _was_restarted() if isolated is None else isolated
-        self._decoder = IsolatedDecoder(self._limits, self._source, recentrings, index, keep_jpegs, rejection)
+        self._decoder = IsolatedDecoder(self._limits, self._source, index, settings)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Read and decode one unit, of the shard that was planned."""
@@ -131,9 +126,7 @@ class DecodeActor:
     def _decode(self, unit: WorkUnit) -> pa.Table:
         if not self._isolated:
             try:
-                return decode_unit(
-                    unit, self._limits, self._recentrings, self._source, self._keep_jpegs, self._rejection
-                )
+                return decode_unit(unit, self._limits, self._source, self._settings)
             except MemoryError:
                 pass  # one row's fault or the unit's: decoded apart, that shows
         started = time.perf_counter()
@@ -152,10 +145,8 @@ def _was_restarted() -> bool:
 def decode_unit(
     unit: WorkUnit,
     limits: DecodeLimits | None = None,
-    recentrings: tuple[float, ...] = (),
     source: Source | None = None,
-    keep_jpegs: bool = False,
-    rejection: bool = False,
+    settings: DecodeSettings = DECODE_DEFAULTS,
 ) -> pa.Table:
     """Read and decode a unit in this process; whatever is wrong with a row stays with that row.
 
@@ -180,18 +171,7 @@ def decode_unit(
                 continue
             with time_limit(limits.row_seconds):
                 problem = read.problems.get(offset)
-                rows.append(
-                    decode_row(
-                        cutout,
-                        row,
-                        row in duplicates,
-                        problem,
-                        source,
-                        recentrings,
-                        keep_jpegs,
-                        rejection,
-                    )
-                )
+                rows.append(decode_row(cutout, row, row in duplicates, problem, source, settings))
     return decoded_table(unit, rows, started)
 
 

@@ -18,6 +18,7 @@ from pipeline.protocol.plan import WorkUnit
 from pipeline.streaming.child import pack, unpack
 from pipeline.streaming.limits import DecodeLimits
 from pipeline.streaming.process import GRACE_SECONDS, READ_SECONDS, START_SECONDS, ChildProcess
+from pipeline.streaming.rows import DECODE_DEFAULTS, DecodeSettings
 from pipeline.survey.source import Inventory
 
 CHILD = "pipeline.streaming.child"
@@ -35,15 +36,17 @@ class ChildDied(Exception):
     ----------
     facts
         What was known of the row that was being decoded; None if rows were being read.
-    reason, how
-        For the quarantine: a code, and how the child ended in words.
+    reason
+        A code for the quarantine.
+    description
+        How the child ended, as a verb phrase: ``took more than 30 s``.
     """
 
-    def __init__(self, facts: dict[str, Any] | None, reason: str, how: str) -> None:
-        super().__init__(how)
+    def __init__(self, facts: dict[str, Any] | None, reason: str, description: str) -> None:
+        super().__init__(description)
         self.facts = facts
         self.reason = reason
-        self.how = how
+        self.description = description
 
 
 def decode_around_culprits(
@@ -86,12 +89,12 @@ def _decode_piece(start: int, stop: int, run: Callable[[int, int], Iterator[dict
 
 def _verdict(death: ChildDied) -> dict[str, Any]:
     assert death.facts is not None
-    message = f"decoding this image alone {death.how}, twice; look at the image, or replace it"
+    message = f"decoding this image alone {death.description}, twice; look at the image, or replace it"
     return death.facts | {"reason": death.reason, "message": message}
 
 
 def _unreadable(row: int, death: ChildDied) -> dict[str, Any]:
-    message = f"reading the rows around this one {death.how}, twice; write the shard anew"
+    message = f"reading the rows around this one {death.description}, twice; write the shard anew"
     return {"row": row, "reason": "unreadable_rows", "message": message}
 
 
@@ -104,21 +107,18 @@ class IsolatedDecoder:
         Tells where units are cut, and what the child is to read by.
     index
         See `pipeline.streaming.sources.open_source`.
-    recentrings, keep_jpegs, rejection
-        See `decode_row`.
+    settings
+        How rows are decoded.
     """
 
     def __init__(
         self,
         limits: DecodeLimits,
         source: Inventory,
-        recentrings: Sequence[float] = (),
         index: str | None = None,
-        keep_jpegs: bool = False,
-        rejection: bool = False,
+        settings: DecodeSettings = DECODE_DEFAULTS,
     ) -> None:
-        self._how = {"recentrings": list(recentrings), "keep_jpegs": keep_jpegs, "rejection": rejection}
-        self._source, self._index = source, index
+        self._source, self._index, self._settings = source, index, settings
         self._isolation = Isolation(limits)
 
     def decode(self, unit: WorkUnit) -> Rows:
@@ -135,8 +135,8 @@ class IsolatedDecoder:
 
         def request(start: int, stop: int) -> dict[str, Any]:
             duplicates = [row for row in unit.duplicates if start <= row < stop]
-            asked = request_of(self._source, self._index, unit.shard, range(start, stop))
-            return asked | {"duplicates": duplicates} | self._how
+            rows = request_of(self._source, self._index, unit.shard, range(start, stop))
+            return rows | {"duplicates": duplicates, "settings": self._settings._asdict()}
 
         return self._isolation.answers(pieces, request)
 
@@ -226,7 +226,7 @@ class _Child:
                         f"reading {request['shard']} took more than {READ_SECONDS:g} s, or memory ran out; "
                         "look at the store and the machine, then run the same command again"
                     )
-                raise ChildDied(facts, ending.reason, ending.how)
+                raise ChildDied(facts, ending.reason, ending.description)
             kind = message.pop("kind")
             if kind == "end":
                 return

@@ -1,4 +1,4 @@
-"""Child processes that read or decode what may end them, and how one ended, in words."""
+"""Child processes, in which files are read or decoded that may crash them, and how one ended."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class Ending:
     ----------
     reason
         A code for the quarantine.
-    how
-        Words that follow "it".
+    description
+        A verb phrase for messages: ``took more than 30 s``.
     outside
-        Whether the machine or somebody ended it, which says nothing about the file that it read.
+        Whether the machine or a person ended it, which says nothing about the file that it read.
     """
 
     reason: str
-    how: str
+    description: str
     outside: bool = False
 
 
@@ -102,9 +102,9 @@ class ChildProcess:
 
     def failed_start(self) -> RunError:
         """Why it didn't say in `START_SECONDS` that it is ready; it is ended."""
-        how = self.ending(START_SECONDS).how
+        description = self.ending(START_SECONDS).description
         self.end()
-        return RunError(_unstarted(f"starting it {how}"))
+        return RunError(_unstarted(f"starting it {description}"))
 
     def kill(self) -> None:
         """Kill the process, if it still runs, and don't wait for its end."""
@@ -123,20 +123,20 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             status = -signal.SIGALRM
         if status >= 0:
-            words = ": ".join([f"exit status {status}", *self._last_words()])
-            return Ending("killed_decoder", f"ended its process ({words})", outside=True)
+            complaint = ": ".join([f"exit status {status}", *self._last_line()])
+            return Ending("killed_decoder", f"ended its process ({complaint})", outside=True)
         name = signal.Signals(-status).name
         if name in ("SIGALRM", "SIGPROF"):
             return Ending("decode_timeout", f"took more than {seconds:g} s")
         if name == "SIGKILL":
-            how = "ended with its process killed (SIGKILL): most often memory ran out"
-            return Ending("out_of_memory", how, outside=True)
+            description = "ended with its process killed (SIGKILL): most often memory ran out"
+            return Ending("out_of_memory", description, outside=True)
         signalled = f"({name}: {signal.strsignal(-status)})"
         if name in _OF_SOMEBODY:
             return Ending("killed_decoder", f"ended with its process killed {signalled}", outside=True)
         return Ending("killed_decoder", f"killed its process {signalled}")
 
-    def _last_words(self) -> list[str]:
+    def _last_line(self) -> list[str]:
         """The last line that it wrote to its standard error, if any."""
         self._complaints.seek(0)
         return self._complaints.read().decode(errors="replace").strip().splitlines()[-1:]

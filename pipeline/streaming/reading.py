@@ -45,14 +45,14 @@ _ERRORS = {error.__name__: error for error in (InputError, DamagedShard, Storage
 def open_inventory(
     survey: SurveySettings | None = None, reader: Reader | None = None, output: str | None = None
 ) -> Inventory:
-    """What a run's driver reads a survey by, or a cutout shard set where there is no survey file.
+    """What a run's driver reads a survey by; a cutout set where there is no survey file.
 
     Parameters
     ----------
     reader
-        One that serves other surveys too; by default one is made for this survey.
+        A reader to share with other surveys; by default one is made for this survey.
     output
-        That of a run, which keeps there what takes long to learn of tiles.
+        Output of the run, in which the index of tiles is cached; None for no cache.
 
     Raises
     ------
@@ -63,8 +63,8 @@ def open_inventory(
         # astropy loads slowly, and other sources don't need it.
         from pipeline.cutting.source import TileSource
 
-        kept = None if output is None else storage.join(output, TILES)
-        return TileSource(survey, keep=kept, spread=_spread)
+        cache = None if output is None else storage.join(output, TILES)
+        return TileSource(survey, cache=cache, spread=_spread)
     source = open_source(survey)
     return IsolatedInventory(source, reader or Reader()) if isinstance(source, FileSource) else source
 
@@ -181,19 +181,19 @@ class _Died(Exception):
     """A child ended while an answer of it was due."""
 
     def __init__(self, ending: Ending) -> None:
-        super().__init__(ending.how)
+        super().__init__(ending.description)
         self.ending = ending
 
 
 def _verdict(shard: str, ending: Ending) -> Exception:
     if ending.outside:
         return StorageTrouble(
-            f"reading {shard} {ending.how}; look at the machine's memory and limits, then run the same "
-            "command again"
+            f"reading {shard} {ending.description}; look at the machine's memory and limits, then run the "
+            "same command again"
         )
     return InputError(
-        f"cannot read {shard}: reading it {ending.how}, also when tried alone; write the file anew, or take "
-        "it out of the input"
+        f"cannot read {shard}: reading it {ending.description}, also when tried alone; write the file anew, "
+        "or take it out of the input"
     )
 
 

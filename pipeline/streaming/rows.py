@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.cutouts.contents import content_digest
 from pipeline.cutouts.reading import SalvagedRows
@@ -21,6 +21,28 @@ from pipeline.survey.source import ImageOpener, Source
 _REACH = reach(zoom=min(transform.zoom for transform in averaging_transforms()))
 _LONGEST_ID = 1000
 _WAITS = (0.5, 2.0)
+
+
+class DecodeSettings(NamedTuple):
+    """How rows are decoded.
+
+    Attributes
+    ----------
+    recentrings
+        Thresholds by which galaxies are recentred (see `pipeline.network.Model`).
+    keep_jpegs
+        Whether plain JPEGs, once they are checked, are left to be decoded where the model is.
+    rejection
+        Whether to say if each picture has a galaxy (see `pipeline.images.rejection`), for which it is decoded
+        here.
+    """
+
+    recentrings: Sequence[float] = ()
+    keep_jpegs: bool = False
+    rejection: bool = False
+
+
+DECODE_DEFAULTS = DecodeSettings()
 
 
 def read_patiently(source: Source, shard: str, start: int, stop: int) -> SalvagedRows:
@@ -59,9 +81,7 @@ def decode_row(
     duplicate: bool,
     problem: tuple[str, str] | None,
     source: ImageOpener,
-    recentrings: Sequence[float] = (),
-    keep_jpegs: bool = False,
-    rejection: bool = False,
+    settings: DecodeSettings = DECODE_DEFAULTS,
 ) -> dict[str, Any]:
     """A row of `DECODED_SCHEMA`, less what is its unit's; whatever is wrong becomes ``reason, message``.
 
@@ -77,12 +97,6 @@ def decode_row(
         Reason and message if the row is bad as read.
     source
         Where it was read.
-    recentrings
-        Thresholds by which galaxies are recentred (see `pipeline.network.Model`).
-    keep_jpegs
-        Leave plain JPEGs, once they are checked, to be decoded where the model is.
-    rejection
-        Say whether the picture has a galaxy (see `pipeline.images.rejection`), for which it is decoded here.
 
     Raises
     ------
@@ -94,9 +108,9 @@ def decode_row(
         if problem and (not duplicate or problem[0] == "duplicate_object_id"):
             raise ImageError(*problem)
         _check_identity(cutout, duplicate)
-        left = keep_jpegs and not (recentrings or rejection)
-        kept = _kept_jpeg(cutout, source) if left else None
-        return facts | (_region(cutout, source, recentrings, rejection) if kept is None else kept)
+        may_keep = settings.keep_jpegs and not (settings.recentrings or settings.rejection)
+        jpeg = _kept_jpeg(cutout, source) if may_keep else None
+        return facts | (_region(cutout, source, settings) if jpeg is None else jpeg)
     except ImageError as error:
         return facts | {"reason": error.reason, "message": error.message}
     except MemoryError:
@@ -151,13 +165,12 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
             )
 
 
-def _region(
-    cutout: Mapping[str, Any], source: ImageOpener, recentrings: Sequence[float], rejection: bool
-) -> dict[str, Any]:
+def _region(cutout: Mapping[str, Any], source: ImageOpener, settings: DecodeSettings) -> dict[str, Any]:
     """A galaxy's region as a row has it."""
     galaxy = develop(cutout, source)
-    region, recentred = cut_frames(galaxy.pixels, _REACH, galaxy.center, galaxy.frame_pixels, recentrings)
-    verdict = verdict_on(galaxy.pixels, galaxy.center, galaxy.frame_pixels) if rejection else None
+    where = galaxy.center, galaxy.frame_pixels
+    region, recentred = cut_frames(galaxy.pixels, _REACH, *where, settings.recentrings)
+    verdict = verdict_on(galaxy.pixels, *where) if settings.rejection else None
     return {
         "ra": galaxy.ra,
         "dec": galaxy.dec,
@@ -173,7 +186,7 @@ def _region(
 
 
 def _kept_jpeg(cutout: Mapping[str, Any], source: ImageOpener) -> dict[str, Any] | None:
-    """A galaxy's picture as a row has it that isn't decoded yet; None if it must be here."""
+    """A galaxy's JPEG, not decoded yet, as a row has it; None if the picture has to be decoded here."""
     galaxy = undeveloped(cutout, source.survey)
     if galaxy is None:
         return None

@@ -1,4 +1,4 @@
-"""The source of a survey, whatever its cutouts are kept as: files of cutouts, or tiles to cut them from."""
+"""The source of any survey: one of cutouts in files, or one of tiles that cutouts are cut from."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pipeline.survey.source import Source
 
 
 def open_source(survey: SurveySettings | None = None, index: str | None = None) -> Source:
-    """The source of a survey whose format is known; a cutout shard set without a survey file.
+    """The source of a survey: `TileSource` if its survey file has `tiles`, else that of its format.
 
     Parameters
     ----------
-    index
-        Folder of the indexes that a run keeps; None to make them anew.
+    survey, index
+        See `pipeline.survey.formats.open_source`, which opens all but tiles.
 
     Raises
     ------
     InputError
-        If the survey file lacks what the format needs.
+        If the survey file lacks what tiles, or the format, need.
     """
     if survey is not None and survey.tiles is not None:
         # astropy loads slowly, and other sources don't need it.

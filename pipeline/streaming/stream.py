@@ -23,6 +23,7 @@ from pipeline.streaming.decoders import DecoderName
 from pipeline.streaming.limits import DecodeLimits
 from pipeline.streaming.model import ModelActor
 from pipeline.streaming.ray_internals import map_blocks_on_gpus
+from pipeline.streaming.rows import DecodeSettings
 from pipeline.streaming.sink import SinkActor
 from pipeline.survey.settings import SurveySettings
 
@@ -184,11 +185,9 @@ def galaxy_stream(
         compute=ActorPoolStrategy(size=min(resources.decode_actors, len(units))),
         fn_constructor_kwargs={
             "limits": limits,
-            "recentrings": settings.recentrings,
             "survey": settings.survey,
             "index": settings.index,
-            "keep_jpegs": settings.decoder == "gpu",
-            "rejection": settings.rejection,
+            "settings": DecodeSettings(settings.recentrings, settings.decoder == "gpu", settings.rejection),
         },
         num_cpus=resources.decode_cpus,
         max_restarts=_DECODE_RESTARTS,

@@ -12,6 +12,7 @@ from pipeline.tree.reading import (
     morphology_class,
     most_probable_classes,
     most_probable_path,
+    question_sums,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "morphology_class",
     "most_probable_classes",
     "most_probable_path",
+    "question_sums",
 ]

@@ -55,6 +55,19 @@ def agreement(probabilities: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.clip(1.0 - entropy / np.log(raw.shape[-1]), 0.0, 1.0))
 
 
+def question_sums(tree: DecisionTree, answers: ArrayLike) -> NDArray[np.float64]:
+    """Sums over the answers of each question, shape (n, questions).
+
+    Parameters
+    ----------
+    answers : array_like, shape (n, answers)
+        In the tree's order: of votes this counts those on each question, of cumulative shares it is the share
+        of the volunteers who are asked it.
+    """
+    values = np.asarray(answers, np.float64)
+    return np.stack([values[:, where].sum(axis=1) for where in tree.slices.values()], axis=1)
+
+
 def is_asked(probabilities: ArrayLike, least: float = LEAST_ASKED) -> NDArray[np.bool_]:
     """Whether enough volunteers are asked a question.
 

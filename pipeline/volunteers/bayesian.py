@@ -106,20 +106,23 @@ def normalised(tree: DecisionTree, votes: NDArray[np.float64]) -> NDArray[np.flo
 def cumulative(tree: DecisionTree, votes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shares of all volunteers who give each answer, those who aren't asked included, shape (n, answers).
 
+    They are 0 in a question without votes, and below it.
+
     Parameters
     ----------
     votes : ndarray, shape (n, answers)
         Votes, or shares among those who are asked.
     """
-    result = np.empty(votes.shape)
+    result = np.zeros(votes.shape)
     for key in tree.in_order():
         where, gate = tree.slices[key], tree.gates.get(key)
         asked = 1.0 if gate is None else result[:, list(gate)].sum(axis=1, keepdims=True)
-        result[:, where] = asked * votes[:, where] / votes[:, where].sum(axis=1, keepdims=True)
+        total = votes[:, where].sum(axis=1, keepdims=True)
+        np.divide(asked * votes[:, where], total, out=result[:, where], where=total > 0)
     return result
 
 
-def nothing_known(tree: DecisionTree, alpha: NDArray[np.float64], users: int) -> Knowledge:
+def initial_knowledge(tree: DecisionTree, alpha: NDArray[np.float64], users: int) -> Knowledge:
     """What is known before the first vote."""
     widths = [len(question.answers) for question in tree.questions]
     return Knowledge(
@@ -136,7 +139,7 @@ def aggregate(
     network: NetworkAnswers | None = None,
     plain: NDArray[np.float64] | None = None,
     tolerance: float = TOLERANCE,
-    most: int = 60,
+    max_rounds: int = 60,
 ) -> Knowledge:
     """Learn users and galaxies from all votes, again and again, until the shares are settled.
 
@@ -150,16 +153,16 @@ def aggregate(
         The votes' counts, if they are known already.
     tolerance
         Largest change of a share in the last round.
-    most
+    max_rounds
         Rounds at most, for each prior.
     """
     counts = sums_of_votes(ballots) if plain is None else plain
     alpha = _prior_of(ballots, counts, network)
-    knowledge = nothing_known(ballots.tree, alpha, len(ballots.users))
+    knowledge = initial_knowledge(ballots.tree, alpha, len(ballots.users))
     knowledge.counts = counts.copy()
-    knowledge = settle(knowledge, ballots, 10 * tolerance, most)
+    knowledge = settle(knowledge, ballots, 10 * tolerance, max_rounds)
     knowledge.alpha = _prior_of(ballots, knowledge.counts, network)
-    return settle(knowledge, ballots, tolerance, most)
+    return settle(knowledge, ballots, tolerance, max_rounds)
 
 
 def _prior_of(
@@ -168,9 +171,11 @@ def _prior_of(
     return fit_prior(ballots.tree, counts, network).of_galaxies(len(ballots.subjects), network)
 
 
-def settle(knowledge: Knowledge, ballots: Ballots, tolerance: float = TOLERANCE, most: int = 60) -> Knowledge:
+def settle(
+    knowledge: Knowledge, ballots: Ballots, tolerance: float = TOLERANCE, max_rounds: int = 60
+) -> Knowledge:
     """Go over all votes until the shares are settled, from what is known, with the prior as it is."""
-    for _ in range(most):
+    for _ in range(max_rounds):
         change, knowledge = _round(knowledge, ballots)
         if change < tolerance:
             break
@@ -184,26 +189,26 @@ class Online:
     """
 
     def __init__(self, tree: DecisionTree, alpha: NDArray[np.float64], users: int) -> None:
-        self.knowledge = nothing_known(tree, alpha, users)
+        self.knowledge = initial_knowledge(tree, alpha, users)
 
     def add(self, ballots: Ballots) -> None:
         """Take new votes; codes of galaxies and users are those of all."""
-        known = self.knowledge
-        matrices = _matrices(known)
-        fresh = nothing_known(known.tree, known.alpha, len(known.evidence))
+        knowledge = self.knowledge
+        matrices = _matrices(knowledge)
+        fresh = initial_knowledge(knowledge.tree, knowledge.alpha, len(knowledge.evidence))
         for block in ballots.blocks():
-            _explain(known, matrices, block, fresh, counted=False)
-        known.counts += fresh.counts
-        known.evidence += fresh.evidence
-        for sums, new in zip(known.confusion, fresh.confusion, strict=True):
+            _explain(knowledge, matrices, block, fresh, counted=False)
+        knowledge.counts += fresh.counts
+        knowledge.evidence += fresh.evidence
+        for sums, new in zip(knowledge.confusion, fresh.confusion, strict=True):
             sums += new
-        known.proportions = _proportions(known)
+        knowledge.proportions = _proportions(knowledge)
 
 
 def _round(knowledge: Knowledge, ballots: Ballots) -> tuple[float, Knowledge]:
     """One round of expectation maximisation, and the largest change of a share."""
     matrices = _matrices(knowledge)
-    fresh = nothing_known(knowledge.tree, knowledge.alpha, len(knowledge.evidence))
+    fresh = initial_knowledge(knowledge.tree, knowledge.alpha, len(knowledge.evidence))
     change = 0.0
     for block in ballots.blocks():
         _explain(knowledge, matrices, block, fresh, counted=True)
@@ -234,8 +239,8 @@ def _explain(
         votes = block.on(number)
         if not len(votes.galaxy):
             continue
-        said = votes.user.astype(np.int64) * (where.stop - where.start) + votes.answer
-        likelihood = matrices[number].take(said, axis=1)
+        cells = votes.user.astype(np.int64) * (where.stop - where.start) + votes.answer
+        likelihood = matrices[number].take(cells, axis=1)
         telling = likelihood - likelihood.min(axis=0)
         prior, counts = knowledge.alpha[part, where].T, knowledge.counts[part, where].T
         for _ in range(_INNER_ROUNDS if counted else 1):
@@ -247,14 +252,14 @@ def _explain(
         if counted:
             shares = (prior + counts).take(votes.galaxy, axis=1)
             shares = np.maximum(shares - own, 1e-9, out=shares)
-        _learn_users(fresh, number, votes, said, shares, likelihood)
+        _learn_users(fresh, number, votes, cells, shares, likelihood)
 
 
 def _learn_users(
     fresh: Knowledge,
     question: int,
     votes: QuestionVotes,
-    said: NDArray[np.int64],
+    cells: NDArray[np.int64],
     shares: NDArray[np.float64],
     likelihood: NDArray[np.float64],
 ) -> None:
@@ -262,8 +267,8 @@ def _learn_users(
     users, wide = len(fresh.evidence), len(shares)
     seen = shares * likelihood
     seen /= seen.sum(axis=0)
-    fresh.confusion[question] += _summed(said, seen, users * wide).T.reshape(users, wide, wide)
-    share = shares[votes.answer, np.arange(len(said))] / shares.sum(axis=0)
+    fresh.confusion[question] += _summed(cells, seen, users * wide).T.reshape(users, wide, wide)
+    share = shares[votes.answer, np.arange(len(cells))] / shares.sum(axis=0)
     for kind, matrix in enumerate(kind_matrices(wide)):
         evidence = np.log(matrix[0, 1] + (matrix[0, 0] - matrix[0, 1]) * share + 1e-12)
         fresh.evidence[:, kind] += np.bincount(votes.user, evidence, users)

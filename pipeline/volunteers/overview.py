@@ -9,10 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.tree import DecisionTree, agreement
+from pipeline.tree import LEAST_ASKED, DecisionTree, agreement
 from pipeline.volunteers.ballots import Ballots
 from pipeline.volunteers.bayesian import KINDS, Knowledge, cumulative
-from pipeline.volunteers.settlement import LEAST_ASKED
 from pipeline.volunteers.store import read_votes_table
 from pipeline.volunteers.weights import Weighted
 
@@ -63,14 +62,14 @@ class Agreement:
 
 def users_by_kind(ballots: Ballots, weighted: Weighted, knowledge: Knowledge) -> list[Users]:
     """Users of each kind."""
-    given = np.zeros(len(ballots.users), np.int64)
+    counts = np.zeros(len(ballots.users), np.int64)
     for block in ballots.blocks():
-        given += np.bincount(block.user, minlength=len(given))
+        counts += np.bincount(block.user, minlength=len(counts))
     likeliest, result = knowledge.kinds.argmax(axis=1), []
     for number, kind in enumerate(KINDS):
-        some = (likeliest == number) & (given > 0)
-        votes = int(given[some].sum())
-        weight = float((given * weighted.user_weights)[some].sum() / max(votes, 1))
+        some = (likeliest == number) & (counts > 0)
+        votes = int(counts[some].sum())
+        weight = float((counts * weighted.user_weights)[some].sum() / max(votes, 1))
         result.append(Users(kind, int(some.sum()), votes, weight, weighted.consistency[some]))
     return result
 

@@ -63,12 +63,13 @@ def best_plan(
     >>> best_plan([1, 30], [1, 1], [0, 0], [40, 40], [0.01, 0.01]).votes.round(1).tolist()
     [8.0, 0.0]
     """
-    given = [np.asarray(values, np.float64) for values in (first, second, lead, price)]
+    inputs = [np.asarray(values, np.float64) for values in (first, second, lead, price)]
     votes_left = np.asarray(left, np.int64)
-    plan = Plan(betainc(given[1], given[0], 0.5), np.zeros(len(votes_left)), np.zeros(len(votes_left)))
+    plan = Plan(betainc(inputs[1], inputs[0], 0.5), np.zeros(len(votes_left)), np.zeros(len(votes_left)))
     for count in np.unique(votes_left[votes_left > 0]).tolist():
         rows = votes_left == count
-        for values, of_rows in zip(plan, _backwards(count, *(one[rows, None] for one in given)), strict=True):
+        part = _backwards(count, *(values[rows, None] for values in inputs))
+        for values, of_rows in zip(plan, part, strict=True):
             values[rows] = of_rows
     return plan
 

@@ -66,17 +66,17 @@ class Prior:
     alone: tuple[NDArray[np.float64], ...]
     network: tuple[NDArray[np.float64], ...]
 
-    def of_any(self) -> NDArray[np.float64]:
+    def without_network(self) -> NDArray[np.float64]:
         """Parameters for a galaxy without a network's answers, shape (answers,).
 
         Above 0; of one question they sum to how many votes the prior is worth.
         """
         widths = [len(question.answers) for question in self.tree.questions]
         return np.concatenate(
-            [_alpha(one, _nothing_said(1, wide))[0][0] for one, wide in zip(self.alone, widths, strict=True)]
+            [_alpha(one, _no_features(1, wide))[0][0] for one, wide in zip(self.alone, widths, strict=True)]
         )
 
-    def of(self, answers: ArrayLike, volunteers: ArrayLike) -> NDArray[np.float64]:
+    def with_network(self, answers: ArrayLike, volunteers: ArrayLike) -> NDArray[np.float64]:
         """Parameters for galaxies with a network's answers, shape (n, answers).
 
         Parameters
@@ -87,14 +87,14 @@ class Prior:
         shares, worth = np.asarray(answers, np.float64), np.asarray(volunteers, np.float64)
         alpha = np.empty_like(shares)
         for number, where in enumerate(self.tree.slices.values()):
-            alpha[:, where] = _alpha(self.network[number], _said(shares, worth[:, number], where))[0]
+            alpha[:, where] = _alpha(self.network[number], _features(shares, worth[:, number], where))[0]
         return alpha
 
     def of_galaxies(self, count: int, network: NetworkAnswers | None = None) -> NDArray[np.float64]:
-        """Parameters for so many galaxies, by the network's answers for those that it has seen."""
-        alpha = np.tile(self.of_any(), (count, 1))
+        """Parameters for all galaxies, shape (count, answers): by a network where it has answers for them."""
+        alpha = np.tile(self.without_network(), (count, 1))
         if network is not None:
-            alpha[network.galaxies] = self.of(network.answers, network.volunteers)
+            alpha[network.galaxies] = self.with_network(network.answers, network.volunteers)
         return alpha
 
 
@@ -110,45 +110,45 @@ def fit_prior(tree: DecisionTree, counts: ArrayLike, network: NetworkAnswers | N
     alone, with_network = [], []
     for number, where in enumerate(tree.slices.values()):
         wide, counted = where.stop - where.start, votes[:, where]
-        alone.append(_fitted(counted, _nothing_said(len(votes), wide)))
+        alone.append(_fitted(counted, _no_features(len(votes), wide)))
         if network is None:
             with_network.append(_unfitted(wide, tree.answer_count))
             continue
-        said = _said(network.answers, network.volunteers[:, number], where)
-        with_network.append(_fitted(counted[network.galaxies], said))
+        features = _features(network.answers, network.volunteers[:, number], where)
+        with_network.append(_fitted(counted[network.galaxies], features))
     return Prior(tree, tuple(alone), tuple(with_network))
 
 
-class _Said(NamedTuple):
-    """What the network says.
+class _Features(NamedTuple):
+    """What the prior of n galaxies on one question with k answers is computed from.
 
     Attributes
     ----------
     log_shares : ndarray, shape (n, k)
-        Logarithms of the shares to a question among those who are asked.
+        Logarithms of the network's shares among those who are asked; without a network all are equal.
     log_worth : ndarray, shape (n,)
-        Of how many volunteers they are worth.
-    others : ndarray, shape (n, answers)
-        Halves of the log-odds of all answers to all questions; no columns where nothing is said.
+        Logarithm of how many volunteers the network's answers are worth; 0 without a network.
+    log_odds : ndarray, shape (n, answers)
+        Halves of the log-odds of all answers to all questions; no columns without a network.
     """
 
     log_shares: NDArray[np.float64]
     log_worth: NDArray[np.float64]
-    others: NDArray[np.float64]
+    log_odds: NDArray[np.float64]
 
-    def of(self, rows: NDArray[np.int64]) -> _Said:
-        """For some of the galaxies."""
-        return _Said(*(values[rows] for values in self))
+    def of(self, rows: NDArray[np.int64]) -> _Features:
+        """The features of some of the galaxies."""
+        return _Features(*(values[rows] for values in self))
 
 
-def _said(answers: NDArray[np.float64], volunteers: NDArray[np.float64], where: slice) -> _Said:
+def _features(answers: NDArray[np.float64], volunteers: NDArray[np.float64], where: slice) -> _Features:
     odds = np.log((answers + _LEAST_SHARE) / (1 - answers + _LEAST_SHARE)) / 2
-    return _Said(np.log(conditional(answers[:, where])), np.log(volunteers), odds)
+    return _Features(np.log(conditional(answers[:, where])), np.log(volunteers), odds)
 
 
-def _nothing_said(galaxies: int, answers: int) -> _Said:
+def _no_features(galaxies: int, answers: int) -> _Features:
     even = np.full((galaxies, answers), -np.log(answers))
-    return _Said(even, np.zeros(galaxies), np.empty((galaxies, 0)))
+    return _Features(even, np.zeros(galaxies), np.empty((galaxies, 0)))
 
 
 def _unfitted(answers: int, others: int) -> NDArray[np.float64]:
@@ -156,9 +156,9 @@ def _unfitted(answers: int, others: int) -> NDArray[np.float64]:
     return np.concatenate([[0.0, 1.0], np.zeros(answers * (1 + others))])
 
 
-def _fitted(counts: NDArray[np.float64], said: _Said) -> NDArray[np.float64]:
+def _fitted(counts: NDArray[np.float64], features: _Features) -> NDArray[np.float64]:
     """The parameters under which the counts are most likely."""
-    asked, wide, others = np.flatnonzero(counts.sum(axis=1) > 0), counts.shape[1], said.others.shape[1]
+    asked, wide, others = np.flatnonzero(counts.sum(axis=1) > 0), counts.shape[1], features.log_odds.shape[1]
     start = _unfitted(wide, others)
     if len(asked) < _FEWEST_GALAXIES:
         return start
@@ -166,7 +166,7 @@ def _fitted(counts: NDArray[np.float64], said: _Said) -> NDArray[np.float64]:
     fitted = minimize(
         _loss,
         start,
-        (counts[asked], said.of(asked)),
+        (counts[asked], features.of(asked)),
         jac=True,
         method="L-BFGS-B",
         bounds=[(_LEAST, _MOST), (0.0, 4.0), *[(-8.0, 8.0)] * (wide * (1 + others))],
@@ -175,24 +175,26 @@ def _fitted(counts: NDArray[np.float64], said: _Said) -> NDArray[np.float64]:
     return np.asarray(fitted, np.float64)
 
 
-def _alpha(parameters: NDArray[np.float64], said: _Said) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _alpha(
+    parameters: NDArray[np.float64], features: _Features
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Parameters exp(c) · worth · (shares^g · b · odds^W, normalised) of the distributions, and their means.
 
     `parameters` are c, g, the logarithms of b, and W, of shape (others, k).
     """
-    wide = said.log_shares.shape[1]
-    logits = parameters[1] * said.log_shares + parameters[2 : 2 + wide]
-    logits += said.others @ parameters[2 + wide :].reshape(-1, wide)
+    wide = features.log_shares.shape[1]
+    logits = parameters[1] * features.log_shares + parameters[2 : 2 + wide]
+    logits += features.log_odds @ parameters[2 + wide :].reshape(-1, wide)
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     means = weights / weights.sum(axis=1, keepdims=True)
-    strength = np.exp((parameters[0] + said.log_worth).clip(_LEAST, _MOST))
+    strength = np.exp((parameters[0] + features.log_worth).clip(_LEAST, _MOST))
     return np.maximum(strength[:, None] * means, 1e-4), means
 
 
 def _loss(
-    parameters: NDArray[np.float64], counts: NDArray[np.float64], said: _Said
+    parameters: NDArray[np.float64], counts: NDArray[np.float64], features: _Features
 ) -> tuple[float, NDArray[np.float64]]:
-    alpha, means = _alpha(parameters, said)
+    alpha, means = _alpha(parameters, features)
     strength, total = alpha.sum(axis=1), counts.sum(axis=1)
     likelihood = (gammaln(strength) - gammaln(strength + total)).sum()
     likelihood += (gammaln(alpha + counts) - gammaln(alpha)).sum()
@@ -201,11 +203,11 @@ def _loss(
     excess = by_mean - means * by_mean.sum(axis=1, keepdims=True)
     gradient = -np.r_[
         by_mean.sum(),
-        (excess * said.log_shares).sum(),
+        (excess * features.log_shares).sum(),
         excess.sum(axis=0),
-        (said.others.T @ excess).ravel(),
+        (features.log_odds.T @ excess).ravel(),
     ]
-    wide, others = counts.shape[1], said.others.shape[1]
+    wide, others = counts.shape[1], features.log_odds.shape[1]
     off = parameters - _unfitted(wide, others)
     penalty = np.repeat([_PENALTY, _PENALTY_OF_OTHERS], [2 + wide, wide * others])
     return float(-likelihood + (penalty * off) @ off), gradient + 2 * penalty * off

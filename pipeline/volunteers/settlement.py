@@ -13,16 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.tree import DecisionTree
+from pipeline.tree import LEAST_ASKED, DecisionTree, question_sums
 from pipeline.volunteers.bayesian import cumulative
 from pipeline.volunteers.plans import best_plan
 
 NOT_ASKED, OPEN, BY_NETWORK, BY_PEOPLE, BY_BOTH = range(5)
 STATES = ("not_asked", "open", "network", "people", "both")
 """What becomes of a galaxy's answer to a question, in words of the tables."""
-
-LEAST_ASKED = 0.5
-"""Share of the volunteers that would be asked a question, from which on it counts."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +79,18 @@ def settlement(
     Parameters
     ----------
     network : array_like, shape (n, answers)
-        The prior of each galaxy by the network's answers, in votes (`Prior.of`).
+        The prior of each galaxy by the network's answers, in votes (`Prior.with_network`).
     anyone : array_like, shape (answers,)
-        The prior of a galaxy of which nothing is known (`Prior.of_any`).
+        The prior of a galaxy of which nothing is known (`Prior.without_network`).
     counts : array_like, shape (n, answers)
         Votes as they are understood (`Knowledge.counts`).
     looked : array_like, shape (n,)
         How many people have looked at each galaxy.
     """
     prior, votes = np.asarray(network, np.float64), np.asarray(counts, np.float64)
-    by_votes, people = np.asarray(anyone, np.float64), np.asarray(looked, np.float64)
-    shares = cumulative(tree, prior + votes)
-    asked = np.stack([shares[:, where].sum(axis=1) for where in tree.slices.values()], axis=1)
-    known = Settlement(
+    uninformed, looks = np.asarray(anyone, np.float64), np.asarray(looked, np.float64)
+    asked = question_sums(tree, cumulative(tree, prior + votes))
+    settled = Settlement(
         np.stack([(prior + votes)[:, where].argmax(axis=1) for where in tree.slices.values()], axis=1),
         np.full(asked.shape, np.nan),
         np.full(asked.shape, NOT_ASKED, np.int8),
@@ -102,20 +98,23 @@ def settlement(
     )
     for number, where in enumerate(tree.slices.values()):
         rows = np.flatnonzero(asked[:, number] >= LEAST_ASKED)
-        share, given = asked[rows, number], votes[rows, where]
-        found = outlook(prior[rows, where], given, people[rows], share, terms)
-        known.answer[rows, number], known.probability[rows, number] = found.answer, found.probability
-        known.gain[rows, number], known.looks[rows, number] = found.gain, found.looks
-        state = np.where(found.settled(terms), BY_NETWORK, OPEN)
-        voted = np.flatnonzero((state == BY_NETWORK) & (people[rows] > 0))
-        asked_too = share[voted], terms
-        by_network = outlook(prior[rows, where][voted], 0 * given[voted], 0 * people[rows][voted], *asked_too)
-        nothing_known = np.tile(by_votes[where], (len(voted), 1))
-        by_people = outlook(nothing_known, given[voted], people[rows][voted], *asked_too)
-        alone = [one.settled(terms) & (one.answer == found.answer[voted]) for one in (by_network, by_people)]
-        state[voted] = np.select(alone, [BY_NETWORK, BY_PEOPLE], BY_BOTH)
-        known.state[rows, number] = state
-    return known
+        alpha, counted = prior[rows, where], votes[rows, where]
+        people, share = looks[rows], asked[rows, number]
+        both = outlook(alpha, counted, people, share, terms)
+        settled.answer[rows, number], settled.probability[rows, number] = both.answer, both.probability
+        settled.gain[rows, number], settled.looks[rows, number] = both.gain, both.looks
+        state = np.where(both.settled(terms), BY_NETWORK, OPEN)
+        voted = np.flatnonzero((state == BY_NETWORK) & (people > 0))
+        alpha, counted, people, share = alpha[voted], counted[voted], people[voted], share[voted]
+        network_alone = outlook(alpha, 0 * counted, 0 * people, share, terms)
+        people_alone = outlook(np.tile(uninformed[where], (len(voted), 1)), counted, people, share, terms)
+        agrees = [
+            alone.settled(terms) & (alone.answer == both.answer[voted])
+            for alone in (network_alone, people_alone)
+        ]
+        state[voted] = np.select(agrees, [BY_NETWORK, BY_PEOPLE], BY_BOTH)
+        settled.state[rows, number] = state
+    return settled
 
 
 @dataclass(frozen=True)

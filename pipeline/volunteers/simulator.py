@@ -29,12 +29,12 @@ class Crowd:
     activity : ndarray, shape (users,), float64
         Proportional to how often each turns up.
     said : list of ndarray, shape (users, seen, said), float64
-        Of each question the confusion matrices, summed up over what is said.
+        Of each question the confusion matrices, summed up along the answers that are said.
     """
 
     kinds: NDArray[np.int8]
     activity: NDArray[np.float64]
-    said: list[NDArray[np.float64]]
+    cumulative_confusion: list[NDArray[np.float64]]
 
 
 def crowd(
@@ -62,7 +62,7 @@ def crowd(
     kinds = rng.choice(4, users, p=[1 - careless - malicious - bots, careless, malicious, bots]).astype(
         np.int8
     )
-    said = []
+    cumulative_confusion = []
     for question in tree.questions:
         wide = len(question.answers)
         same = np.eye(wide)
@@ -74,8 +74,8 @@ def crowd(
         matrices[kinds == MALICIOUS] = (1 - same) / (wide - 1)
         of_bots = np.flatnonzero(kinds == BOT)
         matrices[of_bots] = same[rng.integers(wide, size=len(of_bots)), None]
-        said.append(matrices.cumsum(axis=2))
-    return Crowd(kinds, rng.lognormal(0.0, spread, users), said)
+        cumulative_confusion.append(matrices.cumsum(axis=2))
+    return Crowd(kinds, rng.lognormal(0.0, spread, users), cumulative_confusion)
 
 
 def conditional_shares(tree: DecisionTree, fractions: ArrayLike) -> NDArray[np.float64]:
@@ -126,12 +126,12 @@ def classify(
         number, where = numbers[key], tree.slices[key]
         sums = shares[:, where].cumsum(axis=1)[galaxy[rows]]
         seen = _drawn(sums, rng)
-        given = _drawn(volunteers.said[number][user[rows], seen], rng)
+        answered = _drawn(volunteers.cumulative_confusion[number][user[rows], seen], rng)
         votes.append(rows)
-        answers.append(where.start + given)
+        answers.append(where.start + answered)
         for place, answer in enumerate(tree.questions[number].answers):
             if answer.next is not None:
-                asked[answer.next][rows[given == place]] = True
+                asked[answer.next][rows[answered == place]] = True
     return np.concatenate(votes), np.concatenate(answers)
 
 

@@ -76,7 +76,7 @@ def add_votes(
     uri = votes_uri(output)
     table = _open_or_create(uri)
     base = table.version()
-    known = ClassificationIds(_ids_of(uri, table))
+    counted = ClassificationIds(_ids_of(uri, table))
     counts = {"classifications": 0, "votes": 0, "again": 0}
     quarantined: list[pa.Table] = []
 
@@ -88,19 +88,19 @@ def add_votes(
                     f"more than {_MOST_QUARANTINED:,} rows can't be used, the first of them for: "
                     f"{next(q['reason'][0].as_py() for q in quarantined if len(q))}; check export and mapping"
                 )
-            votes, again = known.take_new(piece.votes)
+            votes, again = counted.take_new(piece.votes)
             counts["again"] += again + piece.repeated
             counts["votes"] += len(votes)
             progress(piece.rows)
             yield from votes.combine_chunks().to_batches(_BATCH_ROWS)
 
     files = write_data_files(uri, VOTES, new_votes())
-    counts["classifications"] = known.taken
+    counts["classifications"] = counted.taken
     bad = pa.concat_tables(quarantined) if quarantined else QUARANTINE.empty_table()
     _write_quarantine(output, bad)
     crash_point("after_vote_files")
     if files:
-        with _told_of_a_race(uri, base), storage.explained("commit to", uri), storage.panics_unprinted():
+        with _race_reported(uri, base), storage.explained("commit to", uri), storage.panics_unprinted():
             table.create_write_transaction(
                 list(files),
                 mode="append",
@@ -210,7 +210,7 @@ def _open_or_create(uri: str) -> DeltaTable:
 
 
 @contextlib.contextmanager
-def _told_of_a_race(uri: str, base: int) -> Iterator[None]:
+def _race_reported(uri: str, base: int) -> Iterator[None]:
     try:
         yield
     except InputError as error:

@@ -17,7 +17,7 @@ from pipeline.catalogue.files import write_data_files
 from pipeline.catalogue.schema import holds_uncertainty
 from pipeline.confidence.intervals import LEVEL, beta_quantiles, share_distributions
 from pipeline.errors import InputError
-from pipeline.tree import DecisionTree
+from pipeline.tree import DecisionTree, question_sums
 from pipeline.volunteers.ballots import Ballots
 from pipeline.volunteers.bayesian import KINDS, Knowledge, cumulative
 from pipeline.volunteers.prior import NetworkAnswers
@@ -56,7 +56,7 @@ def consensus_batches(ballots: Ballots, weighted: Weighted, knowledge: Knowledge
         part = slice(start, start + _BATCH_ROWS)
         votes = knowledge.alpha[part] + knowledge.counts[part]
         answers = cumulative(tree, votes)
-        worth = np.stack([votes[:, where].sum(axis=1) for where in tree.slices.values()], axis=1)
+        worth = question_sums(tree, votes)
         low, high = share_bounds(tree, answers, worth)
         columns: list[pa.Array] = [
             pa.array(ballots.subjects[part], pa.string()),

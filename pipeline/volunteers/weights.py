@@ -91,13 +91,13 @@ def weighted_votes(ballots: Ballots, rounds: int = ROUNDS) -> Weighted:
 
 def _consistency(ballots: Ballots, shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean consistency of each user's votes; NaN where a user gave none."""
-    agreed, given = np.zeros((2, len(ballots.users)))
+    agreed, counts = np.zeros((2, len(ballots.users)))
     for block in ballots.blocks():
         for number, where in enumerate(ballots.tree.slices.values()):
             votes, wide = block.on(number), where.stop - where.start
             chosen = shares[block.first + votes.galaxy, where.start + votes.answer]
             # Fractions sum to 1: the answer's own, and one minus each of the others.
             agreed += np.bincount(votes.user, (2 * chosen + wide - 2) / wide, len(agreed))
-            given += np.bincount(votes.user, minlength=len(given))
-    mean: NDArray[np.float64] = np.full(len(given), np.nan)
-    return np.divide(agreed, given, out=mean, where=given > 0)
+            counts += np.bincount(votes.user, minlength=len(counts))
+    mean: NDArray[np.float64] = np.full(len(counts), np.nan)
+    return np.divide(agreed, counts, out=mean, where=counts > 0)

@@ -65,7 +65,7 @@ def test_a_missing_column_is_named() -> None:
 
 def test_few_galaxies_are_all_chosen_most_confident_first_in_each_class() -> None:
     table = catalogue(random_probabilities(60))
-    chosen = choose_galaxies(TREE, table, most=60)
+    chosen = choose_galaxies(TREE, table, limit=60)
     assert sorted(chosen["object_id"].to_pylist()) == table["object_id"].to_pylist()
     found = read_classes(TREE, chosen)
     for one, two in zip(range(59), range(1, 60), strict=True):
@@ -74,7 +74,7 @@ def test_few_galaxies_are_all_chosen_most_confident_first_in_each_class() -> Non
 
 def test_many_galaxies_are_shared_fairly_and_the_most_confident_of_each_class_kept() -> None:
     table = catalogue(random_probabilities(400))
-    before, chosen = read_classes(TREE, table), choose_galaxies(TREE, table, most=40)
+    before, chosen = read_classes(TREE, table), choose_galaxies(TREE, table, limit=40)
     after = read_classes(TREE, chosen)
     assert len(chosen) == 40
     for index in np.unique(before.classes):
@@ -93,7 +93,7 @@ def test_an_empty_catalogue_has_nothing_to_choose() -> None:
 
 def test_at_least_one_galaxy_is_asked_for() -> None:
     with pytest.raises(InputError, match="at most 0"):
-        choose_galaxies(TREE, catalogue(random_probabilities(2)), most=0)
+        choose_galaxies(TREE, catalogue(random_probabilities(2)), limit=0)
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=9), st.integers(1, 120))

@@ -158,7 +158,7 @@ def test_that_rows_may_not_be_replaced_is_told_before_any_work(
     ):
         call(made, verb(made.layout.output), draft)
     assert [plan.run for plan in read_plans(made.layout.output)] == [made.plan.run]
-    assert call(made, refresh(made.layout.output), None).how == "unchanged"
+    assert call(made, refresh(made.layout.output), None).status == "unchanged"
     assert made.verify() == []
 
 

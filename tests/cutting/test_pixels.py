@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.cutting.cutting import Light, Miss, _cut_tile, _Neighbours, cut
-from pipeline.cutting.settings import TileSurvey, TileWords, tile_survey
+from pipeline.cutting.settings import TileSettings, TileSurvey, tile_survey
 from pipeline.cutting.tiles import Tile
 from pipeline.images import BandImages, color_picture, stack_bands
 from tests.support.survey_tiles import BANDS, SCALE, Sky, survey_file, wcs_at, write_band
@@ -27,7 +27,7 @@ WIDTH, HEIGHT = 90, 70
 
 def survey_of(folder: Path, **changes: object) -> TileSurvey:
     survey = str(survey_file(folder, **changes))
-    return tile_survey(survey, TileWords(files="{tile}-{band}.fits"))
+    return tile_survey(survey, TileSettings(files="{tile}-{band}.fits"))
 
 
 def noise(seed: int, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:

@@ -53,7 +53,7 @@ def field(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def source_of(field: Path, keep: Path | None = None, output: Path | None = None) -> TileSource:
+def source_of(field: Path, cache: Path | None = None, output: Path | None = None) -> TileSource:
     config = StreamConfig.model_validate(
         {
             "tiles": str(field / "tiles"),
@@ -63,7 +63,7 @@ def source_of(field: Path, keep: Path | None = None, output: Path | None = None)
             "output": str(output or field / "out"),
         }
     )
-    return TileSource(survey_of_tiles(config), keep=None if keep is None else str(keep))
+    return TileSource(survey_of_tiles(config), cache=None if cache is None else str(cache))
 
 
 def shards_of(source: TileSource, field: Path) -> dict[str, int]:

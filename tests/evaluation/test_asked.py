@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.evaluation import NO_ANSWER, asked
+from pipeline.evaluation import NO_ANSWER, asked_galaxies
 from pipeline.tree import DecisionTree
 
 
@@ -20,7 +20,7 @@ def votes(tree: DecisionTree) -> np.ndarray:
 def test_half_of_the_volunteers_must_have_been_asked(tree: DecisionTree, votes: np.ndarray) -> None:
     predicted = np.zeros((5, 37))
     predicted[:, 5:7] = [[0.1, 0.3], [0.2, 0.2], [0.9, 0.0], [0.9, 0.0], [0.0, 0.0]]
-    found = asked(tree, tree.questions[2], predicted, votes)
+    found = asked_galaxies(tree, tree.questions[2], predicted, votes)
     assert found.rows.tolist() == [0, 1, 4]
     assert found.truth.tolist() == [0, 0, 1]  # of a tie, the first
     assert found.predicted.tolist() == [1, 0, NO_ANSWER]
@@ -36,11 +36,11 @@ def test_half_of_the_volunteers_must_have_been_asked(tree: DecisionTree, votes: 
 def test_half_survives_the_rounding_of_single_precision(tree: DecisionTree) -> None:
     given = np.zeros((1, 37), np.float32)
     given[0, 28:31] = [0.3, 0.1, 0.1]
-    assert len(asked(tree, tree.questions[9], given, given)) == 1
+    assert len(asked_galaxies(tree, tree.questions[9], given, given)) == 1
 
 
 def test_a_question_that_nobody_was_asked_has_no_accuracy(tree: DecisionTree, votes: np.ndarray) -> None:
-    found = asked(tree, tree.questions[1], votes, votes)
+    found = asked_galaxies(tree, tree.questions[1], votes, votes)
     assert len(found) == 0
     assert np.isnan([found.accuracy, found.majority]).all()
 
@@ -48,4 +48,4 @@ def test_a_question_that_nobody_was_asked_has_no_accuracy(tree: DecisionTree, vo
 def test_the_first_question_counts_every_galaxy_with_votes(tree: DecisionTree) -> None:
     given = np.zeros((3, 37))
     given[:2, :3] = [[0.2, 0.7, 0.1], [1.0, 0.0, 0.0]]
-    assert asked(tree, tree.questions[0], given, given).rows.tolist() == [0, 1]
+    assert asked_galaxies(tree, tree.questions[0], given, given).rows.tolist() == [0, 1]

@@ -148,9 +148,10 @@ def _stream_units(units: Sequence[Any], layout: Any, settings: Any, *_: Any) -> 
     from pipeline.protocol import LedgerEntry
     from pipeline.streaming.decode import DecodeActor
     from pipeline.streaming.model import ModelActor
+    from pipeline.streaming.rows import DecodeSettings
     from pipeline.streaming.sink import SinkActor
 
-    decode = DecodeActor(None, False, settings.recentrings, settings.survey, settings.index)
+    decode = DecodeActor(None, False, settings.survey, settings.index, DecodeSettings(settings.recentrings))
     model = ModelActor(settings.weights, settings.tree, settings.transforms, settings.precision, 1, "cpu")
     sink = SinkActor(layout, settings.tree, settings.weights_sha256)
     for unit in units:

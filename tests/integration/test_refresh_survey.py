@@ -121,7 +121,7 @@ def test_a_survey_is_kept_up_to_date(tmp_path: Path, capsys: pytest.CaptureFixtu
 
     said, _ = refresh(f"weights={other_weights(tmp_path)}")
     assert "other weights (was " in said
-    assert "all 3,990 galaxies are to be done" in said
+    assert "all 3,990 galaxies are to be classified" in said
     assert "Changes:   3,990 classified anew, 10 stale before and after; of 3,990 compared" in said
     assert version() == 3
     assert rows()["weights"].filter(rows()["stale"].is_null()).unique() != oldest["weights"].unique()

@@ -156,7 +156,7 @@ def test_each_setting_of_each_verb_has_a_meaning() -> None:
         model = command.model()
         assert model is not None
         assert [each.name for each in settings_of(model) if not each.meaning and not each.parts] == []
-        assert set(command.given) <= model.model_fields.keys()
+        assert set(command.arguments) <= model.model_fields.keys()
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:

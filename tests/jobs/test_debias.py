@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 from jobs.cli import main
 from pipeline.tree import DecisionTree
 from pipeline.volunteers import fractions
-from pipeline.volunteers.debiasing.table import whole
+from pipeline.volunteers.bayesian import cumulative
 from tests.support.browser import accessibility, opened
 from tests.support.distant import Distant, survey
 from tests.support.tables import snapshot
@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tree: DecisionTree, distant
     """A consensus, its galaxies without the last ten, and what `debias` made of both."""
     place = tmp_path_factory.mktemp("debias")
     ids = [f"g{number:05d}" for number in range(COUNT)]
-    shares = whole(tree, fractions(tree, distant.counts)).astype(np.float32)
+    shares = cumulative(tree, fractions(tree, distant.counts)).astype(np.float32)
     table = pd.DataFrame({"object_id": ids}).join(pd.DataFrame(shares, columns=list(tree.columns)))
     counts = pd.DataFrame(distant.counts.astype(np.int32), columns=[f"{name}_votes" for name in tree.columns])
     table.join(counts).to_parquet(place / "consensus.parquet", index=False)
@@ -59,7 +59,7 @@ def test_rows_are_corrected_shares(folder: Path, tree: DecisionTree, distant: Di
     done = table[f"{first}_debiased"].to_numpy()
     assert 0.3 < done.mean() < 1
     assert not done[-10:].any()
-    before = whole(tree, fractions(tree, distant.counts))
+    before = cumulative(tree, fractions(tree, distant.counts))
     featured = table[tree.columns[1]].to_numpy()
     np.testing.assert_allclose(featured[-10:], before[-10:, 1], atol=1e-6)
     far = done & (distant.galaxies.redshift > 0.07)

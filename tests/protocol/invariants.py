@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pipeline.protocol.plan import Plan
+from pipeline.protocol.run import Outcome
 
 if TYPE_CHECKING:
     from tests.protocol.delta import Version
@@ -99,11 +100,11 @@ def check_lease(world: World, process: Process, epoch: int) -> None:
 def check_outcome(world: World, process: Process) -> None:
     """Who was told of success has its run in the log."""
     outcome = process.result
-    if process.error is None and hasattr(outcome, "how"):
+    if process.error is None and isinstance(outcome, Outcome):
         written = {version.run for version in world.store.log.versions}
         if outcome.plan.run not in written:
             raise Broken(
-                f"{process.name} was told {outcome.how} of run {outcome.plan.run}; no version has it"
+                f"{process.name} was told {outcome.status} of run {outcome.plan.run}; no version has it"
             )
 
 

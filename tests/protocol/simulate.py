@@ -195,8 +195,8 @@ def _advance(world: World) -> None:
 
 
 def _note_end(world: World, process: Process) -> None:
-    how = process.error or (process.result.how if isinstance(process.result, Outcome) else "done")
-    world.note(f"{process.name} ends: {how}")
+    ending = process.error or (process.result.status if isinstance(process.result, Outcome) else "done")
+    world.note(f"{process.name} ends: {ending}")
     invariants.check_outcome(world, process)
 
 
@@ -217,7 +217,7 @@ def _settle(world: World) -> None:
             raise Broken(f"no new run can be made: {process.error}")
     for _ in range(6):
         process = _alone(world, "refresh", refresh("out"))
-        if process.error is None and process.result.how == "unchanged":
+        if process.error is None and process.result.status == "unchanged":
             break
     else:
         raise Broken(f"the catalogue can't be brought up to date: {process.error}")

@@ -100,4 +100,4 @@ def test_what_two_share_is_what_both_have_more_than_usual(embeddings: Embeddings
     np.testing.assert_allclose(usual, answers.mean(axis=0), atol=1e-5)
     usual = np.array([0.1, 0.5, 0.2, 0.3])
     assert shared_answers(np.array([0.9, 0.6, 0.5, 0.9]), np.array([0.4, 0.9, 0.6, 0.1]), usual) == [0, 2]
-    assert shared_answers(np.array([0.9, 0.9, 0.9, np.nan]), np.ones(4), usual, most=2) == [0, 2]
+    assert shared_answers(np.array([0.9, 0.9, 0.9, np.nan]), np.ones(4), usual, limit=2) == [0, 2]

@@ -259,10 +259,10 @@ def test_a_folder_goes_with_all_in_it(folder: str) -> None:
 def test_a_name_leads_to_a_folder_where_there_are_links(folder: str, kind: str) -> None:
     for number in (1, 2):
         storage.write_bytes(f"{folder}/{number}/file", f"{number}".encode())
-        led = storage.lead(f"{folder}/current", f"{number}")
-        assert led == (kind == "local")
-        if led:
+        linked = storage.symlink(f"{folder}/current", f"{number}")
+        assert linked == (kind == "local")
+        if linked:
             assert storage.read_bytes(f"{folder}/current/file") == f"{number}".encode()
     if kind == "local":
         with pytest.raises(InputError, match="cannot replace"):
-            storage.lead(f"{folder}/1", "2")
+            storage.symlink(f"{folder}/1", "2")

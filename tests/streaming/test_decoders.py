@@ -37,6 +37,7 @@ from pipeline.streaming.decoders import (
 )
 from pipeline.streaming.model import ANSWERED_COLUMNS, ModelActor
 from pipeline.streaming.regions import RegionPart, good_rows, images_of, region_parts
+from pipeline.streaming.rows import DecodeSettings
 from pipeline.streaming.sink import write_unit
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 from tests.support.jpegs import broken, jpeg, write_every_kind
@@ -54,7 +55,7 @@ def unit(shard: str) -> WorkUnit:
 
 
 def kept(shard: str) -> pa.Table:
-    return decode_unit(unit(shard), keep_jpegs=True)
+    return decode_unit(unit(shard), settings=DecodeSettings(keep_jpegs=True))
 
 
 def model(transforms: int = 60) -> ModelActor:
@@ -102,12 +103,13 @@ def test_just_plain_jpegs_go_as_they_are(shard: str) -> None:
 
 
 def test_recentring_networks_need_pixels(shard: str) -> None:
-    own = decode_unit(unit(shard), recentrings=(2.0,), keep_jpegs=True)
+    own = decode_unit(unit(shard), settings=DecodeSettings((2.0,), keep_jpegs=True))
     assert own["jpeg"].null_count == len(own)
 
 
 def test_a_child_process_keeps_them_too(shard: str) -> None:
-    isolated = DecodeActor(isolated=True, keep_jpegs=True)(pa.Table.from_pylist([asdict(unit(shard))]))
+    actor = DecodeActor(isolated=True, settings=DecodeSettings(keep_jpegs=True))
+    isolated = actor(pa.Table.from_pylist([asdict(unit(shard))]))
     assert isolated.drop(["decode_seconds"]) == kept(shard).drop(["decode_seconds"])
 
 

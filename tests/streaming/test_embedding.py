@@ -32,6 +32,7 @@ from pipeline.representations import Projection, read_projection
 from pipeline.streaming.decode import decode_unit
 from pipeline.streaming.model import ModelActor
 from pipeline.streaming.regions import good_rows, regions_of
+from pipeline.streaming.rows import DecodeSettings
 from pipeline.streaming.sink import write_unit
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 from tests.support.trained import trained_like
@@ -107,7 +108,7 @@ def test_an_ensemble_has_the_vectors_of_its_first_network(
     alone = stage(str(tmp_path / "first.safetensors"), projection)(decoded)
     unit = WorkUnit(0, decoded["shard"][0].as_py(), 0, len(decoded))
     together = stage(str(tmp_path / "two.ensemble.json"), projection)(
-        decode_unit(unit, recentrings=(recentring.threshold,))
+        decode_unit(unit, settings=DecodeSettings((recentring.threshold,)))
     )
     np.testing.assert_array_equal(vectors_of(together), vectors_of(alone))
     assert not together["probabilities"].equals(alone["probabilities"])

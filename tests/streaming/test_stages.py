@@ -34,6 +34,7 @@ from pipeline.protocol import LedgerEntry, RunLayout, WorkUnit
 from pipeline.protocol.records import read_ledger
 from pipeline.streaming.decode import DECODED_SCHEMA, DecodeActor, decode_unit, unit_of
 from pipeline.streaming.model import ModelActor
+from pipeline.streaming.rows import DecodeSettings
 from pipeline.streaming.sink import write_unit
 from pipeline.tree import GALAXY_ZOO_2, load_tree
 
@@ -158,9 +159,9 @@ def test_an_ensemble_is_the_mean_of_its_networks_each_in_its_own_frame(
     model = check_model(uri, TREE)
     assert (model.name, model.recentrings) == ("four", (0.5, 2.0))
     unit = WorkUnit(0, shard, 0, 10)
-    isolated = DecodeActor(isolated=True, recentrings=model.recentrings)
+    isolated = DecodeActor(isolated=True, settings=DecodeSettings(model.recentrings))
     decoded = isolated(pa.Table.from_pylist([asdict(unit)]))
-    own = decode_unit(unit, recentrings=model.recentrings)
+    own = decode_unit(unit, settings=DecodeSettings(model.recentrings))
     assert decoded.drop(["decode_seconds"]) == own.drop(["decode_seconds"])
     together = ModelActor(uri, str(GALAXY_ZOO_2), transforms, "float32", 1)(decoded)
     views: tuple[Transform, ...] = averaging_transforms() if transforms == 60 else (IDENTITY,)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from jobs.arguments import configure
 from jobs.ending import exit_status
-from jobs.words import configure
 from pipeline.cutouts import Survey
 from pipeline.cutting.settings import CutConfig
 from pipeline.run.cutting import cut_positions

@@ -256,6 +256,14 @@ def test_a_galaxy_that_lacks_a_file_is_a_row_with_a_reason(tmp_path):
         open_source(survey(format="fits", files="cut_{object_id}.fits")).list_shards(str(tmp_path))
 
 
+@pytest.mark.parametrize("files", [None, "frame-{band}-{object_id}.fits"])
+def test_a_broken_link_among_fits_files_is_a_row_with_a_reason(tmp_path, files):
+    (tmp_path / "frame-r-g001.fits").symlink_to(tmp_path / "absent.fits")
+    (row,) = decoded(open_source(survey(format="fits", files=files)), str(tmp_path))
+    assert row["reason"] == "unreadable_rows"
+    assert "frame-r-g001.fits: it doesn't exist; it is a link to nothing" in row["message"]
+
+
 def write_hdf5(path, **changed):
     arrays = {
         "flux": np.stack([one.flux for one in SKIES]),

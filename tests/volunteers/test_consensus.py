@@ -155,7 +155,7 @@ def test_online_and_batch_agree(tree: DecisionTree, shares: np.ndarray, people: 
     galaxy, user = looks(len(shares), 15, people, rng)
     number, column = classify(tree, shares, people, galaxy, user, rng)
     whole = ballots_of(tree, galaxy[number], user[number], number, column, len(shares), USERS)
-    batch = aggregate(whole, tolerance=1e-6, most=500)
+    batch = aggregate(whole, tolerance=1e-6, max_rounds=500)
     online = Online(tree, batch.alpha, USERS)
     for chunk in np.array_split(np.arange(len(galaxy)), 30):
         rows = np.flatnonzero((number >= chunk[0]) & (number <= chunk[-1]))
@@ -206,7 +206,7 @@ def test_a_prior_of_galaxies_is_worth_what_they_have_in_common(tree: DecisionTre
     where = first(tree)
     shares = rng.dirichlet([2.0, 3.0, 1.0], 3000)
     counts[:, where] = rng.multinomial(12, shares)
-    alpha = fit_prior(tree, counts).of_any()[where]
+    alpha = fit_prior(tree, counts).without_network()[where]
     np.testing.assert_allclose(alpha, [2.0, 3.0, 1.0], rtol=0.12)
 
 
@@ -225,7 +225,7 @@ def test_simulated_votes_follow_shares_and_the_tree(tree: DecisionTree, shares: 
 def test_bots_say_the_same_and_malicious_ones_anything_else(tree: DecisionTree) -> None:
     rng = np.random.default_rng(10)
     people = crowd(tree, 300, rng, 0.2, 0.2, 0.2)
-    (matrices, *_) = (np.diff(said, axis=2, prepend=0) for said in people.said)
+    (matrices, *_) = (np.diff(sums, axis=2, prepend=0) for sums in people.cumulative_confusion)
     np.testing.assert_allclose(matrices.sum(axis=2), 1)
     assert np.diagonal(matrices[people.kinds == MALICIOUS], axis1=1, axis2=2).max() < 1e-12
     assert set(np.unique(matrices[people.kinds == BOT])) == {0, 1}

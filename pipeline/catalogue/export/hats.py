@@ -213,9 +213,9 @@ def table_properties(
 def _properties(source: ExportedRows) -> dict[str, str]:
     """Where the rows come from, as HATS and HiPS catalogues name it."""
     names = {"creator": "hats_creator", "rights": "obs_copyright", "article": "bib_reference"}
-    said = by_name(source.origin)
+    origin = by_name(source.origin)
     return {
         "obs_title": TITLE,
         "obs_description": f"Answers to the questions of the decision tree {source.tree.name}",
-        **{names.get(name, f"tuningfork_{name}"): value for name, value in said.items()},
+        **{names.get(name, f"tuningfork_{name}"): value for name, value in origin.items()},
     }

@@ -54,21 +54,21 @@ def write_votable(source: ExportedRows, out: str, progress: Progress) -> None:
         stream.write(f"</STREAM>\n</BINARY2>\n</DATA>\n{_END}{tail}".encode())
 
 
-def parquet_metadata(schema: pa.Schema, said: Sequence[Item] = ()) -> dict[str, str]:
+def parquet_metadata(schema: pa.Schema, items: Sequence[Item] = ()) -> dict[str, str]:
     """Where the rows of a Parquet file come from, and what its columns are.
 
     The latter by the VOParquet convention, which TOPCAT and astropy read: a VOTable without data.
     """
     return {
         "IVOA.VOTable-Parquet.version": "1.0",
-        "IVOA.VOTable-Parquet.content": header_xml(schema, said),
-        **{f"tuningfork.{name}": value for name, value in by_name(said).items()},
+        "IVOA.VOTable-Parquet.content": header_xml(schema, items),
+        **{f"tuningfork.{name}": value for name, value in by_name(items).items()},
     }
 
 
 def header_xml(
     schema: pa.Schema,
-    said: Sequence[Item] = (),
+    items: Sequence[Item] = (),
     texts: dict[str, Text] | None = None,
     rows: int | None = None,
 ) -> str:
@@ -76,8 +76,8 @@ def header_xml(
 
     Parameters
     ----------
-    said
-        Of the origin of the rows.
+    items
+        Where the rows come from (see `pipeline.catalogue.export.provenance`).
     texts
         What the text columns hold; without it, any text of any length.
     rows
@@ -87,7 +87,7 @@ def header_xml(
 
     votable = VOTableFile()
     resource = Resource()
-    for item in said:
+    for item in items:
         info = Info(name=item.name, value=str(item.value))
         info.ID = None  # astropy gives its name, and a document may have each ID but once
         resource.infos.append(info)

@@ -137,7 +137,7 @@ def publish(
 
 def _edition_name(source: ExportedRows, census: Census, about: About, shape: Shape, rank: str) -> str:
     """The catalogue's version, and a digest of all that decides the files of the edition."""
-    said = digest(
+    content = digest(
         VERSION,
         SOFTWARE,
         census.digest,
@@ -147,7 +147,7 @@ def _edition_name(source: ExportedRows, census: Census, about: About, shape: Sha
         [*shape.tables, shape.partition_rows, shape.coverage_order, rank],
     )
     version = source.snapshot.provenance.version
-    return said[:12] if version is None else f"{version}-{said[:12]}"
+    return content[:12] if version is None else f"{version}-{content[:12]}"
 
 
 def _fill(

@@ -29,9 +29,9 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _some_words(text: str) -> str:
+def _not_empty(text: str) -> str:
     if not text.strip():
-        raise ValueError("expected some words, and it is empty")
+        raise ValueError("it is empty; expected a text")
     return _one_line(text)
 
 
@@ -74,23 +74,23 @@ def _ivoid(text: str) -> str:
 
 
 Line = Annotated[str, AfterValidator(_one_line)]
-Words = Annotated[str, AfterValidator(_some_words)]
+NonEmpty = Annotated[str, AfterValidator(_not_empty)]
 
 
 class Creator(StrictModel):
-    """One of those whose catalogue it is.
+    """One of those who made a catalogue.
 
     Attributes
     ----------
     name
-        Of a person ``Family, Given``; without a comma it is a group or an institute.
+        A person's as ``Family, Given``; a name without a comma is that of a group or an institute.
     orcid
-        Of a person.
+        A person's ORCID.
     affiliation
         Where a person works.
     """
 
-    name: Words
+    name: NonEmpty
     orcid: Annotated[str, AfterValidator(_orcid)] = ""
     affiliation: Line = ""
 
@@ -133,7 +133,7 @@ class About(StrictModel):
         IVOA identifier of the progressive catalogue, if your institute has a naming authority.
     """
 
-    title: Words
+    title: NonEmpty
     creators: Annotated[tuple[Creator, ...], Field(min_length=1)]
     licence: Annotated[str, AfterValidator(_licence)]
     description: Line = ""

@@ -29,7 +29,7 @@ def citation_cff(about: About, version: str, date: str) -> str:
     date
         Of the edition, ``YYYY-MM-DD``.
     """
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "cff-version": "1.2.0",
         "message": _MESSAGE,
         "type": "dataset",
@@ -59,8 +59,8 @@ def citation_cff(about: About, version: str, date: str) -> str:
             }
         ],
     }
-    kept = {name: value for name, value in said.items() if value != ""}
-    return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=110)
+    filled = {name: value for name, value in fields.items() if value != ""}
+    return yaml.safe_dump(filled, sort_keys=False, allow_unicode=True, width=110)
 
 
 def datacite_json(about: About, tree: DecisionTree, version: str, date: str, rows: int, size: int) -> str:
@@ -71,7 +71,7 @@ def datacite_json(about: About, tree: DecisionTree, version: str, date: str, row
     size
         Of all files, in bytes.
     """
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "schemaVersion": "http://datacite.org/schema/kernel-4",
         "doi": about.doi,
         "url": about.url,
@@ -121,27 +121,27 @@ def datacite_json(about: About, tree: DecisionTree, version: str, date: str, row
             if code
         ],
     }
-    kept = {name: value for name, value in said.items() if value != ""}
-    return json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
+    filled = {name: value for name, value in fields.items() if value != ""}
+    return json.dumps(filled, indent=1, ensure_ascii=False) + "\n"
 
 
 def _cff_author(creator: Creator) -> dict[str, str]:
     names = creator.family_and_given
-    said = {"family-names": names[0], "given-names": names[1]} if names else {"name": creator.name}
+    fields = {"family-names": names[0], "given-names": names[1]} if names else {"name": creator.name}
     if creator.orcid:
-        said["orcid"] = f"https://orcid.org/{creator.orcid}"
+        fields["orcid"] = f"https://orcid.org/{creator.orcid}"
     if creator.affiliation and names:
-        said["affiliation"] = creator.affiliation
-    return said
+        fields["affiliation"] = creator.affiliation
+    return fields
 
 
 def _datacite_creator(creator: Creator) -> dict[str, Any]:
     names = creator.family_and_given
-    said: dict[str, Any] = {"name": creator.name, "nameType": "Personal" if names else "Organizational"}
+    fields: dict[str, Any] = {"name": creator.name, "nameType": "Personal" if names else "Organizational"}
     if names:
-        said |= {"familyName": names[0], "givenName": names[1]}
+        fields |= {"familyName": names[0], "givenName": names[1]}
     if creator.orcid:
-        said["nameIdentifiers"] = [
+        fields["nameIdentifiers"] = [
             {
                 "nameIdentifier": f"https://orcid.org/{creator.orcid}",
                 "nameIdentifierScheme": "ORCID",
@@ -149,5 +149,5 @@ def _datacite_creator(creator: Creator) -> dict[str, Any]:
             }
         ]
     if creator.affiliation:
-        said["affiliation"] = [{"name": creator.affiliation}]
-    return said
+        fields["affiliation"] = [{"name": creator.affiliation}]
+    return fields

@@ -148,7 +148,7 @@ def make_current(out: str, edition: str) -> None:
     if current != before:
         uri = storage.join(out, "current.json")
         storage.write_bytes(uri, f"{current.model_dump_json(indent=1)}\n".encode())
-    storage.lead(storage.join(out, CURRENT), folder_of(edition))
+    storage.symlink(storage.join(out, CURRENT), folder_of(edition))
     for name in _editions(out) - {edition, previous}:
         storage.remove_folder(storage.join(out, folder_of(name)))
 

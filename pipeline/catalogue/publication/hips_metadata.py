@@ -26,8 +26,8 @@ def publish_hips_metadata(
     now
         The time in UTC, ``YYYY-mm-ddTHH:MM:SS``.
     """
-    said = hips_properties(source, about, census, made, now)
-    lines = "".join(f"{name:<20} = {value}\n" for name, value in said.items())
+    properties = hips_properties(source, about, census, made, now)
+    lines = "".join(f"{name:<20} = {value}\n" for name, value in properties.items())
     edition.put(f"{FOLDER}/properties", lines.encode())
     columns = header_xml(made.columns, source.origin).encode()
     for name in ("metadata.xml", "Metadata.xml"):  # the recommendation's name, and Aladin Lite's
@@ -42,7 +42,7 @@ def hips_properties(
     ra, dec, width = view_of(census.cells)
     time = f"{now[:16]}Z"
     origin = by_name(source.origin)
-    said = {
+    properties = {
         "creator_did": about.ivoid or f"ivo://UNK.AUTH/C/{about.slug}",
         "obs_collection": about.slug,
         "obs_title": about.title,
@@ -73,4 +73,4 @@ def hips_properties(
         "dataproduct_type": "catalog",
         "client_category": "Catalog",
     }
-    return {name: value for name, value in said.items() if value}
+    return {name: value for name, value in properties.items() if value}

@@ -106,11 +106,11 @@ def publish_tiles(
     """
     columns = tile_columns(source)
     parts = _Partitions(edition, partitions, columns, rank)
-    said = digest(columns.to_string(truncate_metadata=False), rank)
+    layout = digest(columns.to_string(truncate_metadata=False), rank)
     with tempfile.TemporaryDirectory() as folder:
         rows = _Rows(Path(folder), parts, progress)
         tiles = assign_tiles(rows.places, rows.ranks, rows.digests, rows.orders)
-        keys = {tile.number: _key(said, tile) for tile in tiles}
+        keys = {tile.number: _key(layout, tile) for tile in tiles}
         missing = [tile for tile in tiles if not edition.take(_path(tile), keys[tile.number])]
         for tile, lines in rows.of_tiles(missing):
             edition.put(_path(tile), _text(columns, tile.shown, tile.within, lines), keys[tile.number])
@@ -182,8 +182,8 @@ class _Rows:
             _, ranks, table = self._partitions.read(name)
             lines = _lines(table.take(rows))
             by_tile = np.argsort(tile_of[rows], kind="stable")
-            found, first = np.unique(tile_of[rows][by_tile], return_index=True)
-            for number, mine in zip(found.tolist(), np.split(by_tile, first[1:]), strict=True):
+            tile_numbers, first = np.unique(tile_of[rows][by_tile], return_index=True)
+            for number, mine in zip(tile_numbers.tolist(), np.split(by_tile, first[1:]), strict=True):
                 parts = open_tiles.setdefault(number, [])
                 parts.append((ranks[rows[mine]], lines.take(pa.array(mine))))
                 if sum(len(part) for part, _ in parts) == wanted[number].rows:
@@ -230,5 +230,5 @@ def _path(tile: Tile) -> str:
     return f"{FOLDER}/{tile.name}"
 
 
-def _key(said: str, tile: Tile) -> str:
-    return digest(said, tile.rows, tile.shown, tile.within, tile.digest)
+def _key(layout: str, tile: Tile) -> str:
+    return digest(layout, tile.rows, tile.shown, tile.within, tile.digest)

@@ -94,8 +94,8 @@ def assign_tiles(
         waiting = sum(int((part == 0).sum()) for _, part in _chunks(orders, start, stop))
         if not waiting:
             continue
-        most = _ALLSKY_TILE_ROWS if order in ALLSKY_ORDERS else _TILE_ROWS
-        taken = _best(ranks, orders, start, stop, most if order < _DEEPEST_ORDER else waiting)
+        limit = _ALLSKY_TILE_ROWS if order in ALLSKY_ORDERS else _TILE_ROWS
+        taken = _best(ranks, orders, start, stop, limit if order < _DEEPEST_ORDER else waiting)
         orders[taken] = order
         total = int(np.add.reduce(digests[taken], dtype=np.uint64))
         left = waiting - len(taken)
@@ -118,13 +118,13 @@ def best_first(ranks: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _best(
-    ranks: NDArray[np.float32], orders: NDArray[np.uint8], start: int, stop: int, most: int
+    ranks: NDArray[np.float32], orders: NDArray[np.uint8], start: int, stop: int, limit: int
 ) -> NDArray[np.int64]:
     """Of the galaxies that are in no tile yet the best."""
     best = np.zeros(0, np.int64)
     for first, part in _chunks(orders, start, stop):
         candidates = np.concatenate([best, first + np.flatnonzero(part == 0)])
-        best = np.sort(candidates[best_first(ranks[candidates])[:most]])
+        best = np.sort(candidates[best_first(ranks[candidates])[:limit]])
     return best
 
 

@@ -45,14 +45,16 @@ def index_images(uri: str, survey: SurveySettings) -> Iterator[ShardIndex]:
 
 
 def index_fits(uri: str, survey: SurveySettings) -> Iterator[ShardIndex]:
-    """The shards of a folder of FITS files.
+    """The shards of a folder of FITS files; a broken link is a row that can't be read, as among pictures.
 
     Raises
     ------
     InputError
-        If it can't be read, or holds no FITS file or none of the name that the survey file tells.
+        If it can't be read, or holds no FITS file or none with a name as the survey file gives it.
     """
-    files = [file for file in storage.list_files(uri) if ending(file.uri, SUFFIXES["fits"])]
+    files = [
+        file for file in storage.list_files(uri, broken_links=True) if ending(file.uri, SUFFIXES["fits"])
+    ]
     if not files:
         what = "holds no FITS file" if storage.exists(uri) else "doesn't exist"
         raise InputError(f"{uri} {what}; expected files that end in {', '.join(SUFFIXES['fits'])}")

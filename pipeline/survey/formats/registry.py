@@ -53,12 +53,15 @@ _SOURCES: dict[Format, Callable[[SurveySettings, str | None], Source]] = {
 
 
 def open_source(survey: SurveySettings | None = None, index: str | None = None) -> Source:
-    """The source of a survey whose format is known; a cutout shard set without a survey file.
+    """The source that reads a survey's format; tiles are opened by `pipeline.streaming.sources` alone.
 
     Parameters
     ----------
+    survey
+        With its format (see `recognise`); None for a cutout set of our own.
     index
-        Folder of the indexes that a run keeps; None to make them anew.
+        Folder in which a run keeps its indexes of rows, so that they are read and not made again; None to
+        make them.
 
     Raises
     ------

@@ -283,15 +283,8 @@ def _choice_problems(
     chosen = catalogue[f"{question.key}_answer"].to_numpy()
     stored = catalogue[f"{question.key}_agreement"].to_numpy()
     close = np.isclose(stored, agreed, rtol=0, atol=_SUM_TOLERANCE, equal_nan=True)
-    for name, actual, expected, wrong in (
-        ("answer", chosen, answer, chosen != answer),
-        ("agreement", stored, agreed, ~close),
-    ):
-        yield RowProblem(
-            f"{question.key}_{name} as the probabilities say",
-            sound & wrong,
-            _sentence("{} where they say {}", actual, expected),
-        )
+    yield _derived_problem(f"{question.key}_answer", chosen, answer, sound & (chosen != answer))
+    yield _derived_problem(f"{question.key}_agreement", stored, agreed, sound & ~close)
 
 
 def _class_problems(
@@ -303,15 +296,18 @@ def _class_problems(
     stored = catalogue[CLASS_CONFIDENCE].to_numpy()
     expected = np.where(classes == len(tree.classes), np.nan, confidence)
     close = np.isclose(stored, expected, rtol=0, atol=_SUM_TOLERANCE, equal_nan=True)
-    for column, actual, said, wrong in (
-        (CLASS, catalogue[CLASS].to_numpy(), names, catalogue[CLASS].to_numpy() != names),
-        (CLASS_CONFIDENCE, stored, expected, ~close),
-    ):
-        yield RowProblem(
-            f"{column} as the probabilities say",
-            sound & wrong,
-            _sentence("{} where they say {}", actual, said),
-        )
+    chosen = catalogue[CLASS].to_numpy()
+    yield _derived_problem(CLASS, chosen, names, sound & (chosen != names))
+    yield _derived_problem(CLASS_CONFIDENCE, stored, expected, sound & ~close)
+
+
+def _derived_problem(
+    column: str, actual: NDArray[Any], expected: NDArray[Any], wrong: NDArray[np.bool_]
+) -> RowProblem:
+    """Rows in which a column isn't what follows from the probabilities."""
+    return RowProblem(
+        f"{column} as the probabilities say", wrong, _sentence("{} where they say {}", actual, expected)
+    )
 
 
 def _uncertainty_problems(

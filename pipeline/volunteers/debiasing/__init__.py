@@ -8,7 +8,6 @@ distance, and correct shares so that the mix is that of the nearest ones.
 from pipeline.volunteers.debiasing.distributions import fit_distributions
 from pipeline.volunteers.debiasing.galaxies import Galaxies, physical, read_galaxies
 from pipeline.volunteers.debiasing.learning import (
-    ASKED,
     LOW_REDSHIFT,
     Correction,
     Debiasing,
@@ -17,7 +16,6 @@ from pipeline.volunteers.debiasing.learning import (
 from pipeline.volunteers.debiasing.ratios import Widths, fit_ratios
 
 __all__ = [
-    "ASKED",
     "LOW_REDSHIFT",
     "Correction",
     "Debiasing",

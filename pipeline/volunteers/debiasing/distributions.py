@@ -192,8 +192,8 @@ def _fit(form: Form, standard: Rows, heights: Rows, weights: Rows) -> tuple[Rows
 
     start = np.zeros(8)
     start[[0, 4]] = _START[form]
-    found = least_squares(residuals, start, method="trf", max_nfev=100)
-    return found.x, float(found.cost)
+    fitted = least_squares(residuals, start, method="trf", max_nfev=100)
+    return fitted.x, float(fitted.cost)
 
 
 def _parameters(form: Form, coefficients: Rows, standard: Rows) -> tuple[Rows, Rows]:

@@ -9,14 +9,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tree import DecisionTree
+from pipeline.tree import LEAST_ASKED, DecisionTree
 from pipeline.volunteers.debiasing.galaxies import Galaxies
 
 LOW_REDSHIFT = 0.03
 """Where shares are taken for unbiased."""
-
-ASKED = 0.5
-"""Share of all people who would be asked a question, of galaxies that it is learnt from."""
 
 LEAST_VOTES = 5
 
@@ -87,24 +84,25 @@ def learn_debiasing(
 ) -> Debiasing:
     """Learn the corrections.
 
-    A question is learnt from galaxies that at least half of all people would be asked it of, by corrected
-    shares: by those that people gave, far galaxies would be learnt from only if their features are plain.
+    A question is learnt from galaxies of which at least `LEAST_ASKED` of all people would be asked it. These
+    are chosen by corrected shares: by the shares that people gave, far galaxies would be among them only if
+    their features are plain to see.
 
     Parameters
     ----------
     shares : ndarray, shape (n, answers)
         Of those who were asked each question.
     votes : ndarray, shape (n, questions)
-        Where it's known how many people were asked: only galaxies of `LEAST_VOTES` are learnt from.
+        How many people were asked, where that is known: only galaxies with `LEAST_VOTES` are learnt from.
     """
     corrections, learnt = {}, {}
     numbers = {question.key: number for number, question in enumerate(tree.questions)}
-    whole = np.zeros(shares.shape)
+    cumulative = np.zeros(shares.shape)
     for key in tree.in_order():
         where, gate = tree.slices[key], tree.gates.get(key)
-        asked = np.ones(len(shares)) if gate is None else whole[:, list(gate)].sum(axis=1)
+        asked = np.ones(len(shares)) if gate is None else cumulative[:, list(gate)].sum(axis=1)
         part = shares[:, where].copy()
-        enough = asked >= ASKED
+        enough = asked >= LEAST_ASKED
         if votes is not None:
             enough &= votes[:, numbers[key]] >= LEAST_VOTES
         usable = _usable(part, galaxies)
@@ -113,7 +111,7 @@ def learn_debiasing(
         corrections[key], learnt[key] = correction, len(rows) if correction is not None else 0
         if correction is not None:
             part[usable] = correction.apply(part[usable], galaxies.take(usable))[0]
-        whole[:, where] = asked[:, None] * part
+        cumulative[:, where] = asked[:, None] * part
     return Debiasing(tree, corrections, learnt)
 
 

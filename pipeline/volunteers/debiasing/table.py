@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.catalogue.export import Snapshot, open_snapshot
+from pipeline.catalogue.snapshot import check_answers
 from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from pipeline.volunteers.bayesian import cumulative
@@ -62,12 +63,7 @@ class ShareTable:
             fs, path = storage.filesystem(self.uri)
             with fs.open(path, "rb") as stream:
                 schema = pq.read_schema(stream)
-        missing = [name for name in ("object_id", *self.tree.columns) if name not in schema.names]
-        if missing:
-            raise InputError(
-                f"{self.uri} lacks {len(missing)} columns of tree {self.tree.name!r}, first {missing[0]!r}; "
-                "name the tree whose answers it holds as tree=FILE"
-            )
+        check_answers(self.uri, schema, self.tree)
         return Snapshot((self.uri,), schema)
 
     @cached_property
@@ -153,19 +149,8 @@ def debiased_batches(table: ShareTable, debiasing: Debiasing) -> Iterator[pa.Rec
     schema = debiased_schema(table.tree, table.has_votes)
     for part in table.rows():
         corrected, done = debiasing.apply(part.shares, part.galaxies)
-        columns = [part.object_id, *whole(table.tree, corrected).T.astype(np.float32), *done.T]
+        columns = [part.object_id, *cumulative(table.tree, corrected).T.astype(np.float32), *done.T]
         if part.votes is not None:
             columns += [*clean(table.tree, part.votes, part.shares, corrected).T]
         arrays = [pa.array(np.ascontiguousarray(column)) for column in columns[1:]]
         yield pa.RecordBatch.from_arrays([columns[0], *arrays], schema=schema)
-
-
-def whole(tree: DecisionTree, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cumulative shares; 0 below a question that nobody is asked."""
-    with np.errstate(invalid="ignore"):
-        return np.nan_to_num(cumulative(tree, shares))
-
-
-def by_question(tree: DecisionTree, answers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums over the answers of each question, shape (n, questions)."""
-    return np.stack([answers[:, where].sum(axis=1) for where in tree.slices.values()], axis=1)

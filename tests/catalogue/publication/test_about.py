@@ -39,7 +39,7 @@ def test_forms_that_people_write() -> None:
         ),
         ({"ivoid": "galaxies"}, "expected an IVOA identifier"),
         ({"url": "example.org"}, "should match pattern"),
-        ({"title": "  "}, "expected some words"),
+        ({"title": "  "}, "expected a text"),
     ],
 )
 def test_what_cant_be(said: dict[str, object], expected: str) -> None:

@@ -144,7 +144,7 @@ def test_a_run_whose_parts_are_gone_is_not_continued_over_another_catalogue(made
 
 def test_trying_out_tells_what_a_run_would_do_or_refuses_as_it_would(made: Made) -> None:
     output = made.layout.output
-    assert try_out_plan(output, made.plan).how == "complete"
+    assert try_out_plan(output, made.plan).status == "complete"
     changed = (made.plan.shards[0], made.plan.shards[1].model_copy(update={"etag": "other"}))
     other = made.plan.fingerprint | {"input": "other"}
     draft = made.plan.model_copy(update={"shards": changed, "fingerprint": other})
@@ -157,7 +157,7 @@ def test_trying_out_tells_what_a_run_would_do_or_refuses_as_it_would(made: Made)
 
 
 def test_trying_out_writes_nothing(tmp_path: Path, plan: Plan) -> None:
-    assert try_out_plan(str(tmp_path / "new"), plan).how == "due"
+    assert try_out_plan(str(tmp_path / "new"), plan).status == "due"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""What verbs of the command line take: ``key=value`` words and a file, and how they become settings."""
+"""The arguments and options that many verbs share, and how they become the settings of a verb."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pipeline.config import dump_config, load_config, shipped
 
 Catalogue = Annotated[str, typer.Argument(metavar="CATALOGUE", help="The folder `catalogue` of an output.")]
-Words = Annotated[
+Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[key=value]…", help="Settings, such as output=out/x.")
 ]
 ConfigFile = Annotated[str | None, typer.Option("--config", metavar="FILE", help="YAML file of settings.")]
@@ -20,16 +20,29 @@ Config = TypeVar("Config", bound=BaseModel)
 
 
 def configure(
-    model: type[Config], file: str | None, words: list[str] | None, print_config: bool = False, **given: str
+    model: type[Config],
+    file: str | None,
+    overrides: list[str] | None,
+    print_config: bool = False,
+    **arguments: str,
 ) -> Config:
-    """The settings of a verb; where they are only to be printed, the verb ends there.
+    """The settings of a verb, from its file, its ``key=value`` overrides and its own arguments.
+
+    Parameters
+    ----------
+    file
+        Path of a YAML file, or the short name of one that comes along; None for no file.
+    print_config
+        Print the settings and end the verb there.
+    arguments
+        Settings that are arguments or options of the verb; they win over the others.
 
     Raises
     ------
     InputError
         See `pipeline.config.load_config`.
     """
-    config = load_config(model, file and shipped("jobs", file), words or (), given)
+    config = load_config(model, file and shipped("jobs", file), overrides or (), arguments)
     if print_config:
         typer.echo(dump_config(config), nl=False)
         raise typer.Exit
