@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +78,12 @@ def read_positions(uri: str, columns: PositionColumns, size: str | None) -> Posi
         If it can't be read, or lacks a column, or has no row that can be used.
     """
     data = storage.read_bytes(uri)
-    names, read = _reader(uri, data)
+    with _readable(uri):
+        names, read = _reader(data)
     wanted = _columns(uri, names, columns, size)
-    table = read(wanted)
-    del data
+    with _readable(uri):
+        table = read(wanted)
+    del data, read
     ids = readable_ids(_text(table[wanted[0]]))
     ra, dec, *rest = (_numbers(table[name], f"{uri}: column {name!r}") for name in wanted[1:])
     return _sorted_out(uri, ids, ra, dec, rest[0] if rest else None, wanted)
@@ -105,22 +108,26 @@ def _columns(uri: str, names: list[str], columns: PositionColumns, size: str | N
 
 
 Read = Callable[[list[str]], dict[str, Any]]
+"""Reads columns by their names, of which the first is that of the ids."""
 
 
-def _reader(uri: str, data: bytes) -> tuple[list[str], Read]:
+def _reader(data: bytes) -> tuple[list[str], Read]:
     """The names of a table's columns, and what reads some of them; its kind is told by its content."""
+    if data.startswith((b"SIMPLE  =", b"\x1f\x8b")):
+        return _fits_reader(data)
+    if data.startswith(b"PAR1"):
+        file = pq.ParquetFile(pa.BufferReader(data))
+        return file.schema_arrow.names, lambda names: dict(_items(file.read(columns=names)))
+    if b"<VOTABLE" in data[:4096]:
+        return _votable_reader(data)
+    return _csv_reader(data)
+
+
+@contextlib.contextmanager
+def _readable(uri: str) -> Iterator[None]:
+    """Tell of whatever goes wrong in the block that the table can't be read."""
     try:
-        if data.startswith((b"SIMPLE  =", b"\x1f\x8b")):
-            return _fits_reader(data)
-        if data.startswith(b"PAR1"):
-            file = pq.ParquetFile(pa.BufferReader(data))
-            return file.schema_arrow.names, lambda names: dict(_items(file.read(columns=names)))
-        if b"<VOTABLE" in data[:4096]:
-            return _votable_reader(data)
-        table = pa.csv.read_csv(pa.BufferReader(data))
-        return table.column_names, lambda names: dict(_items(table))
-    except InputError:
-        raise
+        yield
     except Exception as error:
         text = " ".join(str(error).split())[:200]
         raise InputError(
@@ -130,6 +137,18 @@ def _reader(uri: str, data: bytes) -> tuple[list[str], Read]:
 
 def _items(table: pa.Table) -> list[tuple[str, pa.ChunkedArray]]:
     return list(zip(table.column_names, table.columns, strict=True))
+
+
+def _csv_reader(data: bytes) -> tuple[list[str], Read]:
+    cells = pa.csv.ParseOptions(newlines_in_values=True)
+
+    def read(names: list[str]) -> dict[str, Any]:
+        # As numbers, ids would lose zeros in front, and digits beyond those of 64 bits.
+        kinds = pa.csv.ConvertOptions(include_columns=names, column_types={names[0]: pa.string()})
+        return dict(_items(pa.csv.read_csv(pa.BufferReader(data), None, cells, kinds)))
+
+    with pa.csv.open_csv(pa.BufferReader(data), parse_options=cells) as first:
+        return first.schema.names, read
 
 
 def _fits_reader(data: bytes) -> tuple[list[str], Read]:

@@ -29,7 +29,8 @@ def read_settled(uri: str) -> set[str]:
             column = _column(uri, names)
             stream.seek(0)
             as_text = pa_csv.ConvertOptions(include_columns=[column], column_types={column: "string"})
-            ids = pa_csv.read_csv(stream, convert_options=as_text)[column].to_pylist()
+            cells = pa_csv.ParseOptions(newlines_in_values=True)
+            ids = pa_csv.read_csv(stream, None, cells, as_text)[column].to_pylist()
     return {storage.unguarded(str(one)) for one in ids}
 
 

@@ -41,6 +41,25 @@ def test_text_ids_are_read_as_they_are(tmp_path: Path, form: str) -> None:
     assert read_positions(str(tmp_path / "t"), PositionColumns(), None).ids.to_pylist() == ["a b", "c"]
 
 
+@pytest.mark.parametrize(
+    "ids",
+    [("0012", "12"), ("18446744073709551615", "18446744073709551614"), ("1.10", "1.1"), ("1e5", "+5")],
+)
+def test_ids_that_look_like_numbers_stay_as_they_are(tmp_path: Path, ids: tuple[str, ...]) -> None:
+    rows = "".join(f"{name},10,5\n" for name in ids)
+    (tmp_path / "t.csv").write_text(f"object_id,ra,dec\n{rows}")
+    positions = read_positions(str(tmp_path / "t.csv"), PositionColumns(), None)
+    assert positions.ids.to_pylist() == list(ids)
+    assert len(positions.misses) == 0
+
+
+def test_ids_with_line_breaks_are_whole_in_a_large_table(tmp_path: Path) -> None:
+    ids = [f"{number:06d}\nx" for number in range(80_000)]  # more than is parsed in one piece
+    rows = "".join(f'"{name}",10,5\n' for name in ids)
+    (tmp_path / "t.csv").write_text(f"object_id,ra,dec\n{rows}")
+    assert read_positions(str(tmp_path / "t.csv"), PositionColumns(), None).ids.to_pylist() == ids
+
+
 def test_rows_that_name_no_place_are_listed_with_their_reasons(tmp_path: Path) -> None:
     lines = [
         "object_id,ra,dec,size",
