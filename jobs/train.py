@@ -17,6 +17,7 @@ from pipeline.network import (
     read_card,
     save_ensemble,
 )
+from pipeline.places import FileName
 from pipeline.training import Recipe, read_labels
 from pipeline.training.score import answers_for, score_in_words, score_of
 from pipeline.training.weights import (
@@ -55,7 +56,7 @@ class EnsembleRecipe(StrictModel):
         The networks of the ensemble.
     """
 
-    name: str
+    name: FileName
     members: tuple[Member, ...] = Field(min_length=1)
 
 

@@ -24,6 +24,12 @@ def _fit_for_a_table(uri: str) -> str:
     return uri
 
 
+def _without_folder(name: str) -> str:
+    if "/" in name:
+        raise ValueError("expected a name for files without the folder, which is the output")
+    return name
+
+
 def _shipped(kind: str) -> AfterValidator:
     """One name, several or none, each as `pipeline.config.shipped` has it."""
 
@@ -45,6 +51,9 @@ Output = Annotated[str, AfterValidator(_fit_for_files)]
 
 TablePlace = Annotated[str, AfterValidator(_fit_for_a_table)]
 """Where a Delta table is, or is to be, or the output that holds it (any fsspec URI)."""
+
+FileName = Annotated[str, AfterValidator(_without_folder)]
+"""What files are to be called, but for their endings."""
 
 TreeFile = Annotated[str, _shipped("trees")]
 MappingFile = Annotated[str, _shipped("votes")]

@@ -33,17 +33,15 @@ def identity_of(
 
 def is_same(folder: str, identity: Mapping[str, Any]) -> bool:
     """Whether a folder is bound to a training."""
-    record = storage.join(folder, "run.json")
-    return storage.exists(record) and json.loads(storage.read_bytes(record)) == identity
+    return _begun(folder) == identity
 
 
 def as_begun(folder: str, recipe: Recipe) -> Recipe:
     """The recipe, in the precision that the folder's training began with where it leaves that open."""
-    record = storage.join(folder, "run.json")
-    if recipe.precision != "auto" or not storage.exists(record):
+    begun = _begun(folder)
+    if recipe.precision != "auto" or begun is None:
         return recipe
-    begun = json.loads(storage.read_bytes(record))["recipe"]["precision"]
-    return recipe.model_copy(update={"precision": begun})
+    return recipe.model_copy(update={"precision": begun["recipe"]["precision"]})
 
 
 def claim(folder: str, identity: Mapping[str, Any]) -> None:
@@ -54,9 +52,29 @@ def claim(folder: str, identity: Mapping[str, Any]) -> None:
     InputError
         If it holds another training.
     """
-    record = storage.join(folder, "run.json")
-    if storage.create(record, (json.dumps(identity, indent=1) + "\n").encode()) or is_same(folder, identity):
+    data = (json.dumps(identity, indent=1) + "\n").encode()
+    if storage.create(_record(folder), data) or is_same(folder, identity):
         return
-    earlier = json.loads(storage.read_bytes(record))
+    earlier = _begun(folder) or {}
     changed = ", ".join(key for key in identity if earlier.get(key) != identity[key])
     raise InputError(f"{folder} holds a training with other {changed}; name another output or remove it")
+
+
+def _record(folder: str) -> str:
+    return storage.join(folder, "run.json")
+
+
+def _begun(folder: str) -> dict[str, Any] | None:
+    """The identity of the training that a folder is bound to; None if there is none."""
+    record = _record(folder)
+    if not storage.exists(record):
+        return None
+    try:
+        begun: dict[str, Any] = json.loads(storage.read_bytes(record))
+        begun["recipe"]["precision"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{record} doesn't say which training {folder} holds; it is damaged: remove the folder and train "
+            "anew, or name another output"
+        ) from error
+    return begun

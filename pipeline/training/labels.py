@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline import storage
@@ -56,9 +57,9 @@ def read_labels(folder: str, tree: DecisionTree, table: str = LABELS_FILE) -> La
     """Read the label table of a folder.
 
     It is what `pipeline.evaluation.read_votes` takes. Where there are columns of these names, ``image`` is
-    each image's URI or path in the folder (else ``images_training_rev1/<id>.jpg``), ``frame_pixels`` the
-    image pixels that the galaxy's 424-pixel frame covers (else its larger side), and ``volunteers`` how many
-    voted, by which galaxies are weighted.
+    each image's URI or path in the folder (else, or where it is empty, ``images_training_rev1/<id>.jpg``),
+    ``frame_pixels`` the image pixels that the galaxy's 424-pixel frame covers (else its larger side), and
+    ``volunteers`` how many voted, by which galaxies are weighted.
 
     Raises
     ------
@@ -71,11 +72,13 @@ def read_labels(folder: str, tree: DecisionTree, table: str = LABELS_FILE) -> La
     volunteers = _optional(read, "volunteers", 1.0)
     if not volunteers.sum() > 0:
         raise InputError(f"{uri}: volunteers sum to {volunteers.sum():g}; expected some")
-    named = [f"{IMAGES_FOLDER}/{name}.jpg" for name in read.ids]
-    paths = read.frame["image"] if "image" in read.frame.columns else named
+    paths = [f"{IMAGES_FOLDER}/{name}.jpg" for name in read.ids]
+    if "image" in read.frame.columns:
+        given = zip(read.frame["image"], paths, strict=True)
+        paths = [path if pd.isna(own) else str(own) for own, path in given]
     return Labels(
         ids=read.ids,
-        images=tuple(image_uri(folder, path) for path in map(str, paths)),
+        images=tuple(image_uri(folder, path) for path in paths),
         frames=frames,
         votes=read.votes,
         weights=(volunteers / volunteers.mean()).astype(np.float32),
@@ -90,5 +93,5 @@ def image_uri(folder: str, path: str) -> str:
 def _optional(read: VoteTable, column: str, default: float) -> NDArray[np.float64]:
     if column not in read.frame.columns:
         return np.full(len(read.ids), default)
-    values = read.numbers([column], math.inf, "a number from 0")[:, 0]
+    values = read.numbers([column], sys.float_info.max, "a number from 0")[:, 0]
     return np.where(np.isnan(values), default, values)

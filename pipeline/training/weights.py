@@ -26,7 +26,15 @@ from pipeline.network import (
     save_network,
 )
 from pipeline.network.seen import seen_uri
-from pipeline.places import EnsembleFile, InitialWeightsFile, NetworkFile, Output, RecipeFile, TreeFiles
+from pipeline.places import (
+    EnsembleFile,
+    FileName,
+    InitialWeightsFile,
+    NetworkFile,
+    Output,
+    RecipeFile,
+    TreeFiles,
+)
 from pipeline.representations import projection_uri
 from pipeline.tracking import record_end, recorded_training
 from pipeline.training.checkpoints import newest_checkpoint
@@ -106,7 +114,7 @@ class TrainConfig(StrictModel):
     recipe: RecipeFile = str(CONFIGS / "recipes" / "small.yaml")
     ensemble: EnsembleFile = None
     tree: TreeFiles = str(GALAXY_ZOO_2)
-    name: str | None = None
+    name: FileName | None = None
     seed: int | None = None
     examples: int | None = None
     held_out: int | None = Field(default=None, ge=0)
@@ -245,11 +253,26 @@ def keep_confidence(
 
 
 def trained_count(config: TrainConfig, recipe: Recipe, labels: Labels) -> int:
-    """How many rows are trained on; the others, the last ones, are held out."""
+    """How many rows are trained on; the others, the last ones, are held out.
+
+    Raises
+    ------
+    InputError
+        If none is left, or none of them has a vote.
+    """
     held_out = held_out_count(len(labels), recipe.held_out) if config.held_out is None else config.held_out
     if held_out >= len(labels):
-        raise InputError("there are no galaxies to train on; expected at least 1 that isn't held out")
-    return len(labels) - held_out
+        raise InputError(
+            f"there are no galaxies to train on: {held_out:,} are held out, and {config.labels} has "
+            f"{len(labels):,}; give a smaller held_out"
+        )
+    trained_on = labels[: len(labels) - held_out]
+    if not (~np.isnan(trained_on.votes).all(axis=1) & (trained_on.weights > 0)).any():
+        raise InputError(
+            f"{config.labels} has no vote for any of the {len(trained_on):,} galaxies to train on; expected "
+            "some, and volunteers above 0 where it has that column"
+        )
+    return len(trained_on)
 
 
 def held_out_count(galaxies: int, share: float) -> int:

@@ -19,7 +19,7 @@ from pipeline.training import Cut, evaluate, fastest_precision, load_galaxies, r
 from pipeline.training.identity import as_begun
 from pipeline.training.labels import LABELS_FILE
 from pipeline.training.weights import TrainConfig, held_out_count, recipe_of, run_settings
-from pipeline.tree import DecisionTree
+from pipeline.tree import DecisionTree, load_tree
 from tests.training.small import SPEC, write_training
 
 
@@ -187,9 +187,30 @@ def test_bad_input_is_one_line_before_anything_starts(
     recipe.write_text(recipe.read_text().replace("batch_size", "batchsize"))
     assert "batchsize" in refused(config, capsys)
     recipe.write_text(recipe.read_text().replace("batchsize", "batch_size"))
-    assert "there are no galaxies to train on" in refused(changed(config, held_out=24), capsys)
+    assert "there are no galaxies to train on: 24 are held out, and training_solutions_rev1.csv has 24" in (
+        refused(changed(config, held_out=24), capsys)
+    )
+    voteless = good.copy()
+    voteless.loc[:17, list(load_tree().class_columns)] = np.nan
+    voteless.to_csv(labels, index=False)
+    assert "has no vote for any of the 18 galaxies to train on" in refused(config, capsys)
+    good.assign(volunteers=[0] * 18 + [40] * 6).to_csv(labels, index=False)
+    assert "has no vote for any of the 18 galaxies to train on" in refused(config, capsys)
+    good.to_csv(labels, index=False)
+    assert "expected a name for files without the folder" in refused(changed(config, name="../w"), capsys)
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     assert "broken.json" in refused(changed(config, init=str(tmp_path / "broken.safetensors")), capsys)
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{}", '{"recipe": 1}'])
+def test_a_folder_that_does_not_say_what_it_holds_is_refused(
+    record: str, config: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(config.output) / "small.run"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(record)
+    with pytest.raises(InputError, match=r"run\.json doesn't say which training .* holds; it is damaged"):
+        train.run(config)
 
 
 def test_a_run_whose_checkpoints_are_all_corrupt_is_refused(

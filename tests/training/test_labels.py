@@ -152,6 +152,22 @@ def test_a_table_that_is_absent_empty_or_ragged_is_one_line(
     assert "no galaxies" in message(tmp_path, labels[:0], tree)
 
 
+def test_volunteers_without_end_are_refused(labels: pd.DataFrame, tree: DecisionTree, tmp_path: Path) -> None:
+    table = labels.assign(volunteers=[10, "inf", 10])
+    assert "volunteers of galaxy 100023 is inf; expected a number from 0" in message(tmp_path, table, tree)
+
+
+def test_where_no_image_is_named_it_is_the_challenge_s(
+    labels: pd.DataFrame, tree: DecisionTree, tmp_path: Path
+) -> None:
+    found = read(tmp_path, labels.assign(image=["a.png", "", ""]), tree)
+    assert found.images == (
+        f"{tmp_path}/a.png",
+        f"{tmp_path}/images_training_rev1/100023.jpg",
+        f"{tmp_path}/images_training_rev1/100053.jpg",
+    )
+
+
 def test_ids_that_an_export_guarded_are_read_as_they_were(
     labels: pd.DataFrame, tree: DecisionTree, tmp_path: Path
 ) -> None:
