@@ -205,12 +205,19 @@ def train_one(config: TrainConfig) -> None:
             recipe=recipe.model_dump(mode="json") | {"initial_weights": identity["initial_weights"]},
             not_good_for=config.not_good_for,
         )
-        save_network(network, weights, card)
+        _save_anew(network, weights, card)
         judge(weights, tree, trained_on, held_out, config.companions, config.init)
         finished = read_card(weights)
         results |= finished.score
         written.append(Dataset(weights, finished.sha256))
     say(f"Weights: {weights}")
+
+
+def _save_anew(network: ViewpointNetwork, weights: str, card: Card) -> None:
+    """Write weights and their card, once what lies beside them of weights before is gone."""
+    for companion in (confidence_uri(weights), seen_uri(weights), projection_uri(weights)):
+        storage.remove(companion)
+    save_network(network, weights, card)
 
 
 def judge(

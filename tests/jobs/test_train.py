@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from jobs.cli import main
 from pipeline.config import CONFIGS
 from pipeline.errors import InputError
 from pipeline.network import check_model, load_network, read_card, write_card
+from pipeline.network.seen import read_seen
 from pipeline.training import Cut, evaluate, fastest_precision, load_galaxies, read_labels
 from pipeline.training.identity import as_begun
 from pipeline.training.labels import LABELS_FILE
@@ -211,6 +213,24 @@ def test_a_folder_that_does_not_say_what_it_holds_is_refused(
     (folder / "run.json").write_text(record)
     with pytest.raises(InputError, match=r"run\.json doesn't say which training .* holds; it is damaged"):
         train.run(config)
+
+
+def test_what_lies_beside_new_weights_is_of_these(config: TrainConfig) -> None:
+    output = Path(config.output)
+    train.run(config)
+    before = (output / "small.seen.safetensors").read_bytes()
+    for old in ("small.confidence.json", "small.embedding.safetensors"):
+        (output / old).write_text("of other weights")
+    shutil.rmtree(output / "small.run")
+    (output / "small.safetensors").unlink()
+    train.run(changed(config, held_out=12))
+    weights = str(output / "small.safetensors")
+    seen = read_seen(weights, read_card(weights).sha256)
+    assert seen is not None
+    assert len(seen.digests) == 12
+    assert (output / "small.seen.safetensors").read_bytes() != before
+    assert not (output / "small.confidence.json").exists()
+    assert not (output / "small.embedding.safetensors").exists()
 
 
 def test_a_run_whose_checkpoints_are_all_corrupt_is_refused(
