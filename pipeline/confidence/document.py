@@ -16,6 +16,9 @@ from pipeline.network.checkpoint import read_json
 
 _SUFFIX = ".confidence.json"
 
+_BESIDE_FILTERS = 9
+"""Statistics of a picture that aren't those of a filter (see `pipeline.confidence.appearance`)."""
+
 
 class Confidence(StrictModel):
     """How sure the answers of a network or an ensemble are, and for which pictures.
@@ -54,7 +57,7 @@ def read_confidence(weights: str, model: Model) -> Confidence:
     Raises
     ------
     InputError
-        If there is none, or one of other weights.
+        If there is none, one of other weights, or one that doesn't fit them.
     """
     uri = confidence_uri(weights)
     if not storage.exists(uri):
@@ -68,7 +71,33 @@ def read_confidence(weights: str, model: Model) -> Confidence:
             f"{uri} is of weights {confidence.model_sha256[:12]}…, and {weights} is {model.sha256[:12]}…: "
             "fetch both again, or train anew"
         )
+    _check_fit(confidence, model, uri)
     return confidence
+
+
+def _check_fit(confidence: Confidence, model: Model, uri: str) -> None:
+    """Refuse numbers that are too many or too few for the network's answers or its pictures' statistics."""
+    card = model.cards[0]
+    answers, statistics = len(card.columns), card.network.convolutions[0].filters + _BESIDE_FILTERS
+    concentrations, familiarity = confidence.concentrations, confidence.familiarity
+    lists = [
+        ("concentrations.mean_roots", concentrations.mean_roots, answers),
+        *((f"the slopes of {key}", fit.slopes, answers) for key, fit in concentrations.questions.items()),
+        ("familiarity.mean", familiarity.mean, statistics),
+        ("familiarity.whitening", familiarity.whitening, statistics),
+        *(("a row of familiarity.whitening", row, statistics) for row in familiarity.whitening),
+    ]
+    for name, numbers, expected in lists:
+        if len(numbers) != expected:
+            raise InputError(
+                f"{uri} is damaged: {name} has {len(numbers)} entries, expected {expected}; fetch it again"
+            )
+    for name in ("usual", "size"):
+        if not getattr(familiarity, name) > 0:
+            raise InputError(
+                f"{uri} is damaged: familiarity.{name} is {getattr(familiarity, name)}, expected a number "
+                "above 0; fetch it again"
+            )
 
 
 def write_confidence(weights: str, confidence: Confidence) -> None:
