@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pipeline
 from pipeline.errors import redacted
@@ -42,7 +43,8 @@ def _is_set_up() -> bool:
     """Whether the library would find out to whom events go; it would print them if not."""
     if os.environ.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true":
         return False
-    named = any(name in (URL, CONFIG) or name.startswith("OPENLINEAGE__TRANSPORT") for name in os.environ)
+    given = [name for name, value in os.environ.items() if value]
+    named = any(name in (URL, CONFIG) or name.startswith("OPENLINEAGE__TRANSPORT") for name in given)
     return named or any(os.path.isfile(os.path.expanduser(file)) for file in _FILES)
 
 
@@ -128,6 +130,7 @@ def _send_event(
 def _emit(event: Any) -> None:
     from openlineage.client import OpenLineageClient
 
+    _check_settings()
     os.environ.setdefault(_OWN_REPOSITORY, "true")
     client = OpenLineageClient()
     if not client.config.transport:
@@ -135,6 +138,24 @@ def _emit(event: Any) -> None:
     client.emit(event)
     if not client.close(_SECONDS):
         raise TimeoutError(f"events weren't taken within {_SECONDS:g} s")
+
+
+def _check_settings() -> None:
+    """Refuse an address or a key that can't be one, without telling it as the library does."""
+    if not _is_address(os.environ.get(URL) or "http://unset"):
+        raise ValueError(f"{URL} is no address; expected one such as http://marquez:5000")
+    for name, value in os.environ.items():
+        is_key = name.startswith("OPENLINEAGE") and name.endswith(("API_KEY", "APIKEY"))
+        if is_key and value.split() not in ([], [value]):
+            raise ValueError(f"{name} holds a space or the end of a line; give the key alone")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url.strip())
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # by the port
+        return False
 
 
 def _in_time(call: Callable[[], None]) -> None:
@@ -152,7 +173,7 @@ def _in_time(call: Callable[[], None]) -> None:
     thread.start()
     thread.join(_SECONDS)
     if thread.is_alive():
-        raise TimeoutError(f"no answer within {_SECONDS:g} s")
+        raise TimeoutError(f"the event wasn't taken within {_SECONDS:g} s")
     outcome.result()
 
 

@@ -97,14 +97,17 @@ def test_a_server_that_never_answers_is_left_behind(
         run_once()
         (said,) = lines(capsys)
     assert "Nothing more is recorded in OpenLineage" in said
-    assert "no answer within 0.3 s" in said
+    assert "the event wasn't taken within 0.3 s" in said
 
 
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        (lineage.URL, "http://me:secret@127.0.0.1:9", "no answer within 1 s"),
-        (lineage.URL, "nonsense", "nonsense"),
+        (lineage.URL, "http://me:secret@127.0.0.1:9", "wasn't taken within 1 s"),
+        (lineage.URL, "nonsense", "is no address; expected one such as http://"),
+        (lineage.URL, "me:secret@127.0.0.1:9", "is no address"),
+        (lineage.URL, "http://127.0.0.1:99999/?token=secret", "is no address"),
+        (lineage.URL, "http://me:sec/secret@127.0.0.1:9", "is no address"),
         (lineage.CONFIG, "/no/such/file.yml", "no transport is set up"),
         (lineage.CONFIG, __file__, "no transport is set up"),
         ("OPENLINEAGE__TRANSPORT__TYPE", "pigeon", "pigeon"),
@@ -126,6 +129,16 @@ def test_trouble_with_it_is_said_once_and_ends_nothing(
     assert "secret" not in said
 
 
+def test_a_key_with_the_end_of_its_line_is_not_told(
+    collector: Collector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.environ["OPENLINEAGE_API_KEY"] = "secret\n"
+    run_once()
+    (said,) = lines(capsys)
+    assert "OPENLINEAGE_API_KEY holds a space or the end of a line; give the key alone" in said
+    assert "secret" not in said
+
+
 def test_where_it_is_not_installed_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,5 +155,7 @@ def test_nothing_is_told_where_nothing_is_set_up_or_it_is_disabled(
     os.environ["OPENLINEAGE_DISABLED"] = "true"
     run_once()
     del os.environ["OPENLINEAGE_DISABLED"], os.environ[lineage.URL]
+    run_once()
+    os.environ[lineage.URL] = ""
     run_once()
     assert (collector.events, lines(capsys)) == ([], [])
