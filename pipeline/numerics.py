@@ -25,7 +25,7 @@ SAME_ANSWERS = frozenset(
         "670b24f7b20df2ba78f41751d9578f50e8a12868246f2356b7e60c70b002c57d",
         "91865baee0a2dd9784ee4b27c2e523eb5e0bf501e66fcc001d3a3bb4844f0653",
         "ee5175161367f360b3b05afa8baf4bcaac2b4e03899bee8dcffdb95a9265cab5",
-        "5c82ca17e5067c338c411bea2794e3f3e1fb3dcfe7741bd9661dc2973ff29526",
+        "8f7ff35dfc9e0b1b732e7e0883127dc1d927509aa2d18d02744b103ce5ad4b36",
     }
 )
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began
