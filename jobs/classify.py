@@ -22,9 +22,10 @@ class ClassifyConfig(StreamConfig):
     Attributes
     ----------
     new_run
-        Start afresh although `output` holds a run made from something else.
+        Start again from nothing, although `output` holds a run with other input or settings.
     rate
-        Galaxies a second of one model actor, by which ``--dry-run`` estimates; measured here if not given.
+        Galaxies a second of one model actor, from which ``--dry-run`` estimates the time; measured on this
+        machine if not given.
     """
 
     new_run: bool = False

@@ -24,11 +24,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="""Galaxy morphology for whole surveys: from image cutouts to a catalogue of the answers of the
-    Galaxy Zoo 2 decision tree.
+    help="""Galaxy morphology for whole surveys: from image cutouts to a catalogue of the vote fractions of
+    Galaxy Zoo 2's decision tree.
 
-    Every verb takes `key=value` words and a YAML file with the same keys (`--config FILE`); the words win.
-    `tuningfork VERB --help` tells all keys, `--print-config` shows their values. Start with:
+    Settings are `key=value` words, or a YAML file with the same keys (`--config FILE`); the words take
+    precedence. `tuningfork VERB --help` lists all keys, `--print-config` prints their values. Start with:
 
     `tuningfork classify input=my_galaxies/ output=out/mine`
     """,
@@ -49,31 +49,32 @@ def _tell_version(wanted: bool) -> None:
 def _main(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version and stop."),
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and stop."),
     ] = False,
 ) -> None:
     pass
 
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")]
 
 
 @app.command(cls=takes("jobs.classify.ClassifyConfig"))
 def classify(
     words: Words = None, config: ConfigFile = None, dry_run: DryRun = False, print_config: PrintConfig = False
 ) -> None:
-    """Classify the galaxies of a cutout set.
+    """Classify the galaxies of a survey.
 
     `tuningfork classify input=URI output=URI [survey=FILE] [weights=FILE] [transforms=60 or 1] …`
 
-    With a survey file, INPUT is read in the form in which a survey gives its cutouts: Parquet, HATS,
-    WebDataset, HDF5, FITS or pictures. Some come along: `survey=sdss`, `legacy`, `lsst`, `hubble`.
+    INPUT is a folder of JPEG and PNG images, or a cutout set. With a survey file it may have any format in
+    which surveys distribute cutouts: Parquet, HATS, WebDataset, HDF5, FITS or images. Some survey files come
+    with Tuningfork: `survey=sdss`, `legacy`, `lsst`, `hubble`.
 
-    `tiles=FOLDER positions=TABLE` in the place of INPUT cuts the galaxies out of a survey's images, with the
-    settings of `cut`, and writes no cutout.
+    With `tiles=FOLDER positions=TABLE` instead of `input`, it cuts the galaxies out of a survey's images,
+    with the settings of `cut`, and saves no cutouts.
 
     Writes `OUTPUT/catalogue` (a Delta table) and `OUTPUT/report.html`. A run that was stopped continues when
-    the same command is given again; a complete one does nothing.
+    you give the same command again; if it is complete, nothing is done.
     """
     from jobs import classify as job
 
@@ -82,14 +83,15 @@ def classify(
 
 @app.command(cls=takes("pipeline.run.settings.StreamConfig"))
 def refresh(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Bring a catalogue up to date with its source.
+    """Bring a catalogue up to date with its input.
 
     `tuningfork refresh --config FILE` or `tuningfork refresh input=URI output=URI …`, with the settings of
     `classify`.
 
-    Classifies what is new or has changed, or everything if the weights, the tree or the geometry have; the
-    rest is kept. What the source has no longer stays in the catalogue, marked in column `stale`. The result
-    is one new snapshot beside the older ones. If nothing changed, nothing is written.
+    Classifies galaxies that are new or have changed, or all of them if something has changed that affects
+    every answer, such as the weights or the tree; the rest is kept. Galaxies that are no longer in the input
+    stay in the catalogue, marked in the column `stale`. The result is a new snapshot beside the older ones.
+    If nothing has changed, nothing is written.
     """
     from jobs import refresh as job
     from pipeline.run.settings import StreamConfig
@@ -104,10 +106,10 @@ def explain(words: Words = None, config: ConfigFile = None, print_config: PrintC
     `tuningfork explain input=URI output=DIR [weights=FILE] [survey=FILE] [labels=CSV] [galaxy=ID]
     [viewpoint=0] [units=[3,7]] [occlude=[ID,ID]]`
 
-    First-layer filters, the activations of every layer for one galaxy and viewpoint, the galaxies that excite
-    units of the last hidden layer most and least, occlusion maps, and with labels the hardest and the easiest
-    galaxies. Of an ensemble one network is looked at: its first, or `member=NAME`. Writes
-    `DIR/report.html`, with figures and tables beside it.
+    Shows the filters of the first layer, the activations of every layer for one galaxy and viewpoint, the
+    galaxies that excite units of the last hidden layer most and least, occlusion maps, and with labels the
+    hardest and the easiest galaxies. Of an ensemble, it shows one network: the first, or `member=NAME`.
+    Writes `DIR/report.html`, with figures and tables beside it.
     """
     from jobs import explain as job
     from pipeline.run.looking import ExplainConfig
@@ -125,13 +127,13 @@ def submit(
     config: ConfigFile = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the job to its end.")] = True,
 ) -> int:
-    """Run a verb as a job of a Ray cluster.
+    """Run a verb as a job on a Ray cluster.
 
     `tuningfork submit classify input=s3://… output=s3://… --address http://HOST:8265`
 
-    Settings are those of the verb, and may come from the same `--config` file. The code travels with the job;
-    data and credentials don't. A job of the same settings that is running already is followed, not doubled.
-    The exit status is the verb's.
+    Takes the settings of the verb, also from its `--config` file. The code travels with the job; data and
+    credentials don't. If a job with the same settings is already running, it is followed instead of started
+    again. The exit status is that of the verb.
     """
     from jobs import submit as job
 
@@ -140,14 +142,14 @@ def submit(
 
 @app.command(cls=takes("pipeline.training.weights.TrainConfig"))
 def train(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Train a network, or an ensemble, on labelled galaxies; run again, it continues.
+    """Train a network or an ensemble on labelled galaxies; run again, it continues.
 
     `tuningfork train data=DIR output=URI [recipe=FILE] [network=FILE | ensemble=FILE] [workers=N]`
 
-    DIR holds a label table and images: by default those of the Galaxy Challenge,
-    `training_solutions_rev1.csv` and `images_training_rev1/<GalaxyID>.jpg`. Writes the weights with a card
-    that tells the recipe and the score on the galaxies held out, and checkpoints and logs beside them. The
-    file of `--config` may be a recipe, too, such as `--config quick`.
+    DIR holds a label table and images. The default is the Galaxy Challenge's layout:
+    `training_solutions_rev1.csv` and `images_training_rev1/<GalaxyID>.jpg`. Writes the weights, a card with
+    the recipe and the score on held-out galaxies, and checkpoints and logs. `--config` also takes a recipe,
+    such as `--config quick`.
     """
     from jobs import train as job
     from pipeline.training.weights import TrainConfig
@@ -158,12 +160,12 @@ def train(words: Words = None, config: ConfigFile = None, print_config: PrintCon
 @app.command(cls=takes("jobs.export.ExportConfig", "catalogue", "out", "format", "as_of", "columns", "names"))
 def export(
     catalogue: Catalogue,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="File to write; for `hats`, the folder.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="File to write; for `hats`, a folder.")],
     words: Words = None,
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", help="csv, kaggle, parquet, fits, votable or hats; by OUT's ending if not given."
+            "--format", help="csv, kaggle, parquet, fits, votable or hats; by default, by the ending of OUT."
         ),
     ] = None,
     as_of: Annotated[
@@ -173,13 +175,13 @@ def export(
         str | None,
         typer.Option(
             "--columns",
-            help="Shares of all volunteers, of those asked, or both: cumulative, conditional, both.",
+            help="cumulative (fractions of all volunteers), conditional (of those who are asked), or both.",
         ),
     ] = None,
     names: Annotated[
         str | None,
         typer.Option(
-            "--names", help="Names of another survey's catalogue: galaxy_zoo_decals, euclid, or a crosswalk."
+            "--names", help="Column names of another survey: galaxy_zoo_decals, euclid, or a crosswalk file."
         ),
     ] = None,
     config: ConfigFile = None,
@@ -189,8 +191,8 @@ def export(
 
     `tuningfork export CATALOGUE OUT --format fits [cone=RA,DEC,RADIUS]`
 
-    `csv`, `parquet`, `fits` and `votable` are one file each; `hats` is a folder partitioned by HEALPix, for
-    LSDB (`partition_rows=250000`); `kaggle` is the Galaxy Challenge's layout. The region is one of
+    `csv`, `parquet`, `fits` and `votable` are single files; `hats` is a folder partitioned by HEALPix, for
+    LSDB (`partition_rows=250000`); `kaggle` is the Galaxy Challenge's layout. A region is one of
     `cone=RA,DEC,RADIUS`, `box=RA1,RA2,DEC1,DEC2` (degrees) and `pixels=ORDER/N,N-M` (HEALPix, nested).
     """
     from jobs import export as job
@@ -207,21 +209,21 @@ app.command(cls=takes("jobs.publish.PublishConfig", "catalogue", "out"))(publish
 @app.command(cls=takes("jobs.compare.CompareConfig", "catalogue", "other", "as_of"))
 def compare(
     catalogue: Annotated[
-        str, typer.Argument(metavar="CATALOGUE", help="Folder `catalogue` of an output: the one before.")
+        str, typer.Argument(metavar="CATALOGUE", help="Folder `catalogue` of an output: the earlier one.")
     ],
-    other: Annotated[str, typer.Argument(metavar="OTHER", help="The one after; may be the same folder.")],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="The later one; may be the same folder.")],
     words: Words = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="WHEN", help="Of CATALOGUE: version, or date and time.")
+        str | None, typer.Option("--as-of", metavar="WHEN", help="Version of CATALOGUE, or date and time.")
     ] = None,
 ) -> None:
-    """Tell what differs between two catalogues of the same galaxies: answers, classes, and who changed most.
+    """Compare two catalogues of the same galaxies: answers, classes, and who changed most.
 
     `tuningfork compare before/catalogue after/catalogue output=DIR [galaxies=48] [other_as_of=WHEN]`
 
     `tuningfork compare out/catalogue out/catalogue --as-of 1 output=DIR`
 
-    Writes `report.html`, and its tables and figures beside it.
+    Writes `report.html`, with its tables and figures beside it.
     """
     from jobs import compare as job
 
@@ -236,13 +238,13 @@ def triage(
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
-    """Split a catalogue: answers that can stand as they are, and galaxies that people should look at.
+    """Decide which answers can be kept, and which galaxies people should look at.
 
     `tuningfork triage CATALOGUE labels=CSV output=DIR [target=0.95] [questions=[bar,odd]]`
 
-    The votes in CSV teach from which confidence on answers are right as often as the target asks. Writes
-    `settled.parquet`, `worklist.parquet`, a report, and the least confident galaxies as a subject set for the
-    Zooniverse (`subjects/manifest.csv` and pictures).
+    From the votes in CSV it learns, for each question, above which confidence answers are right as often as
+    `target` asks. Writes `settled.parquet`, `worklist.parquet`, a report, and the least confident galaxies as
+    a subject set for the Zooniverse (`subjects/manifest.csv` and images).
     """
     from jobs import triage as job
 
@@ -260,9 +262,9 @@ def evaluate(
 
     `tuningfork evaluate CATALOGUE labels=CSV output=DIR [others.single_view=CATALOGUE …]`
 
-    The CSV has columns `GalaxyID, Class1.1, …`, or `object_id` (or `objid`) and the catalogue's own; ids are
-    compared exactly, and galaxies without votes are left out. Writes `DIR/report.html`, and its tables (CSV)
-    and figures (SVG, PNG) beside it.
+    CSV has the columns `GalaxyID, Class1.1, …`, or `object_id` (or `objid`) and the catalogue's own. Ids are
+    compared exactly; galaxies without votes are left out. Writes `DIR/report.html`, with its tables (CSV) and
+    figures (SVG, PNG) beside it.
     """
     from jobs import evaluate as job
 
@@ -285,10 +287,10 @@ Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="What `classify` w
 
 @app.command(cls=takes("jobs.verify.VerifyConfig", "output"))
 def verify(output: Output, words: Words = None) -> None:
-    """Recount an output from its files: every galaxy once in the catalogue, or once in the quarantine.
+    """Recount an output: every galaxy once in the catalogue, or once in the quarantine.
 
-    Prints one line for each finding and a verdict. The exit status is 1 if there is any finding, and 2 if it
-    could not be recounted.
+    Prints one line for each finding, and a verdict. The exit status is 1 if there is any finding, and 2 if
+    the output couldn't be recounted.
     """
     from jobs import verify as job
 
@@ -300,7 +302,7 @@ def status(
     output: Output,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Tell how far the runs of an output are: units, galaxies, rate, time left."""
+    """Show the progress of an output's runs: units, galaxies, rate, time left."""
     from jobs import status as job
 
     job.run(configure(job.StatusConfig, None, None, output=output), as_json)
@@ -308,13 +310,13 @@ def status(
 
 @app.command(cls=takes("jobs.vacuum.VacuumConfig", "output"))
 def vacuum(output: Output, words: Words = None, dry_run: DryRun = False) -> None:
-    """Remove what no run needs: orphaned parts, leftovers of killed writes, superseded catalogue files.
+    """Remove what no run needs: orphaned files, leftovers of killed writes, old catalogue files.
 
-    `tuningfork vacuum OUTPUT [grace=24h] [parts=true]`
+    `tuningfork vacuum OUTPUT [grace=24h] [parts=true] [history=true]`
 
-    Files younger than `grace` stay. `parts=true` removes the parts of committed runs as well. Superseded
-    files of the catalogue go once they are past the Delta table's retention time (a week); versions older
-    than that can then no longer be read.
+    Files younger than `grace` are kept. `parts=true` also removes the parts of committed runs. `history=true`
+    also removes files that only older snapshots need, once they are past the Delta table's retention time (a
+    week); those snapshots can then no longer be read.
     """
     from jobs import vacuum as job
 

@@ -20,17 +20,17 @@ class CompareConfig(StrictModel):
     Attributes
     ----------
     catalogue, other
-        Folders ``catalogue`` of outputs: before and after.
+        The folders ``catalogue`` of two outputs: the earlier and the later one.
     output
-        Where the page, tables and figures go (any fsspec URI).
+        Where the page, its tables and figures go (any fsspec URI).
     title
-        Heads the page.
+        Title of the page.
     tree
-        The decision tree whose answers both hold.
+        The decision tree whose answers both catalogues hold.
     as_of, other_as_of
         Version, or date and time, of an older snapshot of each; the current one if not given.
     galaxies
-        Most galaxies that are shown of those that changed class.
+        At most how many galaxies that changed class are shown.
     """
 
     catalogue: TablePlace

@@ -30,21 +30,21 @@ class ConsensusConfig(StrictModel):
     Attributes
     ----------
     votes
-        The folder ``votes`` of what `tuningfork votes` wrote.
+        The folder ``votes`` of an output of `tuningfork votes`.
     output
-        The table to write: a Parquet file where the name ends in ``.parquet``, else a Delta table, which gets
-        a new version.
+        The table to write: a Parquet file if the name ends in ``.parquet``; otherwise a Delta table, which
+        gets a new version.
     tree
         The decision tree whose questions were asked.
     prior
-        A catalogue of the same galaxies, whose answers are taken for what is known before the first vote; how
-        far, is learnt from the votes.
+        A catalogue of the same galaxies, whose predictions are the prior; how many votes they are worth is
+        learnt from the votes.
     users
-        A Parquet file to write of users: their consistency and weight, and the probability that they are
-        careful, careless or contrary.
+        A Parquet file to write about the users: their consistency and weight, and the probability that they
+        are careful, careless or contrary.
     report
-        A folder to write ``report.html`` to: users' skill, how far people agree, which questions are the
-        hardest, and how long galaxies took.
+        A folder for ``report.html``: the users' skill, how far people agree, which questions are the hardest,
+        and how long galaxies took.
     """
 
     votes: TablePlace

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def cut(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Cut objects out of a survey's images, by a table of positions.
+    """Make cutouts from a survey's images and a table of positions.
 
     `tuningfork cut --config cut_sdss positions=TABLE tiles=URI output=URI frame.column=petroR90_r`
 
     TABLE is FITS, VOTable, CSV or Parquet with `object_id` (or `objid`), `ra`, `dec` in degrees. Writes a
-    cutout set, the input of `classify`, and `OUTPUT/misses.csv`: positions that no cutout was made of, each
-    with its reason. `cut_sdss`, `cut_legacy` and `cut_lsst` know how those surveys keep their images. A cut
-    that was stopped continues when the same command is given again.
+    cutout set, which `classify` takes as input, and `OUTPUT/misses.csv`: the positions without a cutout, with
+    the reason. `cut_sdss`, `cut_legacy` and `cut_lsst` describe the images of those surveys. If it was
+    stopped, the same command continues.
     """
     from pipeline.cutting.settings import CutConfig
 

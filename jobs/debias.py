@@ -50,26 +50,27 @@ class DebiasConfig(StrictModel):
     table
         What `tuningfork consensus` wrote, or a catalogue.
     galaxies
-        Parquet file or CSV with the galaxies' ids, magnitudes, sizes and redshifts.
+        Parquet or CSV file with the galaxies' ids, magnitudes, sizes and redshifts.
     output
         Where the table ``debiased`` and the report go.
     tree
         The decision tree whose answers the table holds.
     method
-        ``distributions`` (Hart et al. 2016): a share keeps its rank among like galaxies; ``ratios`` (Galaxy
-        Zoo 2): shares are multiplied by what bins of like galaxies say, where there are enough.
+        ``distributions`` (Hart et al. 2016): each vote fraction keeps its rank among similar galaxies.
+        ``ratios`` (Galaxy Zoo 2): vote fractions are multiplied by factors from bins of similar galaxies,
+        where a bin has enough of them.
     id
-        The column of the galaxies' ids, as in ``object_id``.
+        Column of the galaxies' ids.
     magnitude
-        The column of absolute magnitudes.
+        Column of absolute magnitudes.
     size
-        The column of half-light radii in kpc.
+        Column of half-light radii in kpc.
     redshift
-        The column of redshifts.
+        Column of redshifts.
     apparent
-        Magnitudes are apparent ones, and sizes in arcseconds.
+        Whether magnitudes are apparent, and sizes in arcseconds.
     low_redshift
-        Where shares are taken for unbiased.
+        Redshift at which vote fractions are taken to be unbiased.
     """
 
     table: TablePlace

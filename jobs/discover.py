@@ -21,31 +21,31 @@ class DiscoverConfig(StrictModel):
     Attributes
     ----------
     catalogue
-        The folder ``catalogue`` of an output that was made with embedding=true.
+        The folder ``catalogue`` of an output made with ``embedding=true``.
     output
-        Where the ranking and the pages go; with serve=true a folder on this machine.
+        Where the ranking and the pages go; with ``serve=true``, a folder on this machine.
     ratings
-        Files of ratings, of one person or several, by which galaxies are ranked; without them the oddest
-        come first.
+        Files of ratings, of one person or several, from which the ranking is learnt. Without ratings,
+        galaxies are ranked by how unusual they are.
     serve
-        Whether to rate now, on a page that only this machine sees; ratings are kept in
+        Whether to rate galaxies now, on a page that only this machine can open. Ratings are kept in
         ``output/ratings.jsonl``, and the same command continues.
     rater
-        Your name in the file of ratings, where several people's are joined.
+        Your name in the file of ratings, for when several people's are combined.
     port
-        Port of the page; any that is free if 0.
+        Port of the page; 0 takes any free one.
     batch
-        Galaxies that are proposed at a time.
+        How many galaxies are proposed at a time.
     top
-        Galaxies in ``ranking.parquet``; ``scores.parquet`` has all.
+        How many galaxies ``ranking.parquet`` has; ``scores.parquet`` has all.
     galaxies
-        Galaxies shown on the page.
+        How many galaxies the page shows.
     tree
         The decision tree whose answers the catalogue holds.
     as_of
         Version, or date and time, of an older snapshot; the current one if not given.
     seed
-        Draws the galaxies that may be proposed.
+        Seed for drawing the galaxies that may be proposed.
     """
 
     catalogue: TablePlace

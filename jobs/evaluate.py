@@ -33,24 +33,25 @@ class EvaluateConfig(StrictModel):
     labels
         CSV of vote fractions: ``GalaxyID, Class1.1, …`` or ``object_id, <question>_<answer>, …``.
     output
-        Folder to write ``report.html``, ``tables`` and ``figures`` to.
+        Folder for ``report.html``, ``tables`` and ``figures``.
     tree
-        The decision tree whose answers both hold.
+        The decision tree whose answers the catalogue and the labels hold.
     title
-        The page's title.
+        Title of the page.
     name
-        What the catalogue is called beside others. The paper's rows are ``single_view``, ``transforms`` and
+        Name of the catalogue in comparisons. The rows of the paper are ``single_view``, ``transforms`` and
         ``ensemble``.
     others
-        Further catalogues of the same galaxies by name, to be scored beside it: ``others.single_view=URI``.
+        Further catalogues of the same galaxies to score for comparison, by name: ``others.single_view=URI``.
     pictures
-        Galaxies shown, of the hardest and of the easiest each.
+        How many of the hardest and of the easiest galaxies are shown.
     shown
-        Galaxies with a card in the page, at most.
+        At most how many galaxies the gallery has.
     weights
-        What made the catalogue: galaxies whose pictures it was trained on are left out, where it says them.
+        The weights that made the catalogue. Galaxies on whose images they were trained are left out, if the
+        weights have a list of these.
     include_seen
-        Whether these count, too.
+        Whether to include these galaxies.
     """
 
     catalogue: TablePlace

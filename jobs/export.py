@@ -36,33 +36,33 @@ class ExportConfig(StrictModel):
     catalogue
         The folder ``catalogue`` of an output.
     out
-        File to write, for ``hats`` the folder; it must not be there.
+        File to write, or folder for ``hats``; it must not exist yet.
     format
-        Format of the file; on the command line it is the option ``--format``. If it isn't given, what the
-        file's name ends in tells: ``.parquet``, ``.fits``, ``.vot`` or ``.xml``, else ``csv``.
+        Format of the file; on the command line, the option ``--format``. By default it follows from the
+        ending of the file's name: ``.parquet``, ``.fits``, ``.vot`` or ``.xml``, else ``csv``.
     tree
         The decision tree whose answers the catalogue holds.
     as_of
         Version, or date and time, of an older snapshot; the current one if not given.
     cone
-        Only galaxies within it: ``RA,DEC,RADIUS`` in degrees.
+        Only galaxies within this cone: ``RA,DEC,RADIUS`` in degrees.
     box
-        Only galaxies within it: ``RA1,RA2,DEC1,DEC2`` in degrees, eastward from RA1.
+        Only galaxies within this box: ``RA1,RA2,DEC1,DEC2`` in degrees, eastward from RA1.
     pixels
         Only galaxies in these HEALPix pixels: ``ORDER/N,N-M``, nested.
     partition_rows
-        Galaxies in a partition of ``hats`` at most; 250,000 if it isn't given.
+        At most how many galaxies a partition of ``hats`` has; 250,000 by default.
     columns
-        What answers are shares of: all volunteers (``cumulative``, as in the catalogue), those who would be
-        asked (``conditional``, in columns ``…_fraction``), or ``both``. If it isn't given, conditional with
-        `names`, else cumulative.
+        What answers are fractions of: all volunteers (``cumulative``, as in the catalogue), those who would
+        be asked (``conditional``, in columns ``…_fraction``), or ``both``. The default is conditional with
+        `names`, otherwise cumulative.
     names
-        A crosswalk, by whose names the fractions go, so that they can be stacked with another survey's. Two
-        come along: ``galaxy_zoo_decals`` and ``euclid``.
+        A crosswalk, which gives the fractions another survey's column names, so that the catalogues can be
+        combined. Two come with Tuningfork: ``galaxy_zoo_decals`` and ``euclid``.
     least_asked
-        Share of all volunteers that would be asked a question at least, or its fractions are null.
+        Fractions of a question are null where fewer than this fraction of all volunteers would be asked it.
     creator, licence
-        Whose catalogue it is, and its licence, such as ``CC-BY-4.0``; for the headers of the file.
+        Who made the catalogue, and its licence, such as ``CC-BY-4.0``; for the headers of the file.
     """
 
     catalogue: TablePlace

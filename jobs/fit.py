@@ -21,23 +21,23 @@ class FitConfig(StrictModel):
     Attributes
     ----------
     catalogue
-        The folder ``catalogue`` of an output that was made with embedding=true.
+        The folder ``catalogue`` of an output made with ``embedding=true``.
     output
         Where the probe, its answers and the page go.
     labels
-        CSV of ``object_id`` and a column of labels: yes or no, fractions from 0 to 1, or names of classes.
+        CSV with ``object_id`` and a column of labels: yes or no, fractions from 0 to 1, or names of classes.
     column
-        Name of the column of labels, where the table has several.
+        The column of labels, if the table has several.
     probe
-        In the place of labels: the output of a `fit` before, whose probe answers for this catalogue.
+        Instead of labels: the output of an earlier `fit`, whose probe is applied to this catalogue.
     tree
         The decision tree whose answers the catalogue holds.
     as_of
         Version, or date and time, of an older snapshot; the current one if not given.
     galaxies
-        Most galaxies of each kind that are shown.
+        At most how many galaxies of each kind are shown.
     seed
-        Draws the galaxies that are held out.
+        Seed for drawing the held-out galaxies.
     """
 
     catalogue: TablePlace

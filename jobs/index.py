@@ -35,9 +35,9 @@ class IndexConfig(StrictModel):
     Attributes
     ----------
     catalogue
-        The folder ``catalogue`` of an output that was made with ``embedding=true``.
+        The folder ``catalogue`` of an output made with ``embedding=true``.
     output
-        Where the index goes, or lies already.
+        Where the index goes, or is already.
     tree
         The decision tree whose answers the catalogue holds.
     """

@@ -13,12 +13,12 @@ from pipeline.console import say
 if TYPE_CHECKING:
     from pipeline.cutouts.ingest import IngestResult
 
-ingest = typer.Typer(no_args_is_help=True, help="Make a cutout shard set, the input of `classify`.")
+ingest = typer.Typer(no_args_is_help=True, help="Make a cutout set, an input of `classify`.")
 
 
 @ingest.command("hubble", cls=takes("pipeline.cutouts.ingest.IngestHubbleConfig"))
 def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Cut the galaxies out of the Hubble deep field that comes with scikit-image.
+    """Make cutouts of the galaxies in the Hubble deep field, an image that comes with scikit-image.
 
     `tuningfork ingest hubble output=URI`
     """
@@ -30,18 +30,18 @@ def ingest_hubble(words: Words = None, config: ConfigFile = None, print_config: 
 @ingest.command("images", cls=takes("pipeline.cutouts.ingest.IngestImagesConfig", "input"))
 def ingest_images(
     folder: Annotated[
-        str, typer.Argument(metavar="DIR", help="Folder of JPEG and PNG images, one galaxy each.")
+        str, typer.Argument(metavar="DIR", help="Folder of JPEG and PNG images, one galaxy in each.")
     ],
     words: Words = None,
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
-    """Gather a folder of images, one galaxy in the middle of each.
+    """Make a cutout set from a folder of images, with one galaxy at the centre of each.
 
     `tuningfork ingest images DIR output=URI [positions=CSV]`
 
-    The CSV gives positions: columns `name, ra, dec`; `objid` or `object_id` is as good as `name`. An object's
-    id is its file's name without suffix.
+    The CSV has the columns `name, ra, dec`; `objid` or `object_id` may replace `name`. A galaxy's id is the
+    name of its file without extension.
     """
     from pipeline.cutouts import ingest as job
 

@@ -30,22 +30,25 @@ class LoopConfig(StrictModel):
     catalogue
         The folder ``catalogue`` of an output.
     votes
-        The folder ``votes`` of what `tuningfork votes` wrote.
+        The folder ``votes`` of an output of `tuningfork votes`.
     output
-        Where the table of galaxies, labels, subjects and the page go, and where the rounds are remembered.
+        Where the table of galaxies, the labels, subjects and the page go, and where the rounds are
+        remembered.
     tree
         The decision tree whose questions were asked.
     sure
-        An answer is settled once it is, with this probability, the one that most volunteers would give.
+        An answer is settled once it is the one that most volunteers would give, with at least this
+        probability.
     votes_each
-        People that look at a galaxy at most.
+        At most how many volunteers classify a galaxy.
     price
-        By how much a look must raise the probability that an answer is right; people look on while it does.
+        By how much one more classification must raise the probability that an answer is correct; volunteers
+        go on while it does.
     subjects
-        Galaxies that get a picture and a line in the Zooniverse manifest: those in which people gain
-        most.
+        How many galaxies, those for which volunteers' classifications gain most, get an image and a line in
+        the Zooniverse manifest.
     labels_from
-        People that must have looked at a galaxy before its consensus becomes a label.
+        How many people must have classified a galaxy before its consensus becomes a label.
     """
 
     catalogue: TablePlace

@@ -19,19 +19,19 @@ class MapConfig(StrictModel):
     Attributes
     ----------
     catalogue
-        The folder ``catalogue`` of an output that was made with embedding=true.
+        The folder ``catalogue`` of an output made with ``embedding=true``.
     output
         Where the page and the table go.
     galaxies
-        Galaxies on the map at most; of a larger catalogue as many are drawn at random.
+        At most how many galaxies are on the map; from a larger catalogue they are drawn at random.
     pictures
-        Galaxies on the map with a picture, spread over it evenly.
+        How many galaxies have an image, spread evenly over the map.
     tree
         The decision tree whose answers the catalogue holds.
     as_of
         Version, or date and time, of an older snapshot; the current one if not given.
     seed
-        Draws the galaxies, and starts the layout.
+        Seed for drawing the galaxies and for the layout.
     """
 
     catalogue: TablePlace

@@ -10,13 +10,13 @@ from jobs.words import Catalogue, ConfigFile, PrintConfig, Words, configure
 
 
 def votes(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Gather what volunteers answered, from exports of the Zooniverse.
+    """Gather volunteers' votes from exports of the Zooniverse in one table.
 
     `tuningfork votes export=FILE_OR_FOLDER output=URI [mapping=FILE] [tree=FILE]`
 
-    Writes `OUTPUT/votes` (a Delta table of user, subject, question, answer, time). An export of later adds
-    what is new, and each classification is counted once. Rows that can't be used go to `OUTPUT/quarantine`,
-    each with its reason.
+    Writes `OUTPUT/votes`, a Delta table of user, subject, question, answer and time. A later export adds what
+    is new; each classification is counted once. Rows that can't be used go to `OUTPUT/quarantine`, with the
+    reason.
     """
     from jobs import votes as job
 
@@ -31,13 +31,13 @@ def consensus(
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
-    """Aggregate volunteers' votes: fractions, weighted fractions, and shares with credible intervals.
+    """Aggregate volunteers' votes to vote fractions with credible intervals.
 
     `tuningfork consensus VOTES output=URI [prior=CATALOGUE] [users=FILE] [report=DIR]`
 
-    Users are weighed by their consistency, as in Galaxy Zoo 2, and their confusion is learnt together with
-    the galaxies' shares. With a catalogue of the same galaxies, a network's answers are what is known before
-    the first vote.
+    Writes two estimates: fractions weighted by the users' consistency, as in Galaxy Zoo 2, and those of a
+    Bayesian model that learns each user's confusion matrix together with the galaxies' vote fractions. With a
+    catalogue of the same galaxies, a network's predictions are the prior.
     """
     from jobs import consensus as job
 
@@ -50,12 +50,12 @@ def debias(
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
-    """Correct shares for how far galaxies are: what people would say if all were near.
+    """Correct vote fractions for redshift bias: what volunteers would say if all galaxies were near.
 
     `tuningfork debias TABLE galaxies=FILE output=DIR [magnitude=COLUMN] [size=COLUMN] [redshift=COLUMN]`
 
-    Learns from galaxies of the same magnitude and size at different redshifts, as Galaxy Zoo 2 did, and
-    writes `DIR/debiased` and `DIR/report.html`: shares by redshift, before and after.
+    Learns from galaxies of the same magnitude and size at different redshifts, as Galaxy Zoo 2 did. Writes
+    `DIR/debiased`, and `DIR/report.html` with vote fractions against redshift, before and after.
     """
     from jobs import debias as job
 
@@ -68,14 +68,14 @@ def loop(
     config: ConfigFile = None,
     print_config: PrintConfig = False,
 ) -> None:
-    """Take a round of people and machine: what is settled by whom, who looks next, and when to train.
+    """Run a round of active learning: what is settled, what to classify next, when to train.
 
     `tuningfork loop CATALOGUE votes=out/people/votes output=DIR [votes_each=40] [price=0.0075]`
 
-    The network's answers are what is known before the first vote. Writes `DIR/galaxies` (a Delta table, a
-    version a round), the galaxies in which people gain most (`DIR/next.parquet`, and as a subject set in
-    `DIR/subjects`), labels and pictures to train with (`DIR/labels`), and `DIR/report.html`. Without new
-    votes, and with the same catalogue, it does nothing.
+    The network's predictions are the prior, volunteers' votes the data. Writes `DIR/galaxies` (a Delta table
+    with one version per round); the galaxies for which volunteers' classifications gain most, as
+    `DIR/next.parquet` and as a subject set in `DIR/subjects`; labels and images to train on, in `DIR/labels`;
+    and `DIR/report.html`. If neither votes nor catalogue have changed, it does nothing.
     """
     from jobs import loop as job
 

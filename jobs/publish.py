@@ -23,20 +23,21 @@ class PublishConfig(About):
     catalogue
         The folder ``catalogue`` of an output.
     out
-        The publication's folder; it must be free, or hold an earlier edition.
+        The publication's folder; it must not exist yet, or hold an earlier edition.
     tree
         The decision tree whose answers the catalogue holds.
     as_of
         Version, or date and time, of an older snapshot; the current one if not given.
     tables
-        Whole tables beside HATS and HiPS. One file each, they are written anew when any galaxy changes.
+        Which single-file tables to write besides HATS and HiPS. They are rewritten whenever any galaxy has
+        changed.
     partition_rows
-        Galaxies in a partition of HATS at most.
+        At most how many galaxies a partition of HATS has.
     coverage_order
-        HEALPix order of the cells of the coverage map: 10 is 3.4 arcmin.
+        HEALPix order of the cells of the coverage map; the cells of order 10 measure 3.4 arcmin.
     rank
-        Column of numbers by which Aladin shows galaxies first, the largest before the others; the confidence
-        of the class, or the agreement on the first question, if it isn't given.
+        Column of numbers by which Aladin shows galaxies, the largest first. By default, the confidence of the
+        class, or else the agreement on the first question.
     """
 
     catalogue: TablePlace

@@ -20,11 +20,11 @@ def publish(
 
     `tuningfork publish CATALOGUE OUT --config publication.yaml`
 
-    An edition has HATS, FITS, VOTable, a progressive catalogue for Aladin (HiPS), a coverage map (MOC), a
-    README, `CITATION.cff` and DataCite's metadata. `title`, `creators` and `licence` are asked for. Run again
-    after a `refresh`, it writes the parts whose galaxies have changed, and then makes the new edition the
-    current one in one step; a call that was stopped is continued. It needs the packages hats and mocpy: `pip
-    install "tuningfork[publish]"`.
+    The folder holds HATS, FITS, VOTable, a progressive catalogue for Aladin (HiPS), a coverage map (MOC), a
+    README, `CITATION.cff` and DataCite's metadata. `title`, `creators` and `licence` are required. Run again
+    after a `refresh`, it writes only the parts whose galaxies have changed, and switches to the new edition
+    in one step; a call that was stopped continues. It needs the packages hats and mocpy: `pip install
+    "tuningfork[publish]"`.
     """
     from jobs import publish as job
 

@@ -30,23 +30,23 @@ class PullConfig(StrictModel):
     Attributes
     ----------
     workflow
-        Id of the workflow, as the project's lab shows it.
+        Id of the workflow, as shown in the project's lab.
     output
-        Folder for exports; each gets a file named by workflow and time.
+        Folder for exports; each is a file named by workflow and time.
     generate
-        Have the Zooniverse make a new export, and wait for it. It makes one a day at most.
+        Request a new export from the Zooniverse, and wait for it. The Zooniverse makes at most one a day.
     wait
-        How long to wait for an export that is being made: ``90m``, ``4h``.
+        How long to wait for an export that is being made, such as ``90m`` or ``4h``.
     votes
         Output of `tuningfork votes` to which the classifications are added.
     mapping
-        Of `tuningfork votes`: which task is which question.
+        As in `tuningfork votes`: which task of the workflow asks which question.
     tree
-        Of `tuningfork votes`: the decision tree.
+        As in `tuningfork votes`: the decision tree.
     endpoint
-        Address of Panoptes; by default PANOPTES_ENDPOINT, or the Zooniverse.
+        Address of Panoptes, the Zooniverse's server; by default PANOPTES_ENDPOINT, or else the Zooniverse.
     patience
-        Seconds to wait for an answer.
+        Seconds to wait for a response.
     """
 
     workflow: int = Field(gt=0)

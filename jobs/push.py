@@ -26,26 +26,26 @@ class PushConfig(StrictModel):
     Attributes
     ----------
     subjects
-        The folder `subjects` that `triage` wrote. What is where at the Zooniverse is noted below it, in
+        The folder `subjects` that `triage` wrote. The state of the upload is kept in its subfolder
         ``zooniverse``.
     project
-        Id of the project, as its lab shows it.
+        Id of the project, as shown in the project's lab.
     workflow
-        Id of the workflow that is to show the subjects, once all are there; without one they wait in their
-        set.
+        Id of the workflow that is to show the subjects, once all are uploaded. Without one, they wait in
+        their subject set.
     subject_set
-        Id of a subject set of the project to put them into; by default a new one is made.
+        Id of a subject set of the project to put the subjects into; by default a new one is made.
     name
-        What the new subject set is called.
+        Name of the new subject set.
     retire
-        Table of galaxies (Parquet or CSV with `object_id`), such as a later ``settled.parquet``: the workflow
-        shows those of these subjects to nobody any more.
+        Table of galaxies (Parquet or CSV with `object_id`), such as a later ``settled.parquet``. The workflow
+        no longer shows their subjects.
     threads
-        Subjects that are sent side by side.
+        How many subjects are uploaded in parallel.
     endpoint
-        Address of Panoptes; by default PANOPTES_ENDPOINT, or the Zooniverse.
+        Address of Panoptes, the Zooniverse's server; by default PANOPTES_ENDPOINT, or else the Zooniverse.
     patience
-        Seconds to wait for an answer.
+        Seconds to wait for a response.
     """
 
     subjects: Output

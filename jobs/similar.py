@@ -26,30 +26,30 @@ class SimilarConfig(StrictModel):
     Attributes
     ----------
     catalogue
-        The folder ``catalogue`` of an output that was made with ``embedding=true``.
+        The folder ``catalogue`` of an output made with ``embedding=true``.
     output
         Where the table and the page go.
     object_id
-        Ids of galaxies that others shall be like, with commas between them.
+        Ids of example galaxies, separated by commas.
     image
-        A picture (JPEG or PNG) that others shall be like: one galaxy in a frame like those of the catalogue.
+        An example image (JPEG or PNG): one galaxy, in a frame like those of the catalogue.
     position
-        ``RA,DEC`` in degrees of a galaxy of the catalogue that others shall be like.
+        ``RA,DEC`` in degrees of an example galaxy in the catalogue.
     unlike
-        Ids of galaxies that others shall not be like, with commas between them.
+        Ids of counterexamples, separated by commas: galaxies that the results should not resemble.
     where
         A condition on the catalogue's columns, such as ``bar_yes > 0.5 and tag != 'merger'``.
     cone
-        Only galaxies within it: ``RA,DEC,RADIUS`` in degrees.
+        Only galaxies within this cone: ``RA,DEC,RADIUS`` in degrees.
     count
-        How many to show.
+        How many galaxies to show.
     tags
-        CSV with the columns ``object_id, tag``: what people call galaxies.
+        CSV with the columns ``object_id, tag``: labels of your own for galaxies.
     weights
-        The catalogue's weights, by which a picture becomes a vector.
+        The weights that made the catalogue; they compute the vector of an example image.
     index
-        What `tuningfork index` made of the catalogue: much faster, of nearly all look-alikes. With ``unlike``
-        all vectors are read, whether there is an index or not.
+        An index of the catalogue made by `tuningfork index`: much faster, and finds nearly all look-alikes.
+        With ``unlike`` all vectors are read, even if there is an index.
     tree
         The decision tree whose answers the catalogue holds.
     """

@@ -21,7 +21,7 @@ class StatusConfig(StrictModel):
     Attributes
     ----------
     output
-        What `classify` wrote, or is writing, to.
+        The output of `classify`, finished or in progress.
     """
 
     output: TablePlace

@@ -37,7 +37,7 @@ class Member(StrictModel):
     network
         A file under ``configs/networks``.
     seed
-        In place of the recipe's, so that networks of one kind differ.
+        Replaces the recipe's, so that networks of the same kind differ.
     """
 
     network: str
@@ -50,7 +50,7 @@ class EnsembleRecipe(StrictModel):
     Attributes
     ----------
     name
-        Name of the ensemble, and of the file that is written for it.
+        Name of the ensemble, and of its file.
     members
         The networks of the ensemble.
     """

@@ -28,26 +28,27 @@ class TriageConfig(StrictModel):
     catalogue
         The folder ``catalogue`` of an output.
     labels
-        CSV of votes for some of its galaxies.
+        CSV of vote fractions for some of the galaxies.
     output
         Where the lists, the subjects and the report go.
     tree
         The decision tree whose answers the catalogue holds.
     target
-        The share of settled answers that must be what most volunteers would say.
+        What fraction of the settled answers must be what most volunteers would give.
     risk
-        The probability with which that may fail, over the labelled galaxies drawn.
+        Accepted probability that this target is missed, over random draws of the labelled galaxies.
     questions
-        Keys of the questions to settle; all of the tree if none is given.
+        Keys of the questions to settle; all questions of the tree if none is given.
     subjects
-        Most galaxies that get a picture and a line in the Zooniverse manifest, the least confident first.
+        At most how many galaxies, the least confident first, get an image and a line in the Zooniverse
+        manifest.
     votes_each
-        Volunteers that look at a galaxy, for the work saved.
+        How many volunteers would look at a galaxy, to compute the work saved.
     weights
-        What made the catalogue: from galaxies whose pictures it was trained on nothing is learnt, where it
-        says them.
+        The weights that made the catalogue. Nothing is learnt from galaxies on whose images they were
+        trained, if the weights have a list of these.
     include_seen
-        Whether these count, too.
+        Whether to include these galaxies.
     """
 
     catalogue: TablePlace

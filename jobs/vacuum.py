@@ -19,15 +19,15 @@ class VacuumConfig(StrictModel):
     Attributes
     ----------
     output
-        What `classify` wrote to.
+        The output of `classify`.
     grace
-        Younger files are left alone: ``90m``, ``24h``, ``7d``.
+        Files younger than this are kept: ``90m``, ``24h``, ``7d``.
     parts
-        Remove the parts of committed runs too. The catalogue stands without them; `verify` can then no longer
-        compare its rows with them.
+        Also remove the parts of committed runs. The catalogue doesn't need them, but `verify` can then no
+        longer compare its rows with them.
     history
-        Remove files that only superseded snapshots need, once they are past the table's retention time (a
-        week where the table doesn't say); the catalogue can then no longer be read as of those.
+        Also remove files that only older snapshots need, once they are past the table's retention time (a
+        week unless the table says otherwise). Those snapshots can then no longer be read.
     """
 
     output: TablePlace

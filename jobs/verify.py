@@ -25,7 +25,7 @@ class VerifyConfig(StrictModel):
     Attributes
     ----------
     output
-        What `classify` wrote to.
+        The output of `classify`.
     tree
         The decision tree whose answers the catalogue holds.
     """

@@ -23,11 +23,12 @@ class VotesConfig(StrictModel):
         A classification export of the Zooniverse (CSV or Parquet), a table of votes (Parquet), or a folder of
         such files.
     output
-        Where the table of votes and the quarantine go; votes that are there already stay.
+        Where the table of votes and the quarantine go; existing votes are kept.
     tree
         The decision tree whose questions were asked.
     mapping
-        Which task of the workflow is which question, and which button which answer.
+        File that says which task of the workflow asks which question, and which button stands for which
+        answer.
     """
 
     export: str

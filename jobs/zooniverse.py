@@ -10,7 +10,7 @@ from jobs.verb import takes
 from jobs.words import ConfigFile, PrintConfig, Words, configure
 
 zooniverse = typer.Typer(
-    no_args_is_help=True, help="Send subjects to the Zooniverse, and fetch what came of them."
+    no_args_is_help=True, help="Send subjects to the Zooniverse, and download classifications."
 )
 
 
@@ -21,16 +21,17 @@ def push(
     ],
     words: Words = None,
     config: ConfigFile = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
     print_config: PrintConfig = False,
 ) -> None:
     """Upload the subjects that `triage` wrote, each once, and have a workflow show them.
 
     `tuningfork zooniverse push SUBJECTS project=ID [workflow=ID] [subject_set=ID] [retire=FILE]`
 
-    Run again, it continues where it was stopped, by whatever; a complete one does nothing. Credentials are
-    taken from the environment only: PANOPTES_CLIENT_ID and PANOPTES_CLIENT_SECRET, or PANOPTES_USERNAME and
-    PANOPTES_PASSWORD. It needs the package panoptes-client: `pip install "tuningfork[zooniverse]"`.
+    If it was stopped, for whatever reason, the same command continues; if it is complete, nothing is done.
+    Credentials are taken from the environment only: PANOPTES_CLIENT_ID and PANOPTES_CLIENT_SECRET, or
+    PANOPTES_USERNAME and PANOPTES_PASSWORD. It needs the package panoptes-client: `pip install
+    "tuningfork[zooniverse]"`.
     """
     from jobs import push as job
 
@@ -39,13 +40,13 @@ def push(
 
 @zooniverse.command("pull", cls=takes("jobs.pull.PullConfig"))
 def pull(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Fetch a workflow's classification export, whole, for `votes` to read.
+    """Download a workflow's classification export, for `votes` to read.
 
     `tuningfork zooniverse pull workflow=ID output=DIR [generate=true] [wait=4h] [votes=URI]`
 
-    Takes the last export that was made; with `generate=true` it has a new one made and waits for it. With
-    `votes=URI` its classifications are added there at once, as `tuningfork votes` does. Credentials are those
-    of `push`.
+    Takes the most recent export; with `generate=true` it requests a new one and waits for it. With
+    `votes=URI` it also adds the classifications there, as `tuningfork votes` does. Credentials are those of
+    `push`.
     """
     from jobs import pull as job
 

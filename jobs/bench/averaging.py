@@ -41,18 +41,18 @@ class AveragingBenchConfig(StrictModel):
     Attributes
     ----------
     network
-        A weight file, or the specification of a network that then gets random weights.
+        A weight file, or the specification of a network, which then gets random weights.
     precision
-        Of the shared form; what this machine is fastest in if not given. The naive loop is the float32
-        network's, always.
+        Data type of the shared form; by default the fastest on this machine. The naive loop always uses
+        float32.
     galaxies
-        Timed at a time.
+        How many galaxies are timed together.
     repeats
-        Timings whose median counts.
+        How many timings are made; their median counts.
     naive_batches
-        Batch sizes tried for the naive loop; its best one counts.
+        Batch sizes to try for the naive loop; the best one counts.
     threads
-        That torch uses; all if not given.
+        Threads of torch; all by default.
     compiler
         ``inductor`` compiles the shared form with `torch.compile`.
     """
@@ -74,11 +74,11 @@ class EnsembleBenchConfig(StrictModel):
     networks
         Specifications of the networks, which get random weights.
     precision
-        Of convolutions and products; what this machine is fastest in if not given.
+        Data type of convolutions and products; by default the fastest on this machine.
     galaxies
-        Timed at a time.
+        How many galaxies are timed together.
     repeats
-        Timings whose median counts.
+        How many timings are made; their median counts.
     """
 
     networks: tuple[str, ...] = (str(CONFIGS / "networks" / "compact.yaml"),) * 3

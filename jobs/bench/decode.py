@@ -26,11 +26,11 @@ class DecodeBenchConfig(StrictModel):
     Attributes
     ----------
     galaxies
-        In the unit.
+        How many galaxies the work unit has.
     side
         Width of the JPEG frames in pixels.
     repeats
-        Timings whose median counts.
+        How many timings are made; their median counts.
     """
 
     galaxies: int = Field(default=256, gt=0, le=1000)

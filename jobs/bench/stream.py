@@ -43,15 +43,15 @@ class StreamBenchConfig(StrictModel):
     Attributes
     ----------
     galaxies
-        Numbers of galaxies.
+        Numbers of galaxies to run with.
     repeats
-        Runs of each number; figures are their medians.
+        How many runs are made with each number; their median counts.
     side
         Width of the JPEG frames in pixels.
     model
-        ``network``, or ``identity``: nothing is computed, so that all the rest is what is measured.
+        ``network``, or ``identity``, which computes nothing, to measure everything else.
     weights, transforms, precision, unit_rows, decode_actors, model_actors, model_threads
-        As `classify` takes them.
+        As in `classify`.
     """
 
     galaxies: tuple[int, ...] = (1024,)

@@ -41,22 +41,22 @@ class TrainingBenchConfig(StrictModel):
     Attributes
     ----------
     network
-        A YAML specification, whose weights are then random.
+        Specification of a network (YAML), which gets random weights.
     precision
         Data type of convolutions and products; ``auto`` takes the fastest, as `train` does.
     galaxies
-        How many there are; what matters is how many a step has.
+        How many different galaxies there are; the time depends only on how many a step has.
     batch_size, micro_batch
-        As a recipe and `train` have them.
+        As in a recipe, and as in `train`.
     resident
-        Whether galaxies stay on the GPU, or are copied to it batch by batch; if not given, whether there is
-        room, as `train` decides it.
+        Whether galaxies stay on the GPU or are copied to it batch by batch; by default as `train` decides, by
+        whether there is room.
     compiled
-        Whether the network is compiled; if not given, on a GPU, as `train` decides it.
+        Whether the network is compiled; by default on a GPU only, as in `train`.
     repeats
-        Timings, whose median counts: of a step, on a GPU of ten.
+        How many timings are made, each of one step, or on a GPU of ten; their median counts.
     threads
-        That torch uses; all if not given.
+        Threads of torch; all by default.
     """
 
     network: str = str(CONFIGS / "networks" / "compact.yaml")

@@ -14,7 +14,7 @@ bench = typer.Typer(no_args_is_help=True, help="Measure speed; prints JSON.")
 def bench_averaging(
     words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False
 ) -> None:
-    """The mean over 60 transforms: shared convolutions against 60 passes of the float32 network."""
+    """Time the mean over 60 transforms: shared convolutions, against 60 passes of the float32 network."""
     from jobs.bench import averaging as job
 
     job.run_averaging(configure(job.AveragingBenchConfig, config, words, print_config))
@@ -22,7 +22,7 @@ def bench_averaging(
 
 @bench.command("decode", cls=takes("jobs.bench.decode.DecodeBenchConfig"))
 def bench_decode(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """A unit of JPEG cutouts to regions, on one core."""
+    """Time the decoding of a work unit of JPEG cutouts, on one core."""
     from jobs.bench import decode as job
 
     job.run(configure(job.DecodeBenchConfig, config, words, print_config))
@@ -30,7 +30,7 @@ def bench_decode(words: Words = None, config: ConfigFile = None, print_config: P
 
 @bench.command("stream", cls=takes("jobs.bench.stream.StreamBenchConfig"))
 def bench_stream(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """The whole stream on this machine against the model alone; `model=identity` leaves the model out."""
+    """Time a whole run on this machine, against the model alone; `model=identity` leaves the model out."""
     from jobs.bench import stream as job
 
     job.run(configure(job.StreamBenchConfig, config, words, print_config))
@@ -38,7 +38,7 @@ def bench_stream(words: Words = None, config: ConfigFile = None, print_config: P
 
 @bench.command("training", cls=takes("jobs.bench.training.TrainingBenchConfig"))
 def bench_training(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Training steps on this device, augmentation included; needs no Ray."""
+    """Time training steps on this device, including augmentation; doesn't need Ray."""
     from jobs.bench import training as job
 
     job.run(configure(job.TrainingBenchConfig, config, words, print_config))
@@ -46,7 +46,7 @@ def bench_training(words: Words = None, config: ConfigFile = None, print_config:
 
 @bench.command("ensemble", cls=takes("jobs.bench.averaging.EnsembleBenchConfig"))
 def bench_ensemble(words: Words = None, config: ConfigFile = None, print_config: PrintConfig = False) -> None:
-    """Several networks on the same viewpoints against one after another."""
+    """Time several networks on the same viewpoints, against one network after another."""
     from jobs.bench import averaging as job
 
     job.run_ensemble(configure(job.EnsembleBenchConfig, config, words, print_config))

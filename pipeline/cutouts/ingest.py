@@ -30,7 +30,7 @@ class IngestHubbleConfig(StrictModel):
     output
         Folder or prefix for the cutout set (any fsspec URI).
     criteria
-        Which sources of the picture are galaxies to be cut out.
+        Which sources in the image count as galaxies.
     """
 
     output: Output = Field(min_length=1)
@@ -43,11 +43,11 @@ class IngestImagesConfig(StrictModel):
     Attributes
     ----------
     input
-        Folder of JPEG and PNG images, one galaxy in the middle of each.
+        Folder of JPEG and PNG images, with one galaxy at the centre of each.
     output
         Folder or prefix for the cutout set (any fsspec URI).
     positions
-        CSV with columns ``name, ra, dec`` (degrees); names are those of the files, without their suffix.
+        CSV with the columns ``name, ra, dec`` (degrees); names are those of the files, without extension.
     """
 
     input: str = Field(min_length=1)

@@ -14,14 +14,14 @@ from pipeline.survey.settings import TileLayout
 
 
 class PositionColumns(StrictModel):
-    """What the table of positions calls its columns.
+    """Column names in the table of positions.
 
     Attributes
     ----------
     object_id
-        By default the first of the usual names that it has, such as ``object_id`` or ``objid``.
+        By default the first of the usual names that the table has, such as ``object_id`` or ``objid``.
     ra, dec
-        Degrees, ICRS; found in any letter case.
+        In degrees, ICRS; upper or lower case doesn't matter.
     """
 
     object_id: str | None = None
@@ -30,17 +30,17 @@ class PositionColumns(StrictModel):
 
 
 class TileWords(TileLayout):
-    """How a survey's images are kept, and how wide galaxies' frames on them are.
+    """How a survey's images are stored, and how wide galaxies' frames on them are.
 
     Attributes
     ----------
     extension
-        Name or number of the image's extension, in place of the survey file's.
+        Name or number of the extension that holds the image; replaces the survey file's.
     frame
-        How wide each galaxy's frame is, by a column of the table or the same for all; by default as the
-        survey file says. It can't be measured here.
+        How wide each galaxy's frame is: from a column of the table, or the same for all. By default as in the
+        survey file. It can't be measured here.
     columns
-        What the table of positions calls its columns.
+        Column names in the table of positions.
     """
 
     extension: str | int | None = None
@@ -54,13 +54,13 @@ class CutConfig(TileWords):
     Attributes
     ----------
     positions
-        Table of objects: FITS, VOTable, CSV or Parquet.
+        Table of positions: FITS, VOTable, CSV or Parquet.
     tiles
-        Folder of the survey's images (any fsspec URI): FITS with a WCS, compressed or not.
+        Folder of the survey's images (any fsspec URI): FITS files with a WCS, compressed or not.
     output
         Folder or prefix for the cutout set (any fsspec URI).
     survey
-        Survey file: colours, extensions, masks, and the largest share of bad pixels.
+        Survey file with the colours, extensions, masks, and the largest fraction of bad pixels.
     """
 
     positions: str = Field(min_length=1)

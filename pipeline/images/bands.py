@@ -44,12 +44,12 @@ class ColorMapping(StrictModel):
     Attributes
     ----------
     bands, scales
-        For red, green, blue: the band, and what its flux is multiplied with first.
+        For red, green and blue: the band, and the factor by which its flux is multiplied first.
     stretch, Q
-        Lupton et al. 2004, as astropy's ``make_lupton_rgb`` takes them: the asinh turns from linear to
-        logarithmic at a flux of `stretch` / `Q`.
+        As in Lupton et al. 2004 and astropy's ``make_lupton_rgb``: asinh turns from linear to logarithmic at
+        a flux of `stretch` / `Q`.
     minimum
-        Scaled flux that becomes black.
+        Scaled flux that is shown as black.
     """
 
     bands: tuple[str, str, str]

@@ -40,37 +40,37 @@ class DetectionCriteria(StrictModel):
     """
 
     background_pixels: int = Field(default=128, ge=16)
-    """Mesh of the background map; far larger than any galaxy, else their halos are taken for sky."""
+    """Mesh size of the background map; must be far larger than any galaxy, or halos are taken for sky."""
 
     threshold: float = Field(default=2.5, gt=0)
-    """A source's pixels stand out by this many times the background's noise."""
+    """How many times the background noise a source's pixels must exceed."""
 
     minimum_area: int = Field(default=50, ge=MASKED_AREA)
-    """Pixels above the threshold; sources of fewer are not even measured."""
+    """A source must have this many pixels above the threshold; smaller ones aren't measured."""
 
     deblend_levels: int = Field(default=32, ge=1)
-    """Brightness levels between threshold and peak at which a source may be split."""
+    """Number of brightness levels between threshold and peak at which a source may be split."""
 
     deblend_contrast: float = Field(default=0.005, gt=0, le=1)
-    """A peak with this share of the flux is a source of its own: neighbours have it, knots in arms don't."""
+    """Fraction of the flux that makes a peak a separate source: neighbours have it, knots in arms don't."""
 
     psf_fwhm: float = Field(default=1.5, gt=0)
-    """Width of a point source, in pixels."""
+    """FWHM of a point source, in pixels."""
 
     minimum_extent: float = Field(default=1.5, ge=1)
-    """Half-light radius over a point source's (half of `psf_fwhm`): drops stars, which lie near 1."""
+    """Half-light radius relative to a point source's (half of `psf_fwhm`): drops stars, which are near 1."""
 
     maximum_spikes: float = Field(default=0.13, ge=0, le=1)
-    """How fourfold the light around a source may be: drops saturated stars, which have diffraction spikes."""
+    """How fourfold the light around a source may be: drops saturated stars with diffraction spikes."""
 
     minimum_radius: float = Field(default=5.0, gt=0)
-    """Petrosian 90 % radius in pixels: drops specks, too small to show a shape."""
+    """Petrosian 90 % radius in pixels: drops sources too small to show a shape."""
 
     minimum_peak: float = Field(default=25.0, ge=0)
-    """Brightest pixel over the background's noise: drops fragments whose shape is noise."""
+    """Brightest pixel relative to the background noise: drops fragments whose shape is noise."""
 
     minimum_inside: float = Field(default=0.85, ge=0, le=1)
-    """Share of the circle of the 90 % radius that lies in the field: drops what its border truncates."""
+    """Fraction of the circle of the 90 % radius inside the image: drops sources cut off by its border."""
 
 
 @dataclass(frozen=True)

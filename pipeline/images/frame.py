@@ -67,20 +67,20 @@ class GalaxyJpeg:
 
 
 class FrameWidth(StrictModel):
-    """How wide a galaxy's frame is: a radius times `factor`, or so many arcseconds; one of the three.
+    """How wide a galaxy's frame is: a radius times `factor`, or a width in arcseconds; one of the three.
 
     Attributes
     ----------
     column
-        Column that holds the radius, in `unit`.
+        Column that holds the radius.
     unit
         Unit of that radius.
     measured
-        Measure the Petrosian 90 % radius in the image.
+        Whether to measure the Petrosian 90 % radius in the image.
     arcsec
-        The same width for all.
+        The same width for all galaxies, in arcseconds.
     factor
-        Width of the frame in radii. The network learnt on frames of 8.48.
+        Width of the frame in radii. The network was trained on frames of 8.48 radii.
     """
 
     column: str | None = None

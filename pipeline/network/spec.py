@@ -17,11 +17,11 @@ class ConvolutionSpec(StrictModel):
     Attributes
     ----------
     filters
-        How many there are: channels of what comes out.
+        Number of filters, which is the number of output channels.
     kernel
         Width of the filters in pixels.
     pool
-        Width of the pooling window; 1 for none.
+        Width of the max-pooling window; 1 for no pooling.
     weight_std, bias
         Standard deviation of the normal initial weights, and the initial bias.
     """
@@ -39,16 +39,17 @@ class DenseSpec(StrictModel):
     Attributes
     ----------
     units
-        How many hidden units the layer has: values that come out, after maxout.
+        Number of hidden units, which is the number of outputs, after maxout.
     activation
-        ``maxout``: a hidden unit is the larger of two linear maps. ``relu``: it is one, or 0 where that is
-        negative.
+        ``maxout``: a hidden unit is the larger of two linear maps. ``relu``: it is one linear map, or 0 where
+        that is negative.
     dropout
-        Share of the inputs that training leaves out at random.
+        Fraction of the inputs that training leaves out at random.
     weight_std, bias
         Standard deviation of the normal initial weights, and the initial bias.
     rms_cap
-        Largest root mean square of a hidden unit's weights, to which training scales it down now and then.
+        Largest root mean square of a hidden unit's weights; from time to time, training scales larger ones
+        down to it.
     """
 
     units: int = Field(gt=0)
@@ -65,7 +66,7 @@ class OutputSpec(StrictModel):
     Attributes
     ----------
     dropout
-        Share of the inputs that training leaves out at random.
+        Fraction of the inputs that training leaves out at random.
     weight_std, bias
         Standard deviation of the normal initial weights, and the initial bias.
     """
@@ -81,7 +82,7 @@ class Recentring(StrictModel):
     Attributes
     ----------
     threshold
-        Threshold of detection, in standard deviations of the background.
+        Detection threshold, in standard deviations of the background.
     """
 
     threshold: float = Field(gt=0)
@@ -95,15 +96,15 @@ class NetworkSpec(StrictModel):
     name
         Name of the network; weight files are named after it.
     convolutions
-        The convolutions of each viewpoint, first to last.
+        The convolutional layers applied to each viewpoint, first to last.
     dense
-        Layers on all viewpoints together, first to last.
+        The dense layers applied to all viewpoints together, first to last.
     output
-        The layer after them.
+        The output layer.
     recentring
-        How galaxies are centred and scaled before; as their frames are if None.
+        How galaxies are centred and scaled first; by default they are left as they are in their frames.
     viewpoint_dense
-        A layer on each viewpoint's features by itself, with the same weights for all.
+        A dense layer applied to each viewpoint's features separately, with the same weights for all.
     """
 
     name: str

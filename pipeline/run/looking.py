@@ -41,24 +41,23 @@ class ExplainConfig(SurveyConfig):
     Attributes
     ----------
     title
-        Heads the page.
+        Title of the page.
     member
-        Name of the network of an ensemble that is looked at; its first if not given.
+        Which network of an ensemble to look at, by name; by default its first.
     galaxy
         Id of the galaxy whose activations are shown; by default the one that excites the first hidden unit
         most.
     viewpoint
-        Viewpoint from which they are shown, 0 to 15.
+        The viewpoint of that galaxy to show, 0 to 15.
     units
-        Numbers of hidden units of the last hidden layer, from 0; by default those whose activation varies
-        most over the survey.
+        Numbers of units of the last hidden layer, from 0; by default those whose activation varies most over
+        the survey.
     top
-        How many galaxies are shown for each hidden unit, and of the hardest and easiest.
+        How many galaxies are shown for each hidden unit, and of the hardest and the easiest.
     occlude
-        Ids of galaxies of which occlusion maps are made; by default those that excite the hidden units
-        most.
+        Ids of galaxies for which occlusion maps are made; by default those that excite the hidden units most.
     labels
-        CSV of votes, by which galaxies are hard or easy.
+        CSV of vote fractions, which show how hard or easy a galaxy is.
     """
 
     title: str = "What the network looks at"

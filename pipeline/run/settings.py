@@ -24,35 +24,37 @@ class SurveyConfig(StrictModel):
     Attributes
     ----------
     input
-        A folder of JPEG and PNG images, one galaxy in the middle of each; or a cutout shard set, or with
-        `survey` cutouts as a survey has them: folder, prefix or file (any fsspec URI).
+        A folder of JPEG and PNG images with one galaxy at the centre of each, or a cutout set; with `survey`,
+        cutouts in the survey's own format. A folder, prefix or file (any fsspec URI).
     output
         Where the results go (any fsspec URI).
     survey
-        A survey file, which says how the cutouts are kept, or the name of one that comes along: ``sdss``,
-        ``legacy``, ``lsst`` or ``hubble``.
+        A survey file, which describes the format of the cutouts, or the name of one that comes with
+        Tuningfork: ``sdss``, ``legacy``, ``lsst`` or ``hubble``.
     weights, tree
-        A network's weight file or an ensemble (``NAME.ensemble.json``), and the decision tree it answers.
+        A network's weight file or an ensemble (``NAME.ensemble.json``), and the decision tree whose questions
+        it answers.
     precision
-        Data type that the network computes in. ``auto`` is float16 on GPUs, bfloat16 on CPUs that compute
-        faster in it, and float32 elsewhere; see "Precision" in the documentation for how far answers move.
-        ``tf32`` is float32 with shorter products, on GPUs.
+        Data type of the network's computations. ``auto`` is float16 on GPUs, bfloat16 on CPUs that are faster
+        with it, and float32 elsewhere; "Precision" in the documentation says how much answers change.
+        ``tf32`` is float32 with products of lower precision, on GPUs.
     unit_rows
-        Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies. If it
-        isn't given, 1,024 where GPUs decode, which need more at a time to be kept busy, and a galaxy takes
-        64 KiB of storage at most on average; and an eighth of a set of fewer than eight units, so that there
-        is progress to see.
+        Most galaxies in a work unit: what is in memory at a time, and what is lost when a machine dies. If
+        not given, it is 1,024 if GPUs decode, which need more at a time to be kept busy, and galaxies take at
+        most 64 KiB of storage on average. It is an eighth of the set if that has fewer than eight units, so
+        that there is progress to see.
     decode_actors
-        How many processes read and decode images; derived from the cluster if not given.
+        How many processes read and decode images; by default, as many as suit the cluster.
     model_actors
-        How many processes run the network; if not given, one for each GPU, or without GPUs for each machine.
+        How many processes run the network; by default one for each GPU, or for each machine if there are no
+        GPUs.
     model_threads
-        Cores that each of these computes with; if not given, all of a machine's where there are no GPUs.
+        CPU cores that each of these processes uses; by default all of a machine's, if there are no GPUs.
     device
-        ``auto`` takes GPUs where the cluster has any or can add some; ``gpu`` demands them, ``cpu`` leaves
-        them alone.
+        ``auto`` uses GPUs if the cluster has any or can add some; ``gpu`` requires them, ``cpu`` doesn't use
+        them.
     node_wait
-        Seconds that a run waits for nodes where the cluster's autoscaler has none up.
+        Seconds to wait for nodes, if the cluster's autoscaler has none running.
     """
 
     input: str
@@ -75,29 +77,31 @@ class StreamConfig(TileWords, SurveyConfig):
     Attributes
     ----------
     tiles
-        Folder of a survey's images, in the place of `input`: galaxies are cut out of them at `positions`,
-        and no cutout is written. The words of `tuningfork cut` say how the images are kept.
+        Folder of a survey's images, instead of `input`: galaxies are cut out of them at `positions`, and the
+        cutouts aren't saved. The settings of `tuningfork cut` describe the images.
     positions
-        Of a folder of images: CSV with columns ``name, ra, dec`` (degrees); names are those of the files,
-        without their suffix. Of tiles: FITS, VOTable, CSV or Parquet with ``object_id, ra, dec``.
+        For a folder of images, a CSV with the columns ``name, ra, dec`` (degrees); names are those of the
+        files, without extension. For `tiles`, a FITS, VOTable, CSV or Parquet table with ``object_id, ra,
+        dec``.
     title
-        Heads the report; a refresh keeps that of the run before.
+        Title of the report; a refresh keeps that of the run before.
     transforms
-        60 for the mean over sixty transforms, which is taken in float32 always; 1 for the view as it is.
+        60 for the mean over sixty transforms, which is always computed in float32; 1 for a single view.
     decoder
-        What decodes JPEGs: ``cpu``, or ``gpu``, which decodes several times as many a second, and moves a
-        pixel by at most 9 of 255 levels. ``auto`` is gpu where networks are computed on GPUs and TorchCodec
-        is there, unless galaxies are measured first. PNG, FITS and progressive JPEGs are the CPU's always.
+        What decodes JPEGs: ``cpu`` or ``gpu``. The GPU decodes several times as many a second, and changes a
+        pixel by at most 9 of 255 levels. ``auto`` is gpu if networks run on GPUs and TorchCodec is installed,
+        unless galaxies are measured first. PNG, FITS and progressive JPEGs are always decoded on the CPU.
     uncertainty
-        Whether the catalogue says how sure answers are: bounds between which 90 % of vote shares are, how
-        many volunteers an answer is worth, and how unlike the training pictures each picture is.
+        Whether to write how sure answers are: bounds that hold 90 % of vote fractions, how many volunteers an
+        answer is worth, and how unlike the training set each image is.
     embedding
-        Whether the catalogue has a vector of each galaxy: what the network sees in it, however it is turned.
+        Whether to write a vector of each galaxy, for finding similar galaxies; it doesn't depend on the
+        galaxy's orientation.
     rejection
-        Whether the catalogue says if a picture has a galaxy at all, and what else it shows: a star, a blend
-        of stars, a trail, a saturated star's light, or nothing. Pictures are then decoded on CPUs.
+        Whether to write if an image shows a galaxy at all, and what else it shows: a star, a blend of stars,
+        a trail, light of a saturated star, or nothing. Images are then decoded on CPUs.
     report_galaxies
-        Most galaxies that the report shows one by one.
+        At most how many galaxies the report shows one by one.
     """
 
     output: TablePlace

@@ -18,17 +18,18 @@ Format = Literal["parquet", "multimodal", "webdataset", "hdf5", "images", "fits"
 
 
 class Columns(StrictModel):
-    """What holds a galaxy's id, position and image: columns of a table, datasets of HDF5, keys of JSON.
+    """Where a galaxy's id, position and image are: columns of a table, datasets of HDF5, keys of JSON.
 
     Attributes
     ----------
     object_id, ra, dec
-        By default those of the same name where there are such; of files, the id is else the file's stem,
-        and of FITS the position else that of the image's middle.
+        By default those of the same name, if they exist. Otherwise, a file's id is its name without
+        extension, and the position of a FITS image is that of its centre.
     image
-        Column of a Parquet table.
+        Column of a Parquet table with the image.
     flux
-        Array of a band (MultimodalUniverse), or dataset of shape (galaxies, bands, height, width) (HDF5).
+        Array with the flux of a band (MultimodalUniverse), or dataset of shape (galaxies, bands, height,
+        width) (HDF5).
     """
 
     object_id: str | None = None
@@ -39,18 +40,18 @@ class Columns(StrictModel):
 
 
 class Mask(StrictModel):
-    """Which pixels are bad, besides those that are not finite.
+    """Which pixels are bad, besides those that aren't finite.
 
     Attributes
     ----------
     name
         Extension (FITS; ``{band}`` stands for the band), dataset (HDF5) or array of a band
-        (MultimodalUniverse).
+        (MultimodalUniverse) that holds the mask.
     planes
-        Bits that count, by number or by their name in the mask's header (``MP_<name>``, as Rubin's); all if
-        empty.
+        Bits of the mask that count, by number or by their name in the mask's header (``MP_<name>``, as in
+        Rubin's); all bits if empty.
     marks
-        Whether what is set is bad, or good.
+        Whether set bits mark bad pixels, or good ones.
     """
 
     name: str | int
@@ -59,20 +60,20 @@ class Mask(StrictModel):
 
 
 class TileLayout(StrictModel):
-    """How the files of a survey's images are named, out of which galaxies are cut by their positions.
+    """How the files of a survey's images are named, if galaxies are cut out of them by position.
 
     Attributes
     ----------
     files
-        How an image's file is named, such as ``frame-{band}-{tile}.fits.bz2``; with slashes, the folders
-        above it too. Without it every FITS file is a tile that holds all bands.
+        Pattern of the image files' names, such as ``frame-{band}-{tile}.fits.bz2``. It may contain slashes,
+        for the folders above. Without it, every FITS file is a tile that holds all bands.
     bands
-        What the survey's bands are called in the files' names, where it's something else.
+        Names of the survey's bands in file names, where these differ.
     masks
-        Name of the masks' files, as `files`, where they have files of their own.
+        Pattern of the mask files' names, as in `files`, if masks are separate files.
     variance
-        Extension with the variance or the inverse variance, or the name of its files if that holds
-        ``{tile}``. A pixel where it is not a number above 0 is bad.
+        Extension with the variance or the inverse variance; or the pattern of separate files, if it contains
+        ``{tile}``. Pixels where it isn't a number above 0 are bad.
     """
 
     files: str | None = None
@@ -104,37 +105,39 @@ class SurveySettings(StrictModel):
     name
         Name of the survey.
     format
-        How its cutouts are kept; told by what the input holds if not given.
+        Format of the cutouts; by default recognised from the input.
     color
-        Needed where the data are fluxes.
+        How three bands become a colour picture; required if the data are fluxes.
     planes
-        Bands of the axis of an array that has one (HDF5, FITS cubes), in order.
+        Bands along the axis of an array that holds several (HDF5, FITS cubes), in order.
     extension
         FITS: name or number of the extension with the image, or a mapping from bands to these; ``{band}`` in
-        a name stands for the band. Without it, the extension that is called as the band is, or whose header
-        has it as BAND or FILTER; in a file of one band IMAGE, SCI, or else the first image.
+        a name stands for the band. By default, the extension that is named like the band, or whose header has
+        the band as BAND or FILTER; in a file of a single band IMAGE, SCI, or else the first image.
     pixel_scale
-        Arcseconds a pixel, for images that don't tell theirs.
+        Arcseconds per pixel, for images that don't say.
     frame
-        How wide the frame is; without it, what the table says in a column ``frame_pixels``, or the whole
+        How wide the frame is; by default what the table says in a column ``frame_pixels``, or else the whole
         image.
     recentre
-        Put the frame's centre on the source found nearest to the middle; if none is found it stays.
+        Whether to centre the frame on the source that is nearest to the middle of the image; if none is
+        found, it stays.
     detection
-        What counts as a source, for `recentre` and a measured frame.
+        What counts as a source, for `recentre` and for a measured frame.
     mask
-        Which pixels are bad. They take the value of the nearest good one in their band.
+        Which pixels are bad. They are replaced by the nearest good pixel of their band.
     most_bad
-        A galaxy with a larger share of bad pixels in any band is quarantined.
+        A galaxy is quarantined if a larger fraction of its pixels is bad in any band.
     files
-        FITS: name of a galaxy's file, such as ``{object_id}.fits``, or of its file in each band, such as
-        ``{object_id}-{band}.fits``.
+        FITS: pattern of the name of a galaxy's file, such as ``{object_id}.fits``, or of its file in each
+        band, such as ``{object_id}-{band}.fits``.
     files_per_shard
-        Where a galaxy is a file: most galaxies in a shard.
+        If each galaxy is a file: at most how many galaxies form a shard.
     table
-        Where a galaxy is a file: CSV with more about them, found by id. With `tiles`, the positions.
+        If each galaxy is a file: CSV with further columns, matched by id. With `tiles`, the table of
+        positions.
     tiles
-        Galaxies are cut out of a survey's images, at the positions of `table`.
+        If given, galaxies are cut out of a survey's images at the positions in `table`.
     """
 
     name: str

@@ -24,13 +24,13 @@ class Augmentation(StrictModel):
     Attributes
     ----------
     rotate
-        Whether by a uniform angle in [0°, 360°).
+        Whether to rotate by an angle drawn uniformly from [0°, 360°).
     translation
-        Largest shift on each axis, in frame pixels; uniform.
+        Largest shift along each axis, in frame pixels; drawn uniformly.
     zoom
-        Largest zoom factor, and its inverse the smallest; log-uniform.
+        Largest zoom factor; the smallest is its inverse. Drawn log-uniformly.
     mirror
-        Whether half of the views are mirrored.
+        Whether to mirror half of the views.
     brightness
         Standard deviation of the step along the principal colour direction.
     """

@@ -20,7 +20,7 @@ class Steps(StrictModel):
     Attributes
     ----------
     rates
-        Pairs of examples seen and the learning rate from there on; the first is from 0.
+        Pairs of a number of examples and the learning rate from there on; the first pair starts at 0.
     """
 
     kind: Literal["steps"] = "steps"
@@ -44,9 +44,9 @@ class OneCycle(StrictModel):
     Attributes
     ----------
     highest
-        The learning rate at the top.
+        The highest learning rate.
     warm_up
-        Share of the examples on the way up.
+        Fraction of the examples during which the rate rises.
 
     References
     ----------
@@ -102,39 +102,40 @@ class Recipe(StrictModel):
     Attributes
     ----------
     name
-        Name of the recipe; the card of the weights tells it.
+        Name of the recipe, which is noted on the card of the weights.
     seed
-        Of all that is random: initial weights, the order of galaxies, augmentation, dropout.
+        Seed for everything random: initial weights, the order of galaxies, augmentation, dropout.
     optimizer
-        How a step follows from the gradient.
+        How a training step follows from the gradient.
     schedule
         How the learning rate changes from the first example to the last.
     augmentation
         How views are perturbed at random.
     examples
-        How many are shown in all, in whole batches; a pass over the galaxies may end within one.
+        How many examples are shown in all, in whole batches; training may end in the middle of a pass over
+        the galaxies.
     batch_size
-        Examples a step, over all workers.
+        Examples per step, over all workers.
     clipped_examples
-        For so many examples at the start, the loss is taken on raw values clipped to [0, 1] instead of
-        on the output layer's probabilities, which revives questions that have no gradient
-        (Dieleman, Willett & Dambre 2015, section 7.5).
+        For this many examples at the start, the loss is computed on raw values clipped to [0, 1] instead of
+        on the output layer's probabilities. This revives questions that have no gradient (Dieleman, Willett &
+        Dambre 2015, section 7.5).
     viewpoints
         How many of an example's sixteen viewpoints are shown, drawn anew each time. With 8, a step takes half
-        the time, and the network leans less on any of them: the others' features are nothing, which stands
-        in for dropout of the first dense layer.
+        the time. The features of the others are set to 0, which acts like dropout on the first dense layer:
+        the network relies less on any single viewpoint.
     dropout
-        Share of units left out at random before each dense layer, in place of what the network's file says. A
-        teacher's answers are less noisy than votes, and what is learnt from them wants less of it.
+        Fraction of units left out at random before each dense layer; replaces the network file's. A teacher's
+        answers are less noisy than votes, and learning from them needs less dropout.
     average_decay
-        Decay per step of the moving average of the weights, which is what gets saved; 0 for none.
+        Decay per step of the moving average of the weights, which is what is saved; 0 for no average.
     precision
-        Data type of convolutions and products; weights and loss stay in float32. ``auto`` takes bfloat16
-        where the machine multiplies in it, else float32; a training that goes on keeps what it began with.
+        Data type of convolutions and products; weights and loss are always in float32. ``auto`` is bfloat16
+        if the machine has hardware for it, otherwise float32; a training that continues keeps its precision.
     held_out
-        Share of the label file's rows, the last ones, that are never trained on.
+        Fraction of the label file's rows, at its end, that is held out from training.
     trunk_rate
-        What the learning rate of all layers but the last is multiplied by; 0 leaves them as they are.
+        Factor on the learning rate of all layers but the last; 0 leaves them unchanged.
     """
 
     name: str

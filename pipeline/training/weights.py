@@ -51,50 +51,52 @@ class TrainConfig(StrictModel):
     Attributes
     ----------
     data, labels
-        Folder, and the label table in it; by default the Galaxy Challenge's layout.
+        Folder of the training data, and the label table in it; by default in the Galaxy Challenge's layout.
     output
         Folder or prefix for ``<name>.safetensors``, its card, and ``<name>.run/`` with checkpoints and logs.
     network, recipe
-        What layers the network has, and how it is trained: YAML files, or names of ones that come along
-        (``compact``, ``small``).
+        What layers the network has, and how it is trained: YAML files, or names of ones that come with
+        Tuningfork (``compact``, ``small``).
     ensemble
-        YAML file of several networks, in place of `network`: those that are missing are trained, and the
+        YAML file of several networks, instead of `network`. Those that are missing are trained, and the
         ensemble is written as ``<ensemble>.ensemble.json``.
     tree
         YAML file of the decision tree, or several, whose questions are learnt together.
     name
-        Name of the weights; the network's if not given.
+        Name of the weights; by default the network's.
     seed
-        Decides all that is drawn at random, such as the first weights and the order of galaxies; the recipe's
-        if not given.
+        Seed for everything random, such as the initial weights and the order of galaxies; by default the
+        recipe's.
     examples
-        How many galaxies are shown in all, each counted as often as it is shown; the recipe's if not given.
+        How many galaxies are shown in all, counting each as often as it is shown; by default the recipe's.
     held_out
-        How many rows of the label table, the last ones, aren't trained on, in place of the recipe's share.
+        How many rows at the end of the label table are held out from training; replaces the recipe's
+        fraction.
     init
-        Weights to start from, of the same layers; answers that they don't have start anew.
+        Weights to start from, of a network with the same layers. The outputs of new answers are initialised
+        anew.
     workers
-        More than one train together on Ray (``RAY_ADDRESS``, or this machine).
+        How many workers train together; more than one run on Ray (``RAY_ADDRESS``, or this machine).
     micro_batch
-        Most examples that go through the network together; the batch if not given.
+        At most how many examples go through the network together; by default the whole batch.
     cached
-        Whether several workers keep decoded galaxies in Ray's object store, or read them anew in every pass;
-        if not given, whether they fit.
+        If there are several workers: whether they keep decoded galaxies in Ray's object store, or read them
+        again in every pass; by default, whether they fit.
     log_every, evaluate_every, checkpoint_every
         After how many examples the loss is logged, the held-out galaxies are scored, and a checkpoint is
-        written, from which the same command goes on; if not given, a thousandth of all
-        examples (at least 1,000), and the other two a twentieth (at least 10,000).
+        written, from which the same command continues. By default a thousandth of all examples (at least
+        1,000) for the log, and a twentieth (at least 10,000) for the other two.
     checkpoint_minutes
         After how many minutes a checkpoint is written in any case.
     data_name
-        What the card calls the data; the folder's name if not given.
+        Name of the data on the card; by default the folder's name.
     version
-        What the card says which weights of this name they are, such as ``2``.
+        Version of these weights on the card, such as ``2``.
     not_good_for
-        Known limits for the card, one sentence each.
+        Known limits, for the card; one sentence each.
     companions
-        Whether files beside the weights say how sure answers are and how galaxies are embedded; networks
-        that only teach others need neither.
+        Whether to write the files beside the weights that say how sure answers are and how galaxies are
+        embedded. Networks that only teach others need neither.
     """
 
     data: str

@@ -113,20 +113,20 @@ class About(StrictModel):
     Attributes
     ----------
     title
-        Of the catalogue, in one line.
+        Title of the catalogue, in one line.
     creators
-        Whose it is: a list of ``{name: "Family, Given", orcid: …, affiliation: …}``.
+        Its authors: a list of ``{name: "Family, Given", orcid: …, affiliation: …}``.
     licence
-        Under which it may be used: ``CC-BY-4.0``, ``CC0-1.0``, ``CC-BY-SA-4.0``, ``CC-BY-NC-4.0``,
-        ``ODbL-1.0``, ``ODC-By-1.0`` or ``PDDL-1.0``.
+        Its licence: ``CC-BY-4.0``, ``CC0-1.0``, ``CC-BY-SA-4.0``, ``CC-BY-NC-4.0``, ``ODbL-1.0``,
+        ``ODC-By-1.0`` or ``PDDL-1.0``.
     description
-        What it is of, in some sentences.
+        What it contains, in a few sentences.
     doi
         Its DOI, once it is reserved.
     version
-        Of the publication, such as ``1.0`` or ``DR2``; that of the catalogue's snapshot if it isn't given.
+        Version of the publication, such as ``1.0`` or ``DR2``; by default that of the catalogue's snapshot.
     publisher
-        Where it can be had, such as ``Zenodo``; the first creator if it isn't given.
+        Where it is published, such as ``Zenodo``; by default the first creator.
     url
         Where the folder will be on the web.
     ivoid
