@@ -79,7 +79,7 @@ def _estimate(prepared: Run[ClassifyConfig], plan: Plan) -> None:
     hours = plan.rows / rate / 3600
     say(
         f"At {rate:,.1f} galaxies/s for each model actor ({source}): {_amount(hours)} {unit} in all, "
-        f"{_amount(hours / actors)} hours with model_actors={actors}; a minute for the start comes on top"
+        f"{_amount(hours / actors)} hours with model_actors={actors}, and a minute to start"
     )
     say(f"Run {plan.run} would write {catalogue_uri(config.output)}; nothing was written")
 

@@ -124,7 +124,7 @@ def run(config: DiscoverConfig) -> None:
     say(f"Ranking: {storage.join(output, discovering.RANKING)}")
     say(f"Scores:  {storage.join(output, discovering.SCORES)}")
     say(f"Report:  {page}")
-    say(f"To rate: {to_rate}, then ratings=FILE; or serve=true")
+    say(f"To rate: open {to_rate}, and give the file that it saves as ratings=FILE; or use serve=true")
 
 
 def _local(output: str) -> Path:

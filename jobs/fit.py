@@ -82,8 +82,8 @@ def run(config: FitConfig) -> None:
     fitted = fit(embeddings, labels, output, config.seed)
     score = fitted.probe.score
     say(
-        f"{fitted.probe.column} from {fitted.probe.labels:,} labels: of galaxies held out "
-        f"{score.accuracy:.1%} are right, AUROC {score.auroc:.3f}"
+        f"{fitted.probe.column} from {fitted.probe.labels:,} labels: {score.accuracy:.1%} of the held-out "
+        f"galaxies are right, AUROC {score.auroc:.3f}"
     )
     rows, answers_uri, shown = answer(embeddings, fitted.probe, output, config.galaxies)
     page = write_page(embeddings, fitted, shown, rows, output)

@@ -125,10 +125,9 @@ def _tell(config: LoopConfig, output: str, rounds: list[Round], pictured: int) -
     one = rounds[-1]
     say(one.in_words())
     say(
-        f"{one.for_people:,} galaxies are for people, with about {one.to_come:,} more classifications, "
-        f"{one.for_experts:,} for experts, for people are split over them; the first {pictured:,} have their "
-        f"pictures in "
-        f"{storage.join(output, 'subjects')}"
+        f"{one.for_people:,} galaxies are for volunteers, about {one.to_come:,} more classifications in all; "
+        f"{one.for_experts:,} are for experts, because volunteers are split over them. The first "
+        f"{pictured:,} have their images in {storage.join(output, 'subjects')}"
     )
     before = labels_before(rounds, one.weights)
     folder = storage.join(output, "labels")
@@ -140,6 +139,6 @@ def _tell(config: LoopConfig, output: str, rounds: list[Round], pictured: int) -
         )
     else:
         say(
-            f"{one.labels:,} galaxies have a consensus ({folder}). When the weights were trained it were "
-            f"{before:,}: too few have come to train again"
+            f"{one.labels:,} galaxies have a consensus ({folder}), and {before:,} had one when the weights "
+            "were trained: too few new ones to train again"
         )

@@ -98,7 +98,7 @@ def run(config: PushConfig, dry_run: bool = False) -> None:
             removed = push.carry_out(advance)
         say(f"{push.sent - before:,} subjects sent, {push.sent:,} are in subject set {push.subject_set}")
         if removed:
-            say(f"{removed:,} that were made twice, because an answer was lost, are removed again")
+            say(f"{removed:,} that were made twice, because a response was lost, have been removed")
         if config.workflow is not None:
             if api.link_set(connection, config.workflow, config.project, push.subject_set):
                 say(f"Workflow {config.workflow} shows them from now on")
@@ -106,7 +106,7 @@ def run(config: PushConfig, dry_run: bool = False) -> None:
                 retired = [number for galaxy, number in push.ids.items() if galaxy in settled]
                 api.retire(connection, config.workflow, retired)
                 say(f"{len(retired):,} of them are settled; workflow {config.workflow} retires them")
-    say(f"What is where: {storage.join(state_uri(manifest.folder), 'subjects.csv')}")
+    say(f"Subjects and their ids: {storage.join(state_uri(manifest.folder), 'subjects.csv')}")
 
 
 def connect(endpoint: str | None, patience: float) -> Connection:

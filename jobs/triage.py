@@ -96,17 +96,17 @@ def run(config: TriageConfig) -> None:
     share = f"{settled / max(settled + left, 1):.1%}"
     say(
         f"{settled:,} of {settled + left:,} answers are settled ({share}), which saves volunteers "
-        f"{settled * config.votes_each:,} of {(settled + left) * config.votes_each:,} answers; "
-        f"{rows - people:,} of {rows:,} galaxies are settled in all that they were asked, {people:,} are for "
-        "people"
+        f"{settled * config.votes_each:,} of {(settled + left) * config.votes_each:,} answers. "
+        f"{rows - people:,} of {rows:,} galaxies are settled in every question that applies to them; "
+        f"{people:,} are for people"
     )
     if len(subjects) > pictured:
         say(f"{len(subjects) - pictured:,} of the {len(subjects):,} subjects have no cutout to show")
     page = write_document(
         output,
         "Triage",
-        f"{share} of the answers are settled. {rows - people:,} of {rows:,} galaxies are in all that they "
-        f"were asked; {people:,} are for people.",
+        f"{share} of the answers are settled. {rows - people:,} of {rows:,} galaxies are settled in every "
+        f"question that applies to them; {people:,} are for people.",
         triage_sections(tree, *both, thresholds, counts, volunteers),
         facts=[
             (share, "of the answers settled"),

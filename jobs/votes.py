@@ -57,7 +57,7 @@ def run(config: VotesConfig) -> None:
         f"{votes_uri(output)}; {added.again:,} were there already or came twice"
     )
     if added.quarantined:
-        say(f"{added.quarantined:,} rows can't be used; why is in {storage.join(output, 'quarantine')}")
+        say(f"{added.quarantined:,} rows can't be used; for reasons see {storage.join(output, 'quarantine')}")
 
 
 def _pieces(files: list[str], mapping: Mapping, tree: DecisionTree) -> Iterator[Piece]:
