@@ -107,26 +107,26 @@ def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
     """Plan a run over what is new or has changed since `base`, and say so; None if nothing has."""
     every, output = plan_everything(run), run.config.output
     if base is None:
-        say(f"{output} has no catalogue yet: all {every.rows:,} galaxies are new")
+        say(f"{output} has no catalogue yet, so all {every.rows:,} galaxies are new")
         return every
     config = run.config
     written = catalogue_schema(
         run.tree, config.uncertainty, config.embedding, config.rejection, classes=False
     )
     if not holds_columns(output, written, base.version):
-        say(f"The catalogue lacks columns that this run writes: all {every.rows:,} galaxies are to be done")
+        say(f"The catalogue lacks columns of this run, so all {every.rows:,} galaxies are classified anew")
         return every
     if base.plan is None:
         return _plan_beside_strangers(run, every, base)
     changed = changed_settings(base.plan, every.fingerprint)
     if changed:
         other = ", ".join(changed)
-        say(f"Since run {base.plan.run} other {other}: all {every.rows:,} galaxies are to be done")
+        say(f"Changed since run {base.plan.run}: {other}. All {every.rows:,} galaxies are classified anew")
         return _plan_of(run, every.shards, every.unit_rows, base)
     readings = changed_readings(base.plan, every.fingerprint)
     if readings:
         other = ", ".join(readings)
-        say(f"Since run {base.plan.run} other {other}: each row's class and answers are read anew")
+        say(f"Changed since run {base.plan.run}: {other}. Classes and answers are derived anew")
     elif same_source(every.shards, base.plan):
         if not is_finished(output, base.plan):
             return base.plan
@@ -139,8 +139,8 @@ def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
 def _plan_beside_strangers(run: Run[StreamConfig], every: Plan, base: Base) -> Plan:
     """Of a version that no run wrote, such as a restore, just the rows that runs of these settings made."""
     say(
-        f"Version {base.version} of the catalogue was written by something else than a run, such as a "
-        "restore: its rows are compared with the whole input"
+        f"Version {base.version} of the catalogue was not written by a run, but for example by a restore. "
+        "So its rows are compared with the whole input"
     )
     plans = read_plans(run.config.output)
     alike = [plan.run for plan in plans if not changed_settings(plan, every.fingerprint)]
