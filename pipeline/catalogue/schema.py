@@ -58,7 +58,7 @@ def catalogue_schema(
         _field("dec", pa.float64(), "Declination", "pos.eq.dec;meta.main", unit="deg"),
     ]
     texts = {
-        f"{q.key}_{a.key}": f"Probability of {a.text!r} to {q.text!r}, all volunteers counted"
+        f"{q.key}_{a.key}": f"Predicted share of all volunteers who would answer {a.text!r} to {q.text!r}"
         for q in tree.questions
         for a in q.answers
     }
@@ -80,7 +80,7 @@ def catalogue_schema(
             _field(
                 f"{question.key}_agreement",
                 pa.float32(),
-                f"Agreement on the answer {asked}, 1 - H(p) / log n",
+                f"How far volunteers would agree on the answer {asked}: 1 - entropy / log n, 0 to 1",
                 "stat.confidenceLevel;src.morph",
             ),
         ]
@@ -133,13 +133,13 @@ def _class_fields() -> list[pa.Field]:
         _field(
             CLASS,
             pa.string(),
-            "Class that the most probable path through the questions leads to; null where it leads to none",
+            "Class to which the most probable path through the questions leads; null if it leads to none",
             "meta.code.class;src.morph",
         ),
         _field(
             CLASS_CONFIDENCE,
             pa.float32(),
-            "Product of the probabilities along that path, up to the answer that decides the class",
+            "Product of the probabilities along the path to the class, up to the answer that decides it",
             "stat.confidenceLevel;src.morph",
         ),
     ]
@@ -150,14 +150,20 @@ def _provenance_fields() -> list[pa.Field]:
     return [
         _field("run", pa.string(), "Run that wrote the row", "meta.id;meta.dataset", nullable=False),
         _field(
-            "weights", pa.string(), "sha256 of the weight file", "meta.checksum;meta.software", nullable=False
+            "weights",
+            pa.string(),
+            "sha256 of the network's weight file",
+            "meta.checksum;meta.software",
+            nullable=False,
         ),
-        _field("input", pa.string(), "Shard and row read", "meta.ref;meta.file", nullable=False),
-        _field("content", pa.string(), "Digest of the input row", "meta.checksum", nullable=False),
+        _field(
+            "input", pa.string(), "Input shard and row of the galaxy", "meta.ref;meta.file", nullable=False
+        ),
+        _field("content", pa.string(), "Hash of the input row's content", "meta.checksum", nullable=False),
         _field(
             "stale",
             pa.string(),
-            "Null while the source has the row; else what became of it there",
+            "Null while the input has the galaxy; otherwise what has become of it there",
             "meta.code",
         ),
     ]
@@ -168,7 +174,7 @@ def _uncertainty_fields(tree: DecisionTree) -> list[pa.Field]:
         _field(
             f"{column}_{end}",
             pa.float32(),
-            f"Share of the volunteers that would give {column}: {percent} % of such shares are lower",
+            f"{percent} % quantile of the share of volunteers who would give the answer {column}",
             f"stat.probability;stat.{bound};src.morph",
             nullable=False,
         )
@@ -179,7 +185,7 @@ def _uncertainty_fields(tree: DecisionTree) -> list[pa.Field]:
         _field(
             f"{question.key}_volunteers",
             pa.float32(),
-            f"How many volunteers' votes the answer to {question.text!r} is worth",
+            f"Number of volunteers' votes that the predicted answer to {question.text!r} is worth",
             "stat.weight;src.morph",
             nullable=False,
         )
@@ -190,14 +196,14 @@ def _uncertainty_fields(tree: DecisionTree) -> list[pa.Field]:
         _field(
             "out_of_place",
             pa.float32(),
-            "How unlike the training pictures the picture is; 1 in 20 of their kind are above 1",
+            "How unlike the training pictures this picture is; 1 in 20 pictures of their kind exceed 1",
             "stat.likelihood;instr",
             nullable=False,
         ),
         _field(
             "frame_ratio",
             pa.float32(),
-            "Size of the galaxy in its frame, in units of the training pictures' median",
+            "Size of the galaxy relative to its frame, divided by the training pictures' median",
             "phys.size;arith.ratio",
             nullable=False,
         ),
@@ -208,7 +214,7 @@ def _embedding_field() -> pa.Field:
     return _field(
         EMBEDDING,
         pa.binary(),
-        f"What the network sees in the galaxy: a vector of {NUMBERS} int8, in units of {STEP}",
+        f"Embedding: what the network sees in the galaxy, a vector of {NUMBERS} int8 in units of {STEP}",
         "src.morph.param;meta.modelled",
         nullable=False,
     )
@@ -225,24 +231,32 @@ REJECTION_FIELDS = [
     _field(
         "rejection",
         pa.string(),
-        "What the picture shows: none (but a galaxy), or star, blend, trail, saturated, empty",
+        "What the picture shows instead of a galaxy: star, blend, trail, saturated, empty; none if a galaxy",
         "meta.code.class",
         nullable=False,
     ),
     *(
         _field(name, pa.float32(), text, ucd, nullable=False)
         for name, text, ucd in (
-            ("not_galaxy", "Probability that the picture has no galaxy in its middle", "stat.probability"),
+            (
+                "not_galaxy",
+                "Probability that there is no galaxy in the middle of the picture",
+                "stat.probability",
+            ),
             (
                 "point_ratio",
-                "Half-light radius over that of the picture's most compact other source; 0 if none is bright",
+                "Half-light radius divided by that of the most compact other source; 0 if none is bright",
                 "phys.angSize;arith.ratio",
             ),
-            ("trail", "Largest share of a line across the frame that stands out beside it", "meta.code.qual"),
-            ("saturated", "Share of the frame's pixels that are at their brightest", "instr.saturation"),
+            (
+                "trail",
+                "Largest share of a line across the frame that stands out from its surroundings",
+                "meta.code.qual",
+            ),
+            ("saturated", "Share of the frame's pixels that are at maximum brightness", "instr.saturation"),
             (
                 "neighbour",
-                "Light of the brightest neighbour within 0.3 frames, over the galaxy's own",
+                "Light of the brightest neighbour within 0.3 frames, divided by the galaxy's own",
                 "phot.flux;arith.ratio",
             ),
         )

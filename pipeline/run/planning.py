@@ -107,33 +107,26 @@ def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
     """Plan a run over what is new or has changed since `base`, and tell the user; None if nothing has."""
     full, output = plan_everything(run), run.config.output
     if base is None:
-        say(f"{output} has no catalogue yet: all {full.rows:,} galaxies are new")
+        say(f"{output} has no catalogue yet, so all {full.rows:,} galaxies are new")
         return full
     config = run.config
     written = catalogue_schema(
         run.tree, config.uncertainty, config.embedding, config.rejection, classes=False
     )
     if not holds_columns(output, written, base.version):
-        say(
-            f"The catalogue lacks columns that this run writes: all {full.rows:,} galaxies are to be "
-            "classified"
-        )
+        say(f"The catalogue lacks columns of this run, so all {full.rows:,} galaxies are classified anew")
         return full
     if base.plan is None:
         return _plan_beside_foreign_rows(run, full, base)
     changed = changed_settings(base.plan, full.fingerprint)
     if changed:
-        say(
-            f"Changed since run {base.plan.run}: {', '.join(changed)}; all {full.rows:,} galaxies are to be "
-            "classified"
-        )
+        other = ", ".join(changed)
+        say(f"Changed since run {base.plan.run}: {other}. All {full.rows:,} galaxies are classified anew")
         return _plan(run, full.shards, full.unit_rows, base)
     readings = changed_readings(base.plan, full.fingerprint)
     if readings:
-        say(
-            f"Changed since run {base.plan.run}: {', '.join(readings)}; each row's class and answers are "
-            "taken anew from its probabilities"
-        )
+        other = ", ".join(readings)
+        say(f"Changed since run {base.plan.run}: {other}. Classes and answers are derived anew")
     elif same_source(full.shards, base.plan):
         if not is_finished(output, base.plan):
             return base.plan
@@ -146,8 +139,8 @@ def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
 def _plan_beside_foreign_rows(run: Run[StreamConfig], full: Plan, base: Base) -> Plan:
     """Plan over a version that no run wrote, such as a restore: rows of runs with these settings stay."""
     say(
-        f"Version {base.version} of the catalogue was written by something else than a run, such as a "
-        "restore: its rows are compared with the whole input"
+        f"Version {base.version} of the catalogue was not written by a run, but for example by a restore. "
+        "So its rows are compared with the whole input"
     )
     plans = read_plans(run.config.output)
     runs = [plan.run for plan in plans if not changed_settings(plan, full.fingerprint)]

@@ -225,7 +225,7 @@ def test_a_report_that_was_removed_is_written_again(refreshed: Output) -> None:
 def test_other_settings_classify_everything(refreshed: Output) -> None:
     output = refreshed.copy("other")
     text = output.refresh("precision=bfloat16")
-    assert "other precision (was float32, is bfloat16): all 42 galaxies" in text
+    assert ": precision (was float32, is bfloat16). All 42 galaxies" in text
     assert "40 galaxies classified, 2 quarantined" in text
     assert output.marks == MARKS
     assert "42 input rows = 40 classified + 2 quarantined" in output.verified()
