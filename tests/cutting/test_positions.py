@@ -96,7 +96,7 @@ def test_rows_that_name_no_place_are_listed_with_their_reasons(tmp_path: Path) -
         (b"name,ra,dec\na,1,2\n", "no column 'object_id'"),
         (b"object_id,ra,dec\na,10:20:30,2\n", "doesn't hold numbers"),
         (b"object_id,ra,dec\na,400,2\n", "has no row that can be used"),
-        (b"object_id,ra,dec\n", "it has none"),
+        (b"object_id,ra,dec\n", "it has no rows"),
         (b"", "can't be read as a table"),
         (b"SIMPLE  =" + bytes(40), "can't be read as a table"),
         (b"PAR1" + bytes(40), "can't be read as a table"),

@@ -34,7 +34,7 @@ def test_a_catalogue_without_embeddings_and_then_with(tmp_path: Path) -> None:
     plain = snapshot(catalogue).sort_by("object_id")
     done = tuningfork("refresh", *SETTINGS, "embedding=true", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "lacks columns that this run writes: all 7 galaxies" in done.stdout + done.stderr
+    assert "lacks columns of this run, so all 7 galaxies" in done.stdout + done.stderr
     seen = snapshot(catalogue).sort_by("object_id")
     assert seen.schema.names == catalogue_schema(TREE, embedding=True).names
     assert seen.select(TREE.columns).equals(plain.select(TREE.columns))
@@ -56,7 +56,7 @@ def test_a_catalogue_without_embeddings_and_then_with(tmp_path: Path) -> None:
     assert export.returncode == 0, export.stderr
     assert "embedding is left out" in export.stdout + export.stderr
     again = tuningfork("refresh", *SETTINGS, cwd=tmp_path)
-    assert "other embedding (was " in again.stderr + again.stdout
+    assert ": embedding (was " in again.stderr + again.stdout
     assert snapshot(catalogue).schema.names == catalogue_schema(TREE).names
     assert tuningfork("verify", "out", cwd=tmp_path).returncode == 0
 

@@ -38,6 +38,6 @@ def test_a_catalogue_with_uncertainty_and_then_without(tmp_path: Path) -> None:
         np.testing.assert_allclose(sure[name].to_numpy()[order], in_memory[name], rtol=1e-4, atol=1e-4)
     again = tuningfork("refresh", *SETTINGS, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert "other uncertainty (was " in again.stderr + again.stdout
+    assert ": uncertainty (was " in again.stderr + again.stdout
     assert snapshot(catalogue).schema.names == catalogue_schema(TREE).names
     assert tuningfork("verify", "out", cwd=tmp_path).returncode == 0

@@ -120,7 +120,7 @@ def test_an_index_keeps_to_conditions_and_regions(survey: Path, tree: DecisionTr
         ([], "nothing is searched for"),
         (["position=10,80"], "has no galaxy within 10 arcsec of 10, 80"),
         (["position=10"], "position='10': expected RA,DEC in degrees, such as 150.1,2.2"),
-        (["object_id=g1", "cone=10,80,1"], "has no galaxy that the region and the condition leave"),
+        (["object_id=g1", "cone=10,80,1"], "that the region and the condition leave"),
         (["object_id=g1", "where=beauty > 1"], "there is no column 'beauty'"),
         (["object_id=g1", "where=tag == 'ring'"], "there is no tag 'ring'"),
         (["image=tags.csv"], "tags.csv"),
