@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import yaml
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import curve_fit
+from scipy.optimize import nnls
 
 from jobs.recipes.tables import more_challenge, write_labels
 from pipeline import storage
@@ -41,6 +41,7 @@ WHOLE_SET = 55_421
 """Galaxies that the paper's networks learnt from."""
 
 _DRAWS = 500
+_EXPONENTS = np.linspace(0.05, 1.5, 59)
 
 
 def power_law(counts: ArrayLike, floor: float, scale: float, exponent: float) -> NDArray[np.float64]:
@@ -49,10 +50,13 @@ def power_law(counts: ArrayLike, floor: float, scale: float, exponent: float) ->
 
 
 def fitted(counts: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
-    """Floor, scale and exponent of the power law nearest to scores."""
-    bounds = ([0.0, 0.0, 0.05], [0.15, 10.0, 1.5])
-    parameters, _ = curve_fit(power_law, counts, scores, p0=(0.08, 0.5, 0.4), bounds=bounds, max_nfev=20_000)
-    return np.asarray(parameters)
+    """Floor, scale and exponent of the power law nearest to scores, by least squares for each exponent."""
+    fits = []
+    for exponent in _EXPONENTS:
+        design = np.stack([np.ones(np.size(counts)), np.asarray(counts, np.float64) ** -exponent], axis=1)
+        (floor, scale), residual = nnls(design, np.asarray(scores, np.float64))
+        fits.append((residual, floor, scale, exponent))
+    return np.asarray(min(fits)[1:])
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ from pipeline.training.score import answers_for
 from pipeline.training.weights import TrainConfig, train_one
 from pipeline.tree import load_tree
 
-EXAMPLES = 15_000
+EXAMPLES = 10_000
 
 
 def as_they_are(table: pd.DataFrame) -> pd.DataFrame:
