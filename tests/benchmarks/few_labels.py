@@ -10,7 +10,7 @@ of each example and as many examples as ``--examples`` says; ``--probe`` fits a 
 of weights. Writes ``TASK.json`` and a table ``TASK.md`` into OUT; run again, it continues.
 
 Weights that learnt EFIGI's attributes before, as those that come with the project did, know the answers to
-``efigi``: use others, such as those of `tests.benchmarks.learning_curve`.
+``efigi``. Use others, trained from nothing on the votes alone (``tuningfork train`` without ``init``).
 """
 
 from __future__ import annotations
