@@ -28,9 +28,9 @@ _WORD = re.compile(r"\w+")
 
 
 class StrictModel(BaseModel):
-    """A frozen pydantic model in which an unknown key is an error."""
+    """A frozen pydantic model in which an unknown key, or a number that is not finite, is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Model = TypeVar("Model", bound=BaseModel)

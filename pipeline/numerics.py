@@ -18,6 +18,7 @@ nothing here shows, such as a patch release of a library."""
 
 SAME_ANSWERS = frozenset(
     {
+        "008221d51768ce0fd4912d1e8acff8fa964d82f0daa34508a340db64d0a1735d",
         "e90ea01ff3053ba68f093d73881d172c7fde29c54d3127a70cf39c5a73b65722",
         "313c09a6c2b3a2413134af6af62979b83730eb204c716c0554f479a32e4fe6d2",
         "8de749320aaabdbe8afaaf9a81f3ff3fc3d2d35afc793e24eaab9046470a60dd",
@@ -84,6 +85,7 @@ DECIDING_MODULES = (
     "images.rejection",
     "images.scrutiny",
     "network.checkpoint",
+    "network.companion",
     "network.ensemble",
     "network.layers",
     "network.output",

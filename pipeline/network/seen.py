@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from pipeline import storage
-from pipeline.config import StrictModel, validate
 from pipeline.errors import InputError
+from pipeline.network.companion import AboutCompanion, read_companion, write_companion
 
 _SUFFIX = ".seen.safetensors"
-_ABOUT, _DIGESTS = "about", "digests"
+_DIGESTS = "digests"
 
 LARGE = 25_000
 """Most pictures of which eight bytes are kept of each digest, 200 kB in all. Of more it is four: beside
 60,000 pictures one other in 70,000 is then taken for one of them, by chance."""
 
 
-class AboutSeen(StrictModel):
+class AboutSeen(AboutCompanion):
     """What a list of digests is of.
 
     Attributes
     ----------
-    weights_sha256
-        Of the network's weight file.
     lacks
         What the weights were trained on beside, in a sentence; empty where the list is whole.
     """
 
-    weights_sha256: str
     lacks: str = ""
 
 
@@ -105,8 +98,7 @@ def write_seen(
     if len(kept) > LARGE:
         kept = np.unique(_shortened(kept, np.dtype(np.uint32)))
     seen = SeenPictures(AboutSeen(weights_sha256=weights_sha256, lacks=lacks), kept)
-    data = save_arrays({_DIGESTS: seen.digests}, {_ABOUT: seen.about.model_dump_json()})
-    storage.write_bytes(seen_uri(weights), data)
+    write_companion(seen_uri(weights), {_DIGESTS: seen.digests}, seen.about)
     return seen
 
 
@@ -121,25 +113,13 @@ def read_seen(weights: str, weights_sha256: str) -> SeenPictures | None:
     uri = seen_uri(weights)
     if not storage.exists(uri):
         return None
-    data = storage.read_bytes(uri)
-    try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        digests, about = load_arrays(data)[_DIGESTS], json.loads(header["__metadata__"][_ABOUT])
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{uri} holds no digests of pictures: {reason}; fetch it again") from error
-    known = validate(AboutSeen, about, uri)
-    if known.weights_sha256 != weights_sha256:
-        raise InputError(
-            f"{uri} is of weights {known.weights_sha256[:12]}…, and {weights} is {weights_sha256[:12]}…: "
-            "fetch both again, or make it anew with `python -m jobs.recipes.seen`"
-        )
+    about, (digests,) = read_companion(AboutSeen, uri, weights, weights_sha256, (_DIGESTS,))
     if digests.dtype.name not in ("uint32", "uint64") or digests.ndim != 1:
         raise InputError(
             f"{uri} holds digests of type {digests.dtype} and shape {digests.shape}; expected a list of "
             "uint64 or uint32: fetch it again"
         )
-    return SeenPictures(known, digests)
+    return SeenPictures(about, digests)
 
 
 def _shortened(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.catalogue.embedding import NUMBERS
-from pipeline.representations.projection import About, Projection
+from pipeline.representations.projection import AboutProjection, Projection
 
 SHRINKAGE = 0.01
 """Of the variance of the first direction: what is added to each direction's before it is divided by it.
@@ -36,7 +36,7 @@ def fit_projection(hidden: ArrayLike, weights_sha256: str) -> Projection:
     components = components * np.sign(components[np.arange(len(order)), largest])[:, None]
     directions = np.zeros((NUMBERS, values.shape[1]), np.float32)
     directions[: len(order)] = components / np.sqrt(kept + SHRINKAGE * kept[0])[:, None]
-    about = About(
+    about = AboutProjection(
         weights_sha256=weights_sha256,
         galaxies=len(values),
         explained_variance=round(float(kept.sum() / variances.sum()), 4),

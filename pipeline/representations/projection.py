@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from pipeline import storage
 from pipeline.catalogue.embedding import NUMBERS, STEP
-from pipeline.config import StrictModel, validate
 from pipeline.errors import InputError
+from pipeline.network.companion import AboutCompanion, read_companion, write_companion
 
 VERSION = 1
 """Raise it when a projection's numbers come to mean something else."""
 
 _SUFFIX = ".embedding.safetensors"
-_ABOUT = "about"
+_MEAN, _DIRECTIONS = "mean", "directions"
 _MOST = 127
 
 
-class About(StrictModel):
+class AboutProjection(AboutCompanion):
     """What a projection is of.
 
     Attributes
     ----------
-    weights_sha256
-        Of the network's weight file.
     galaxies
         How many it was learnt from.
     explained_variance
@@ -39,7 +33,6 @@ class About(StrictModel):
     """
 
     version: int = VERSION
-    weights_sha256: str
     galaxies: int
     explained_variance: float
 
@@ -58,7 +51,7 @@ class Projection:
         What the difference from the mean is multiplied by.
     """
 
-    about: About
+    about: AboutProjection
     mean: NDArray[np.float32]
     directions: NDArray[np.float32]
 
@@ -89,10 +82,8 @@ def projection_uri(weights: str) -> str:
 
 def write_projection(weights: str, projection: Projection) -> None:
     """Write a projection beside its weights."""
-    arrays = {"mean": projection.mean, "directions": projection.directions}
-    # Under one key: several would be written in another order each time.
-    data = save_arrays(arrays, {_ABOUT: projection.about.model_dump_json()})
-    storage.write_bytes(projection_uri(weights), data)
+    arrays = {_MEAN: projection.mean, _DIRECTIONS: projection.directions}
+    write_companion(projection_uri(weights), arrays, projection.about)
 
 
 def read_projection(weights: str, weights_sha256: str) -> Projection:
@@ -109,29 +100,12 @@ def read_projection(weights: str, weights_sha256: str) -> Projection:
             f"{weights} can't give embeddings, for there is no {uri}: leave embedding=true out, or learn it "
             f"with `python -m jobs.recipes.embedding {weights} PICTURES`; training again learns it, too"
         )
-    data = storage.read_bytes(uri)
-    try:
-        arrays, about = load_arrays(data), json.loads(_metadata(data)[_ABOUT])
-        mean, directions = arrays["mean"], arrays["directions"]
-    except (SafetensorError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{uri} is not a projection to embeddings: {reason}; fetch it again") from error
-    known = validate(About, about, uri)
-    if known.weights_sha256 != weights_sha256:
+    about, (mean, directions) = read_companion(
+        AboutProjection, uri, weights, weights_sha256, (_MEAN, _DIRECTIONS)
+    )
+    if about.version != VERSION or directions.shape != (NUMBERS, len(mean)):
         raise InputError(
-            f"{uri} is of weights {known.weights_sha256[:12]}…, and {weights} is {weights_sha256[:12]}…: "
-            "fetch both again, or train anew"
-        )
-    if known.version != VERSION or directions.shape != (NUMBERS, len(mean)):
-        raise InputError(
-            f"{uri} is of version {known.version} with directions of shape {directions.shape}; expected "
+            f"{uri} is of version {about.version} with directions of shape {directions.shape}; expected "
             f"version {VERSION} with ({NUMBERS}, {len(mean)}): learn it again with this version"
         )
-    return Projection(known, mean, directions)
-
-
-def _metadata(data: bytes) -> dict[str, str]:
-    """What a safetensors file says beside its arrays; its header is JSON, after the header's length."""
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    metadata: dict[str, str] = header["__metadata__"]
-    return metadata
+    return Projection(about, mean, directions)

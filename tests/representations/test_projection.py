@@ -126,7 +126,7 @@ def test_a_damaged_one_is_refused(
 ) -> None:
     file = Path(projection_uri(weights))
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(InputError, match=r"is not a projection to embeddings: .*; fetch it again"):
+    with pytest.raises(InputError, match=r"is damaged: .*; fetch it again"):
         read_projection(weights, projection.about.weights_sha256)
 
 
