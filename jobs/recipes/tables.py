@@ -18,7 +18,7 @@ from pipeline import storage
 from pipeline.config import CONFIGS
 from pipeline.images import decode_image
 from pipeline.images.detection import DetectedSource, DetectionCriteria, detect_sources
-from pipeline.images.region import FRAME_RADII
+from pipeline.images.region import FRAME_HALF_LIGHT_RADII, FRAME_RADII
 from pipeline.tree import DecisionTree, load_tree
 
 VOTES, EFIGI, KINDS, LARGEST = (
@@ -29,11 +29,8 @@ VOTES, EFIGI, KINDS, LARGEST = (
 _EFIGI_FRAME = 2.2
 """An EFIGI image ends near its galaxy's edge; a Galaxy Zoo frame is so many times as wide."""
 
-_FRAME_HALF_LIGHT_RADII = 12.7
-"""Width of a frame in half-light radii: the median of galaxies in the challenge's 8-bit pictures."""
-
 FRAMES: dict[str, Callable[[DetectedSource], float]] = {
-    "half_light": lambda source: _FRAME_HALF_LIGHT_RADII * source.half_light_radius,
+    "half_light": lambda source: FRAME_HALF_LIGHT_RADII * source.half_light_radius,
     "petrosian": lambda source: FRAME_RADII * source.radius,
 }
 """How wide a galaxy's frame is, by what is measured of it in the picture."""

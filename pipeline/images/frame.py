@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from pipeline.geometry import FRAME_PIXELS
 from pipeline.images.decode import ImageError
 from pipeline.images.detection import DetectedSource, DetectionCriteria, detect_sources, salience
 from pipeline.images.jpeg import PlainJpeg
-from pipeline.images.region import FRAME_RADII
+from pipeline.images.region import FRAME_HALF_LIGHT_RADII, FRAME_RADII
 
 
 @dataclass(frozen=True)
@@ -76,22 +76,31 @@ class FrameWidth(StrictModel):
     unit
         Unit of that radius.
     measured
-        Whether to measure the Petrosian 90 % radius in the image.
+        Whether to measure the radius in the image: ``true`` for the Petrosian radius of 90 % of the light, or
+        ``half_light``, which suits 8-bit pictures better.
     arcsec
         The same width for all galaxies, in arcseconds.
     factor
-        Width of the frame in radii. The network was trained on frames of 8.48 radii.
+        Width of the frame in radii. The network was trained on frames of 8.48 Petrosian radii, about 12.7
+        half-light radii.
     """
 
     column: str | None = None
     unit: Literal["arcsec", "pixel"] = "arcsec"
-    measured: bool = False
+    measured: bool | Literal["half_light"] = False
     arcsec: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     factor: float = Field(default=FRAME_RADII, gt=0, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _in_half_light_radii(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("measured") == "half_light":
+            return {"factor": FRAME_HALF_LIGHT_RADII} | values
+        return values
+
     @model_validator(mode="after")
     def _one(self) -> Self:
-        rules = [self.column is not None, self.measured, self.arcsec is not None]
+        rules = [self.column is not None, bool(self.measured), self.arcsec is not None]
         if sum(rules) != 1:
             raise ValueError("give one of column, measured: true, arcsec")
         return self
@@ -101,15 +110,15 @@ class FrameWidth(StrictModel):
         """Whether it takes the image's pixel scale to tell the width in pixels."""
         return self.arcsec is not None or (self.column is not None and self.unit == "arcsec")
 
-    def pixels(self, size: float | None, radius: float | None, scale: float | None) -> float:
+    def pixels(self, size: float | None, source: DetectedSource | None, scale: float | None) -> float:
         """Width of a galaxy's frame in image pixels.
 
         Parameters
         ----------
         size
             What its `column` holds.
-        radius
-            Petrosian 90 % radius as measured, in pixels; None if no source was there.
+        source
+            The galaxy as measured in the image; None if no source was there.
         scale
             Arcseconds a pixel; None where nothing tells.
 
@@ -119,12 +128,14 @@ class FrameWidth(StrictModel):
             If what the width follows from is missing.
         """
         if self.measured:
-            if radius is None:
+            if source is None:
                 raise ImageError(
                     "no_source",
                     "no source was found to scale the frame by; look at `detection` in the survey file",
                 )
-            return self.factor * radius
+            return self.factor * (
+                source.half_light_radius if self.measured == "half_light" else source.radius
+            )
         width = self.arcsec
         if self.column is not None:
             if size is None or not 0 < size < math.inf:

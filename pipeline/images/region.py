@@ -14,6 +14,9 @@ from pipeline.images.decode import ImageError
 FRAME_RADII = 8.48
 """Width of a galaxy's frame in Petrosian 90 % radii: 424 pixels of 0.02 radii, as in SDSS's Galaxy Zoo."""
 
+FRAME_HALF_LIGHT_RADII = 12.7
+"""The same in half-light radii: the median of galaxies in Galaxy Zoo's 8-bit pictures."""
+
 MAX_SIDE = 4096
 """The widest region that is cut out, in image pixels."""
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.cutouts.table import CUTOUT_SCHEMA, SIZE, nan_to_none
 from pipeline.images import BandImages, ImageError, color_picture, stack_bands
+from pipeline.images.detection import DetectedSource
 from pipeline.images.encode import encode_png
 from pipeline.images.frame import GalaxyJpeg, GalaxyPicture, measure_galaxy
 from pipeline.images.jpeg import PlainJpeg, check_jpeg, plain_jpeg
@@ -51,12 +52,12 @@ def develop(cutout: Mapping[str, Any], source: ImageOpener) -> GalaxyPicture:
         light = light * np.asarray(survey.color.scales, np.float32)
     else:
         pixels, light = opened, opened.astype(np.float32)
-    measured = None
+    measured: DetectedSource | None = None
     if survey.recentre or (frame is not None and frame.measured):
         measured = measure_galaxy(light, center, survey.detection)
     if survey.recentre and measured is not None:
         center = (measured.x, measured.y)
-    width = _frame_width(cutout, survey, measured.radius if measured else None, scale)
+    width = _frame_width(cutout, survey, measured, scale)
     return GalaxyPicture(pixels, center, width, ra, dec, replaced)
 
 
@@ -91,14 +92,17 @@ def _jpeg_of(image: Any) -> PlainJpeg | None:
 
 
 def _frame_width(
-    cutout: Mapping[str, Any], survey: SurveySettings | None, radius: float | None, scale: float | None
+    cutout: Mapping[str, Any],
+    survey: SurveySettings | None,
+    measured: DetectedSource | None,
+    scale: float | None,
 ) -> float | None:
     """Width of a galaxy's frame in image pixels; None for the whole image."""
     if survey is None or survey.frame is None:
         width: float | None = cutout["frame_pixels"]
         return width
     size = None if survey.frame.column is None else nan_to_none(cutout[SIZE])
-    return survey.frame.pixels(size, radius, scale)
+    return survey.frame.pixels(size, measured, scale)
 
 
 def _center(cutout: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -37,13 +37,16 @@ def row_of(folder, write, sky, **settings):
 DETECTION = {"threshold": 3, "background_pixels": 160}
 
 
-@pytest.mark.parametrize("length", [3.0, 5.0])
-def test_a_measured_frame_is_as_wide_as_the_disk_is_large(tmp_path, length):
-    """90 % of a disk's light lie within 3.89 scale lengths; its Petrosian flux lacks 1 %."""
+@pytest.mark.parametrize(
+    ("length", "measured", "radii", "lengths"),
+    [(3.0, True, 8.48, 3.8), (5.0, True, 8.48, 3.8), (4.0, "half_light", 12.7, 1.66)],
+)
+def test_a_measured_frame_is_as_wide_as_the_disk_is_large(tmp_path, length, measured, radii, lengths):
+    """A disk has 90 % of its light within 3.89 scale lengths, half within 1.68; Petrosian flux lacks 1 %."""
     sky = disk(80, 79, length)
-    row = row_of(tmp_path, write_fits, sky, frame={"measured": True}, detection=DETECTION)
-    radius = row["scale"] * 424 / 8.48
-    assert radius == pytest.approx(3.8 * length, rel=0.06)
+    row = row_of(tmp_path, write_fits, sky, frame={"measured": measured}, detection=DETECTION)
+    radius = row["scale"] * 424 / radii
+    assert radius == pytest.approx(lengths * length, rel=0.06)
 
 
 def test_recentring_moves_the_frame_onto_the_source(tmp_path):
