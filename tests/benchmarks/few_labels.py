@@ -5,9 +5,10 @@
 ``rings``: has a DECaLS galaxy a ring? Learnt from 20 to 300 of the 400 galaxies in DATA/rings, and judged on
 100 others. ``efigi``: the sixteen attributes of DATA/efigi, learnt from 100 to 1,000 galaxies, and judged on
 200 others. Galaxies are drawn ten times for each number of labels; the same draws serve all. Networks
-continue from each WEIGHTS (``scratch=`` starts from nothing), with the recipe for few labels, four viewpoints
-of each example and as many examples as ``--examples`` says; ``--probe`` fits a linear probe on the embeddings
-of weights. Writes ``TASK.json`` and a table ``TASK.md`` into OUT; run again, it continues.
+continue from each WEIGHTS (``scratch=`` starts from nothing) with a short form of the recipe for few labels:
+one viewpoint of each example, batches of ten, and as many examples as ``--examples`` says. They are judged by
+single views. ``--probe`` fits a linear probe on the embeddings of weights. Writes ``TASK.json`` and a table
+``TASK.md`` into OUT; run again, it continues.
 
 Weights that learnt EFIGI's attributes before, as those that come with the project did, know the answers to
 ``efigi``. Use others, trained from nothing on the votes alone (``tuningfork train`` without ``init``).
@@ -29,15 +30,18 @@ from scipy import stats
 
 from jobs.recipes.tables import EFIGI, efigi
 from pipeline import storage
+from pipeline.averaging import naive_average
 from pipeline.config import CONFIGS
 from pipeline.evaluation import rmse
-from pipeline.network import load_network
+from pipeline.geometry import IDENTITY
+from pipeline.network import ViewpointSampler, load_network
 from pipeline.representations.gathering import decoded
 from pipeline.representations.probe import softmax
 from pipeline.representations.probe_fitting import best_strength, regression
 from pipeline.representations.probe_fitting import score as probe_score
 from pipeline.training import read_labels
-from pipeline.training.score import answers_for
+from pipeline.training.galaxies import Cut, load_galaxies
+from pipeline.training.score import SCORE_REACH
 from pipeline.training.weights import TrainConfig, train_one
 from pipeline.tree import DecisionTree, load_tree
 from tests.benchmarks.embedded import embedded
@@ -51,6 +55,8 @@ questions:
       - {key: "no", text: "No", next: null}
       - {key: "yes", text: "Yes", next: null}
 """
+
+SHORT = {"viewpoints": 1, "batch_size": 10}
 
 Rows = NDArray[np.int64]
 Answers = NDArray[np.float64]
@@ -97,7 +103,7 @@ def main() -> None:
     parser.add_argument("starts", nargs="*", metavar="NAME=WEIGHTS")
     parser.add_argument("--probe", metavar="WEIGHTS")
     parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--examples", type=int, default=1_000)
+    parser.add_argument("--examples", type=int, default=1_500)
     options = parser.parse_args()
     out = options.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
@@ -173,11 +179,11 @@ def probing(task: Task, weights: str, cache: Path) -> Learner:
 
 
 def fine_tuning(task: Task, out: Path, start: str | None, examples: int) -> Learner:
-    """Networks that learn the labels; their answers are averaged over 60 transforms."""
+    """Networks that learn the labels, by a short form of the recipe for them."""
     out.mkdir(parents=True, exist_ok=True)
     tree = load_tree(task.tree)
     recipe = yaml.safe_load((CONFIGS / "recipes" / "few_labels.yaml").read_text())
-    (recipe_file := out / "recipe.yaml").write_text(yaml.safe_dump(recipe | {"viewpoints": 4}))
+    (recipe_file := out / "recipe.yaml").write_text(yaml.safe_dump(recipe | SHORT))
 
     def learn(rows: Rows, last: Rows, seed: int) -> Answers:
         name = f"{len(rows)}-{seed}"
@@ -208,9 +214,13 @@ def fine_tuning(task: Task, out: Path, start: str | None, examples: int) -> Lear
 
 
 def answers_of(weights: str, tree: DecisionTree, folder: str, labels: str) -> Answers:
-    """Answers of weights for a label table, over 60 transforms."""
+    """Answers of weights for a label table, by single views."""
     network, _ = load_network(weights, tree)
-    return answers_for([network], read_labels(folder, tree, labels))[0].numpy().astype(np.float64)
+    galaxies = load_galaxies(read_labels(folder, tree, labels), Cut(SCORE_REACH, None))
+    answers = np.empty((len(galaxies), tree.answer_count))
+    for rows, regions in galaxies.regions.by_side(64):
+        answers[rows] = naive_average(network, ViewpointSampler(), regions, (IDENTITY,)).numpy()
+    return answers
 
 
 def in_words(result: Mapping[str, Mapping[int, Mapping[str, Mapping[str, float]]]]) -> str:

@@ -30,7 +30,7 @@ from pipeline.evaluation import rmse, rmse_difference, rmse_interval
 from pipeline.network import load_network
 from pipeline.training import read_labels
 from pipeline.training.score import answers_for
-from pipeline.training.weights import TrainConfig, train_one
+from pipeline.training.weights import TrainConfig, train_one, tree_of
 from pipeline.tree import load_tree
 
 EXAMPLES = 10_000
@@ -115,7 +115,9 @@ def main() -> None:
     answers = {}
     for name in names or RECIPES:
         weights = train(name, folder, storage.absolute(start), output, len(unseen))
-        answers[name] = answers_for([load_network(weights, tree)[0]], unseen)[0].numpy()
+        network, _ = load_network(weights, tree_of(RECIPES[name].tree))
+        # The votes' tree is the first one.
+        answers[name] = answers_for([network], unseen)[0].numpy()[:, : tree.answer_count]
     answers["together"] = np.mean(list(answers.values()), axis=0)
     first = next(iter(answers.values()))
     rows = {}
