@@ -102,7 +102,9 @@ def read_card(weights: str) -> Card:
     InputError
         If it or the weight file is absent, or it is not a card.
     """
-    if not storage.exists(card_uri(weights)) and not storage.exists(weights):
+    if not storage.exists(card_uri(weights)):
+        if storage.exists(weights):
+            raise InputError(f"{weights} lacks its card, {card_uri(weights)}; fetch it, too")
         raise InputError(
             f"there are no weights {weights}; name a weight file, or `compact`, which comes along"
         )

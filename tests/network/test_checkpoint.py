@@ -86,7 +86,7 @@ def test_absent_files_are_named(weights: Path, tree: DecisionTree) -> None:
     assert "small.safetensors: it doesn't exist" in message(weights, tree)
     moved.rename(weights)
     card.unlink()
-    assert "small.json: it doesn't exist" in message(weights, tree)
+    assert message(weights, tree) == f"{weights} lacks its card, {card}; fetch it, too"
     weights.unlink()
     assert message(weights, tree).startswith(f"there are no weights {weights}")
 
