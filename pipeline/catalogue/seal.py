@@ -2,7 +2,7 @@
 
 The seal of a later run has the digest of the summary before its own. Not sealed are the parts (the ledger has
 their digests, and the seal the ledger's), the lease, and what the Delta library writes to open a table faster
-(checkpoints); and nothing is that comes after the run.
+(checkpoints), what another process that slept is just writing; and nothing is that comes after the run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.catalogue.delta import load_table, snapshot_files
 from pipeline.catalogue.files import recorded_digest
 from pipeline.digest import digest
 from pipeline.errors import InputError
-from pipeline.protocol.layout import RunLayout, catalogue_uri, report_uri
+from pipeline.protocol.layout import RunLayout, catalogue_uri, is_temporary, report_uri
 from pipeline.protocol.records.plans import read_plans
 from pipeline.protocol.records.summary import RunSummary
 
@@ -67,6 +67,8 @@ def ledger_digest(entries: Mapping[str, str]) -> str:
 
 def _is_sealed(layout: RunLayout, uri: str) -> bool:
     inside = relative(layout.folder, uri)
+    if is_temporary(uri):  # of a process that was killed, or sleeps
+        return False
     return not inside.startswith(("parts/", LEDGER)) and inside not in ("parts-removed.json", "summary.json")
 
 

@@ -6,11 +6,15 @@ import s3fs
 
 import jobs.classify
 import jobs.compare
+import jobs.cut
 import jobs.refresh
 import jobs.vacuum
 import jobs.verify
+import pipeline.cutting.source
 import pipeline.numerics
+import pipeline.run.cutting
 import pipeline.run.report
+import pipeline.streaming.cutting
 import pipeline.streaming.decode
 import pipeline.streaming.metrics
 import pipeline.streaming.model

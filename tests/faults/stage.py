@@ -140,6 +140,9 @@ def _stream_without_ray() -> None:
     names.plan_resources = lambda *_: None
     names.RunMetrics = lambda *_: SimpleNamespace(add=lambda *_: None)
     names.stream_units = _stream_units
+    from pipeline.streaming import cutting
+
+    _names_of(cutting).spread = map
 
 
 def _stream_units(units: Sequence[Any], layout: Any, settings: Any, *_: Any) -> Iterator[Any]:
