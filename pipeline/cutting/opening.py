@@ -43,12 +43,20 @@ _DAMAGE = (
 )
 """What astropy raises about bytes that are no sound FITS."""
 
+_READ_AHEAD = 64 << 10
+"""Bytes that are fetched from a store beyond what is asked for, as headers are asked for piece by piece."""
+
+_FITS_BLOCK = 2880
+"""What is in a FITS file is filled up to a multiple of so many bytes."""
+
 
 class FitsFile:
     """A FITS file of any store, read where it is asked; gzip and bzip2 are undone on the way.
 
     Parameters
     ----------
+    tile
+        The tile's name, for messages.
     stack
         Closes it.
 
@@ -60,24 +68,46 @@ class FitsFile:
         If the store failed, which is no fault of the file.
     """
 
-    def __init__(self, uri: str, stack: contextlib.ExitStack) -> None:
+    def __init__(self, tile: str, uri: str, stack: contextlib.ExitStack) -> None:
         self.uri = uri
-        fs, path = storage.filesystem(uri)
-        try:
-            self._stream = Watched(stack.enter_context(fs.open(path, "rb")))
-        except FileNotFoundError as error:
-            raise ImageError("damaged_tile", f"{uri} is gone") from error
-        except Exception as error:
-            raise StorageTrouble(f"cannot read {uri}: {storage.reason(error)}") from error
+        self._tile, self._stack = tile, stack
+        self._length: int | None = None
+        self._stream = self._open(cache_type="readahead", block_size=_READ_AHEAD)
         with self.reading():
             plain: Any = self._stream
             start = self._stream.read(3)
-            self._stream.seek(0)
-            if start.startswith(GZIP):
-                plain = stack.enter_context(gzip.GzipFile(fileobj=plain))
-            elif start.startswith(BZIP2):
-                plain = stack.enter_context(bz2.BZ2File(plain))
+            if start.startswith((GZIP, BZIP2)):
+                self._stream = self._open()  # it is read from its start to where pixels are, in large pieces
+                undone = gzip.open if start.startswith(GZIP) else bz2.open
+                plain = stack.enter_context(undone(self._stream))
+            else:
+                self._length = int(self._stream.seek(0, 2))
+                self._stream.seek(0)
             self.hdus = stack.enter_context(fits.open(plain, mode="readonly", memmap=False))
+
+    def _open(self, **options: Any) -> Watched:
+        fs, path = storage.filesystem(self.uri)
+        try:
+            return Watched(self._stack.enter_context(fs.open(path, "rb", **options)))
+        except FileNotFoundError as error:
+            raise ImageError("damaged_tile", f"{self.uri} of tile {self._tile!r} is gone") from error
+        except Exception as error:
+            raise StorageTrouble(f"cannot read {self.uri}: {storage.reason(error)}") from error
+
+    def check_length(self, expected: int) -> None:
+        """Make sure that a file which isn't compressed as a whole has so many bytes.
+
+        Raises
+        ------
+        ImageError
+            With reason ``damaged_tile``.
+        """
+        if self._length is not None and self._length < expected:
+            raise ImageError(
+                "damaged_tile",
+                f"the file is cut short: it has {self._length:,} bytes, and its header tells of "
+                f"{expected:,}; download it again",
+            )
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -87,21 +117,37 @@ class FitsFile:
                 warnings.simplefilter("ignore", AstropyWarning)
                 yield
         except ImageError as error:
-            raise ImageError(error.reason, f"{self.uri}: {error.message}") from error
+            raise ImageError(error.reason, f"{self.uri} of tile {self._tile!r}: {error.message}") from error
         except _DAMAGE as error:
             text = " ".join(str(error).split())[:200]
             if self._stream.failed:
                 raise StorageTrouble(f"cannot read {self.uri}: {text}") from error
-            raise ImageError("damaged_tile", f"{self.uri} can't be read as FITS: {text}") from error
+            raise ImageError(
+                "damaged_tile",
+                f"{self.uri} of tile {self._tile!r} can't be read as FITS ({text}); download it again",
+            ) from error
 
 
 @dataclass(frozen=True)
 class Plane:
-    """One image in an open file, or one plane of a cube."""
+    """One image in an open file, or one plane of a cube.
+
+    Raises
+    ------
+    ImageError
+        If the file ends before the image does: which pixels can be read must not depend on which are asked
+        for together.
+    """
 
     file: FitsFile
     hdu: Any
     plane: int | None = None
+
+    def __post_init__(self) -> None:
+        place = self.hdu.fileinfo()
+        padded = isinstance(self.hdu, fits.CompImageHDU)
+        size = place["datSpan"] - _FITS_BLOCK + 1 if padded else self.hdu.size
+        self.file.check_length(place["datLoc"] + size)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -145,7 +191,7 @@ class BandTile:
         layout = survey.layout
         if band not in tile.images:
             raise ImageError("missing_band", f"tile {tile.name!r} has no file of band {band!r}")
-        file = FitsFile(tile.images[band], stack)
+        file = FitsFile(tile.name, tile.images[band], stack)
         with file.reading():
             self._flux = Plane(file, *find_image(file.hdus, band, survey.alone, layout))
             height, width = self._flux.shape
@@ -155,7 +201,7 @@ class BandTile:
         self._mask: Plane | None = None
         self._bits: list[int] = []
         if layout.mask is not None or survey.masks is not None:
-            own = FitsFile(_file_of(tile, "masks", band), stack) if survey.masks else file
+            own = FitsFile(tile.name, _file_of(tile, "masks", band), stack) if survey.masks else file
             with own.reading():
                 if layout.mask is None:
                     self._mask = Plane(own, _only_image(own.hdus))
@@ -164,7 +210,7 @@ class BandTile:
                     self._mask = Plane(own, hdu)
         self._variance: Plane | None = None
         if survey.variances is not None:
-            own = FitsFile(_file_of(tile, "variances", band), stack)
+            own = FitsFile(tile.name, _file_of(tile, "variances", band), stack)
             with own.reading():
                 self._variance = Plane(own, _only_image(own.hdus))
         elif survey.variance is not None:
@@ -203,7 +249,7 @@ def read_grid(tile: Tile, survey: TileSurvey) -> tuple[Grid, fits.Header]:
     if band not in tile.images:
         raise ImageError("missing_band", f"tile {tile.name!r} has no file of band {band!r}")
     with contextlib.ExitStack() as stack:
-        file = FitsFile(tile.images[band], stack)
+        file = FitsFile(tile.name, tile.images[band], stack)
         with file.reading():
             hdu, _ = find_image(file.hdus, band, survey.alone, survey.layout)
             height, width = hdu.shape[-2:]

@@ -80,11 +80,20 @@ def rows_of(output: Path) -> dict[str, dict]:
 
 def misses_of(output: Path) -> dict[str, str]:
     """Reasons by id."""
+    return told_of(output, "reason")
+
+
+def messages_of(output: Path) -> dict[str, str]:
+    return told_of(output, "message")
+
+
+def told_of(output: Path, column: str) -> dict[str, str]:
+    """A column of the misses by id; none may be twice."""
     with (output / "misses.csv").open() as file:
         rows = list(csv.DictReader(file))
-    reasons = {row["object_id"]: row["reason"] for row in rows}
-    assert len(reasons) == len(rows)
-    return reasons
+    told = {row["object_id"]: row[column] for row in rows}
+    assert len(told) == len(rows)
+    return told
 
 
 def contents(output: Path) -> dict[str, bytes]:
@@ -226,6 +235,9 @@ def test_what_is_wrong_with_some_tiles_is_told_and_the_others_are_cut(scene: Sce
         "shape": "bad_pixels",
         "less": "missing_band",
     }
+    message = messages_of(tmp_path / "out")["short"]
+    assert "sky-short-r.fits of tile 'short': the file is cut short: it has 20,000 bytes" in message
+    assert message.endswith("its header tells of 45,760; download it again")
     (index,) = (tmp_path / "out" / "_cut").glob("tiles-*.parquet")
     told = pq.read_table(index).select(["tile", "problem"]).to_pylist()
     problems = {row["tile"]: row["problem"] for row in told if row["problem"]}
