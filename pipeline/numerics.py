@@ -27,7 +27,7 @@ SAME_ANSWERS = frozenset(
         "91865baee0a2dd9784ee4b27c2e523eb5e0bf501e66fcc001d3a3bb4844f0653",
         "ee5175161367f360b3b05afa8baf4bcaac2b4e03899bee8dcffdb95a9265cab5",
         "8f7ff35dfc9e0b1b732e7e0883127dc1d927509aa2d18d02744b103ce5ad4b36",
-        "076662f5f98f24b88eddc98549bf32abb554db19af4e581b100569a765542ccc",
+        "6a40825f02aa08983eacae050a801a815c05a549b26963516982c9d8f4d33e71",
     }
 )
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began
@@ -61,8 +61,11 @@ DECIDING_MODULES = (
     "cutouts.reading",
     "cutouts.shards",
     "cutouts.table",
+    "cutting.cells",
     "cutting.cutting",
     "cutting.grid",
+    "cutting.hips",
+    "cutting.light",
     "cutting.opening",
     "cutting.plan",
     "cutting.resampling",

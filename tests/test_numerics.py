@@ -26,6 +26,7 @@ NOT_DECIDING = {
     "console": "says how far a run is",
     "cutting.index": "where tiles lie decides what is cut from which, and that is in the plan",
     "cutting.positions": "which positions there are is in the plan",
+    "cutting.listing": "which files there are is in the plan",
     "cutting.tiles": "which files there are is in the plan",
     "errors": "has no values",
     "faults": "ends processes in tests",

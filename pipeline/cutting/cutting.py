@@ -13,6 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.cutting.grid import Grid
+from pipeline.cutting.hips import cut_hips
+from pipeline.cutting.light import Light, Miss
 from pipeline.cutting.opening import BandTile
 from pipeline.cutting.plan import corner_of, side_of
 from pipeline.cutting.resampling import Pixels, resample
@@ -42,41 +44,6 @@ _OPEN_NEIGHBOURS = 8
 """As many as a tile has around it."""
 
 _ZLIB_EFFORT = 1
-
-
-@dataclass(frozen=True)
-class Miss:
-    """An object that no picture was made of."""
-
-    item: Mapping[str, Any]
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Light:
-    """An object's fluxes as they are on the tile's pixels.
-
-    Attributes
-    ----------
-    item
-        The row of the plan.
-    flux
-        By band, each of shape (side, side); NaN where a pixel is bad.
-    center
-        Column and row of the object.
-    pixel_scale
-        Arcseconds a pixel.
-    tile, assembly
-        See `FURTHER`.
-    """
-
-    item: Mapping[str, Any]
-    flux: Mapping[str, NDArray[np.float32]]
-    center: tuple[float, float]
-    pixel_scale: float
-    tile: str
-    assembly: str
 
 
 @dataclass(frozen=True)
@@ -124,6 +91,9 @@ def cut_light(
     StorageTrouble
         If the store fails.
     """
+    if any(tile.cell is not None for tile in tiles.values()):
+        yield from cut_hips(objects, tiles, survey)
+        return
     with contextlib.ExitStack() as stack:
         neighbours = _Neighbours(tiles, survey, stack)
         for group in _by_tile(objects):

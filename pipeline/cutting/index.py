@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import astropy.units as u
-import cdshealpix
+import cdshealpix.nested
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.console import progress, say
 from pipeline.cutouts.reading import opened
-from pipeline.cutting.grid import Grid, grid_of, wcs_cards
+from pipeline.cutting.grid import Grid, grid_of, unit_vectors, wcs_cards
 from pipeline.cutting.opening import read_grid
 from pipeline.cutting.settings import TileSurvey
 from pipeline.cutting.tiles import Tile
@@ -110,20 +110,39 @@ def footprint(tile: Tile, survey: TileSurvey) -> dict[str, Any]:
     for kind in ("images", "masks", "variances"):
         row[kind] = [{"band": band, "uri": uri} for band, uri in sorted(getattr(tile, kind).items())]
     try:
-        grid, header = read_grid(tile, survey)
-        row |= dict(zip(("ra", "dec", "radius"), grid.circle(), strict=True))
-        row |= {"width": grid.width, "height": grid.height, "header": wcs_cards(header)}
+        row |= _place_of_cell(tile) if tile.cell is not None else _place(tile, survey)
         for kind, pattern in (
             ("images", survey.files),
             ("masks", survey.masks),
             ("variances", survey.variances),
         ):
             missing = [band for band in survey.bands if band not in getattr(tile, kind)]
-            if pattern is not None and missing:
+            wanted = pattern is not None or (tile.cell is not None and kind == "images")
+            if wanted and missing:
                 raise ImageError("missing_band", f"tile {tile.name!r} has no {kind} of band {missing[0]!r}")
     except ImageError as error:
         row |= {"problem": error.reason, "message": error.message}
     return row
+
+
+def _place(tile: Tile, survey: TileSurvey) -> dict[str, Any]:
+    """Where a tile lies, by its header."""
+    grid, header = read_grid(tile, survey)
+    circle = dict(zip(("ra", "dec", "radius"), grid.circle(), strict=True))
+    return circle | {"width": grid.width, "height": grid.height, "header": wcs_cards(header)}
+
+
+def _place_of_cell(tile: Tile) -> dict[str, Any]:
+    """Where a tile of a HiPS lies, by its name; there may be millions, and none is opened for it."""
+    assert tile.cell is not None
+    order, number = tile.cell
+    cell = np.array([number], np.uint64)
+    lon, lat = cdshealpix.nested.healpix_to_lonlat(cell, order)
+    corners = unit_vectors(*(axis.deg.ravel() for axis in cdshealpix.nested.vertices(cell, order)))
+    apart = np.linalg.norm(corners - unit_vectors(lon.deg, lat.deg), axis=1).max()
+    radius = float(np.degrees(2 * np.arcsin(apart / 2)))
+    place = {"ra": float(lon.deg[0]), "dec": float(lat.deg[0]), "radius": radius}
+    return place | {"width": tile.width, "height": tile.width}
 
 
 def make_index(rows: Iterable[dict[str, Any]]) -> pa.Table:

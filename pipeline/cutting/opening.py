@@ -257,6 +257,24 @@ def read_grid(tile: Tile, survey: TileSurvey) -> tuple[Grid, fits.Header]:
             return grid_of(hdu.header, width, height), hdu.header
 
 
+def open_plane(tile: Tile, band: str, survey: TileSurvey, stack: contextlib.ExitStack) -> Plane:
+    """The image of a band of a tile whose place isn't told by its header.
+
+    Raises
+    ------
+    ImageError, StorageTrouble
+        See `BandTile`.
+    """
+    if band not in tile.images:
+        raise ImageError("missing_band", f"tile {tile.name!r} has no file of band {band!r}")
+    file = FitsFile(tile.name, tile.images[band], stack)
+    with file.reading():
+        plane = Plane(file, *find_image(file.hdus, band, True, survey.layout))
+        height, width = plane.shape
+        _check_size(width, height)
+        return plane
+
+
 def _file_of(tile: Tile, kind: str, band: str) -> str:
     files: dict[str, str] = getattr(tile, kind)
     if band not in files:

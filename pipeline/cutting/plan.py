@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,31 +130,60 @@ def make_plan(positions: Positions, frame: FrameWidth, index: pa.Table) -> Plan:
         else [int(t) for t, ok in zip(tile[start + 1 : end], usable[start + 1 : end], strict=True) if ok]
         for start, end in zip(chosen, ends, strict=True)
     ]
-    items = item[chosen]
+    refusals = {
+        int(item[first[i]]): (
+            too_large(float(pixels[first[i]])) if usable[first[i]] else unusable(index, int(tile[first[i]]))
+        )
+        for i in np.flatnonzero(~sound)
+    }
+    x, y = pairs.x[order][chosen], pairs.y[order][chosen]
+    return tabulate(positions, index, item[chosen], pixels[chosen], x, y, tile[chosen], neighbours, refusals)
+
+
+def tabulate(
+    positions: Positions,
+    index: pa.Table,
+    items: NDArray[np.int64],
+    pixels: NDArray[np.float64],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    tile: NDArray[np.int32],
+    neighbours: Sequence[Sequence[int]],
+    refusals: Mapping[int, tuple[str, str]],
+) -> Plan:
+    """The plan of objects for which tiles were chosen; the others are misses.
+
+    Parameters
+    ----------
+    items
+        Which positions they are.
+    pixels, x, y, tile, neighbours
+        What `PLAN_SCHEMA` has of each.
+    refusals
+        Reason and message of others, by their positions; those that no tile holds have none.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
     objects = pa.table(
         [
             positions.rows[items],
             positions.ids.take(pa.array(items)),
             positions.ra[items],
             positions.dec[items],
-            pixels[chosen],
-            pairs.x[order][chosen],
-            pairs.y[order][chosen],
-            tile[chosen],
+            pixels,
+            x,
+            y,
+            tile,
             pa.array(neighbours, pa.list_(pa.int32())),
         ],
         schema=PLAN_SCHEMA,
     ).sort_by([("tile", "ascending"), ("row", "ascending")])
-    unsound = np.flatnonzero(~sound)
-    reasons = {
-        int(item[first[i]]): _refusal(
-            bool(usable[first[i]]), float(pixels[first[i]]), index, int(tile[first[i]])
-        )
-        for i in unsound
-    }
     missing = np.setdiff1d(np.arange(len(positions.ra)), items)
     outside = ("outside", "no tile holds any part of its frame")
-    causes = [reasons.get(int(i), outside) for i in missing]
+    causes = [refusals.get(int(i), outside) for i in missing]
     misses = pa.table(
         [
             positions.rows[missing],
@@ -181,9 +211,13 @@ def _nothing(positions: Positions, index: pa.Table, misses: pa.Table) -> InputEr
     )
 
 
-def _refusal(usable: bool, pixels: float, index: pa.Table, tile: int) -> tuple[str, str]:
-    if usable:
-        return "too_large", f"its frame is {pixels:.0f} pixels wide; at most {MOST_SIDE} make a picture"
+def too_large(pixels: float) -> tuple[str, str]:
+    """Why an object isn't cut out whose frame is so wide."""
+    return "too_large", f"its frame is {pixels:.0f} pixels wide; at most {MOST_SIDE} make a picture"
+
+
+def unusable(index: pa.Table, tile: int) -> tuple[str, str]:
+    """Why an object isn't cut out of a tile of the index."""
     return index["problem"][tile].as_py(), f"the tiles that hold it can't be used: {index['message'][tile]}"
 
 

@@ -56,7 +56,8 @@ class CutConfig(TileSettings):
     positions
         Table of positions: FITS, VOTable, CSV or Parquet.
     tiles
-        Folder of the survey's images (any fsspec URI): FITS files with a WCS, compressed or not.
+        Folder of the survey's images (any fsspec URI): FITS files with a WCS, compressed or not; or a HiPS of
+        each band, with ``{band}`` in its name.
     output
         Folder or prefix for the cutout set (any fsspec URI).
     survey

@@ -19,11 +19,12 @@ from pipeline import storage
 from pipeline.cutouts.folder import fingerprint
 from pipeline.cutouts.reading import ShardInfo
 from pipeline.cutouts.table import SIZE
+from pipeline.cutting.cells import plan_on_tiles
 from pipeline.cutting.index import Spread, healpix_cells, index_tiles, write_index
-from pipeline.cutting.plan import make_plan
+from pipeline.cutting.listing import find_tiles, list_tile_files
 from pipeline.cutting.positions import read_positions
 from pipeline.cutting.settings import PositionColumns, TileSurvey
-from pipeline.cutting.tiles import Tile, find_tiles, list_tile_files
+from pipeline.cutting.tiles import Tile
 from pipeline.digest import digest
 from pipeline.errors import InputError
 from pipeline.storage import FileInfo
@@ -206,7 +207,7 @@ def read_or_make_plan(uri: str, survey: TileSurvey, cache: str | None, spread: S
     StorageTrouble
         If a store fails.
     """
-    files = list_tile_files(uri)
+    files = list_tile_files(uri, survey)
     tiles = find_tiles(uri, files, survey)
     table = str(survey.settings.table)
     inputs = fingerprint(files), survey.model_dump(mode="json")
@@ -234,7 +235,7 @@ def _plan(table: str, survey: TileSurvey, index: pa.Table) -> pa.Table:
     columns = survey.settings.columns
     named = PositionColumns(object_id=columns.object_id, ra=columns.ra or "ra", dec=columns.dec or "dec")
     positions = read_positions(table, named, survey.frame.column)
-    plan = make_plan(positions, survey.frame, index)
+    plan = plan_on_tiles(positions, survey.frame, index)
     objects = plan.objects
     cells = _cells(index)[objects["tile"].to_numpy()]
     names, neighbours = index["tile"].combine_chunks(), objects["neighbours"].combine_chunks()

@@ -16,8 +16,9 @@ from pipeline import storage
 from pipeline.cutouts.contents import contents_of
 from pipeline.cutouts.reading import SalvagedRows, ShardInfo, check_range
 from pipeline.cutouts.table import CUTOUT_SCHEMA, SIZE
-from pipeline.cutting.cutting import Light, cut_light
+from pipeline.cutting.cutting import cut_light
 from pipeline.cutting.index import Spread
+from pipeline.cutting.light import Light
 from pipeline.cutting.settings import TileSurvey, stored_tiles
 from pipeline.cutting.shards import TilePlan, TileShard, read_or_make_plan
 from pipeline.cutting.tiles import Tile

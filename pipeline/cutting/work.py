@@ -21,8 +21,9 @@ from pipeline.config import StrictModel, validate
 from pipeline.cutouts.ingest import already_there
 from pipeline.cutouts.manifest import ShardRows, Survey, create_survey
 from pipeline.cutouts.writer import ShardWriter
-from pipeline.cutting.cutting import FURTHER, Miss, cut
+from pipeline.cutting.cutting import FURTHER, cut
 from pipeline.cutting.index import read_tiles
+from pipeline.cutting.light import Miss
 from pipeline.cutting.plan import read_unit
 from pipeline.cutting.positions import MISS_SCHEMA
 from pipeline.cutting.settings import TileSurvey

@@ -8,11 +8,12 @@ from pipeline import storage
 from pipeline.console import progress
 from pipeline.cutouts.folder import fingerprint
 from pipeline.cutouts.manifest import Survey, read_survey
+from pipeline.cutting.cells import plan_on_tiles
 from pipeline.cutting.index import Spread, index_tiles
-from pipeline.cutting.plan import make_plan, units_of, write_plan
+from pipeline.cutting.listing import find_tiles, list_tile_files
+from pipeline.cutting.plan import units_of, write_plan
 from pipeline.cutting.positions import Positions, read_positions
 from pipeline.cutting.settings import CutConfig, tile_survey
-from pipeline.cutting.tiles import find_tiles, list_tile_files
 from pipeline.cutting.work import UnitRecord, Work, cut_unit, finish, keep_misses
 
 
@@ -32,7 +33,7 @@ def cut_positions(config: CutConfig, spread: Spread) -> tuple[Survey, bool]:
         If a store fails.
     """
     survey = tile_survey(config.survey, config)
-    files = list_tile_files(config.tiles)
+    files = list_tile_files(config.tiles, survey)
     tiles = find_tiles(config.tiles, files, survey)
     work = Work(
         output=config.output,
@@ -66,7 +67,7 @@ def cut_positions(config: CutConfig, spread: Spread) -> tuple[Survey, bool]:
 
 
 def _make_plan(work: Work, positions: Positions, index: pa.Table) -> None:
-    plan = make_plan(positions, work.survey.frame, index)
+    plan = plan_on_tiles(positions, work.survey.frame, index)
     misses = pa.concat_tables([positions.misses, plan.misses])
     if len(misses):
         keep_misses(work.file("misses-plan.parquet"), misses)

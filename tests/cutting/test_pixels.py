@@ -16,7 +16,8 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.cutting.cutting import Light, Miss, _cut_tile, _Neighbours, cut
+from pipeline.cutting.cutting import _cut_tile, _Neighbours, cut
+from pipeline.cutting.light import Light, Miss
 from pipeline.cutting.settings import TileSettings, TileSurvey, tile_survey
 from pipeline.cutting.tiles import Tile
 from pipeline.images import BandImages, color_picture, stack_bands
