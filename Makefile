@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED = 0
+# Else each of the many processes that tests start compiles the code anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install classify train-demo weights evaluation test coverage lint docs format bench gpu soak s3-up s3-down lock clean
 
@@ -12,13 +14,13 @@ help:
 	@echo "make train-demo two workers learn the answers of make classify"
 	@echo "make weights DATA=DIR   the weights that come with the project, anew (see jobs/recipes/weights.py)"
 	@echo "make evaluation DATA=DIR   how far to trust answers: a report on galaxies that the weights never saw"
-	@echo "make test       the tests"
+	@echo "make test       the tests: every promise once, in ten minutes"
 	@echo "make coverage  what the tests pass through, by room"
 	@echo "make lint       ruff and mypy"
 	@echo "make docs       these pages as a site, with a reference made from the code, in build/docs"
 	@echo "make bench      benchmarks: a table and a roofline picture in out/bench"
 	@echo "make gpu        a GPU measured in 8 minutes: a table in JSON and a picture in out/gpu; needs no Ray"
-	@echo "make soak       the long tests: kills, crashes, memory"
+	@echo "make soak       the long tests: all variants, kills, crashes, memory"
 	@echo "make s3-up      an S3 object store on loopback, to try s3:// out; make s3-down stops it"
 	@echo "make install    only set up .venv"
 	@echo "make lock       resolve pyproject.toml anew into requirements.lock"
