@@ -1,4 +1,4 @@
-"""The tests in `interpreted/`, each file in a process in which Triton interprets kernels, or has a GPU."""
+"""The tests in `interpreted/`, in a process in which Triton interprets kernels, or which has a GPU."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ pytest.importorskip("triton")
 FOLDER = Path(__file__).parent / "interpreted"
 
 
-@pytest.mark.parametrize("file", sorted(path.name for path in FOLDER.glob("test_*.py")))
-def test_kernels(file: str) -> None:
-    interpret(file)
+def test_kernels() -> None:
+    interpret()
 
 
 @pytest.mark.long
-def test_networks_of_every_other_kind() -> None:
-    interpret("test_networks_in_kernels.py", "-m", "long")
+def test_kernels_of_every_other_shape() -> None:
+    interpret("-m", "long")
 
 
-def interpret(file: str, *words: str) -> None:
+def interpret(*words: str) -> None:
     environment = os.environ | ({} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"})
     command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", "--durations=0"]
     done = subprocess.run(
-        [*command, str(FOLDER / file), *words], env=environment, capture_output=True, text=True, check=False
+        [*command, str(FOLDER), *words], env=environment, capture_output=True, text=True, check=False
     )
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -80,7 +80,7 @@ def random_crops(sets: int, device: torch.device) -> Tensor:
 @pytest.mark.parametrize(
     ("filters", "kernel", "variant", "sets"),
     [
-        (32, 6, "4 crops, 8 warps, 1 stages", 1),
+        pytest.param(32, 6, "4 crops, 8 warps, 1 stages", 1, marks=pytest.mark.long),
         (16, 8, "2 crops, 4 warps, 2 stages", 2),
         (8, 7, "library", 3),
     ],
@@ -103,12 +103,12 @@ def test_the_first_convolution(
 @pytest.mark.parametrize(
     ("channels", "filters", "kernel", "pool", "size", "sets"),
     [
-        (32, 64, 5, 2, 20, 1),
-        (32, 64, 4, 2, 19, 1),
+        pytest.param(32, 64, 5, 2, 20, 1, marks=pytest.mark.long),
+        pytest.param(32, 64, 4, 2, 19, 1, marks=pytest.mark.long),
         (64, 128, 3, 1, 8, 1),
         (128, 128, 3, 2, 6, 3),
-        (128, 192, 3, 2, 6, 1),
-        (128, 256, 3, 2, 6, 1),
+        pytest.param(128, 192, 3, 2, 6, 1, marks=pytest.mark.long),
+        pytest.param(128, 256, 3, 2, 6, 1, marks=pytest.mark.long),
         (32, 64, 5, 2, 9, 3),
         (16, 24, 3, 3, 8, 3),
     ],
@@ -183,7 +183,7 @@ def test_a_dense_layer(activation: Activation, device: torch.device) -> None:
     torch.testing.assert_close(hidden.view(10, 40), other(by_map), rtol=1e-2, atol=1e-2)
 
 
-@pytest.mark.parametrize("transforms", [1, 15])
+@pytest.mark.parametrize("transforms", [1, pytest.param(15, marks=pytest.mark.long)])
 @pytest.mark.parametrize("activation", [None, *ACTIVATIONS])
 @torch.no_grad()
 def test_the_tail(

@@ -34,8 +34,8 @@ MOST, MOST_SHIPPED = 2e-3, 1e-4
 The mean of four transforms, as here, hides less rounding than that of sixty.
 """
 
-QUICK = {"compact", "shareddense"}
-"""The network whose weights ship, and one with a layer a viewpoint; the interpreter needs minutes for all."""
+QUICK = {"compact"}
+"""The network whose weights ship; the interpreter needs minutes for all."""
 
 CONVOLVED: set[tuple] = set()
 """Shapes of convolutions that kernels have done."""
@@ -134,7 +134,11 @@ def test_an_ensemble_is_the_mean_of_its_networks(networks: list, device: torch.d
     assert_near(ensemble(regions), expected.mean(0), "ensemble", MOST)
 
 
-@pytest.mark.parametrize("first", [0, 1, 2], ids=["one maxout layer", "one ReLU layer", "several"])
+@pytest.mark.parametrize(
+    "first",
+    [*(pytest.param(0, marks=pytest.mark.long), pytest.param(1, marks=pytest.mark.long)), 2],
+    ids=["one maxout layer", "one ReLU layer", "several"],
+)
 def test_the_hidden_layer_is_the_first_networks_and_moves_no_answer(
     first: int, networks: list, device: torch.device
 ) -> None:
@@ -152,7 +156,9 @@ def test_the_hidden_layer_is_the_first_networks_and_moves_no_answer(
     assert by_kernels.with_hidden(regions[:0])[1].shape == (0, ordered[0].last.in_features)
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 5])
+@pytest.mark.parametrize(
+    "count", [0, *(pytest.param(count, marks=pytest.mark.long) for count in (1, 3, 4)), 5]
+)
 def test_any_number_of_galaxies(count: int, networks: list, device: torch.device) -> None:
     """In chunks of two, as 255, 257 or 1,024 are in chunks of 256: the same buffers, again and again."""
     by_kernels = KernelAverage(
