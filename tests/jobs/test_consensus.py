@@ -78,7 +78,9 @@ def test_the_consensus_is_a_table_of_labels(
     assert np.allclose(np.sum([users[name].to_numpy() for name in users.column_names[3:]], axis=0), 1)
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1400), ("dark", 390)])
+@pytest.mark.parametrize(
+    ("theme", "width"), [pytest.param("light", 1400, marks=pytest.mark.long), ("dark", 390)]
+)
 def test_the_page(survey: Path, browser: Browser, theme: Any, width: int) -> None:
     words = [f"output={survey}/page.parquet", f"report={survey}/page"]
     assert run("consensus", f"{survey}/out/votes", *words) == 0

@@ -77,8 +77,9 @@ def test_a_table_without_votes_has_no_clean_samples(
     assert not [name for name in snapshot(str(folder / "two/debiased")).column_names if "_clean" in name]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    ("theme", "width"), [pytest.param("light", 1280, marks=pytest.mark.long), ("dark", 390)]
+)
 def test_the_page_is_readable(browser: Browser, folder: Path, theme: Any, width: int) -> None:
     size: Any = {"width": width, "height": 844}
     with opened(browser, folder / "out/report.html", color_scheme=theme, viewport=size) as found:

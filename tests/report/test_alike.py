@@ -72,7 +72,7 @@ def test_the_card_says_what_they_share_and_where_else_to_look(seen: Opened) -> N
     assert not card.get_by_role("link").count()  # it has no position
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", [pytest.param("light", marks=pytest.mark.long), "dark"])
 def test_both_themes_are_readable(browser: Browser, page_file: Path, theme: Any) -> None:
     with opened(browser, page_file, color_scheme=theme, reduced_motion="reduce") as found:
         assert accessibility(found.page) == ""

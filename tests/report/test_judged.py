@@ -130,7 +130,7 @@ def test_the_card_has_both_distributions(seen: Opened) -> None:
     assert page.evaluate("document.activeElement.closest('.tile')?.dataset.i") is not None
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", [pytest.param("light", marks=pytest.mark.long), "dark"])
 def test_both_themes_are_readable(browser: Browser, page_file: Path, theme: Any) -> None:
     with opened(browser, page_file, color_scheme=theme, reduced_motion="reduce") as found:
         assert accessibility(found.page) == ""

@@ -200,7 +200,7 @@ def test_two_fingers_zoom(browser: Browser, page_file: Path) -> None:
         assert found.complaints() == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", [pytest.param("light", marks=pytest.mark.long), "dark"])
 def test_both_themes_are_readable(browser: Browser, page_file: Path, theme: Any) -> None:
     with opened(browser, page_file, color_scheme=theme, reduced_motion="reduce") as found:
         page = ready(found.page)

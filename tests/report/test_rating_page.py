@@ -64,7 +64,7 @@ def test_ratings_outlive_the_page(seen: Opened) -> None:
     expect(page.locator("#done li")).to_have_count(1)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", [pytest.param("light", marks=pytest.mark.long), "dark"])
 def test_both_themes_are_readable(browser: Browser, page_file: Path, theme: Any) -> None:
     with opened(browser, page_file, color_scheme=theme, reduced_motion="reduce") as found:
         found.page.keyboard.press("2")

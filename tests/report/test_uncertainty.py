@@ -107,7 +107,7 @@ def test_the_page_says_how_many_there_are() -> None:
     assert "<dt>unlike the training pictures</dt><dd>3.3%</dd>" in run_page()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", [pytest.param("light", marks=pytest.mark.long), "dark"])
 def test_both_themes_are_readable_on_a_phone(browser: Browser, report: Path, theme: Any) -> None:
     size: Any = {"width": 390, "height": 844}
     with opened(browser, report, color_scheme=theme, reduced_motion="reduce", viewport=size) as found:
