@@ -35,6 +35,9 @@ MUTANTS = [
 ]
 """Guards that are switched off together, among which calls, and an invariant that then fails."""
 
+QUICK = {"LeaseCheck", "VacuumFence"}
+"""Of these: one that fences runs, and one that fences a vacuum; TLC needs seconds for each."""
+
 REDUNDANT = [("ExactVersion", {}), ("EpochCheck", {}), ("EpochCheck", WITH_VACUUM)]
 """Guards that another one stands in for."""
 
@@ -84,7 +87,13 @@ def test_every_call_can_end_well(tmp_path: Path) -> None:
     assert "Invariant NeverAllDone is violated." in check(tmp_path, "done")
 
 
-@pytest.mark.parametrize(("off", "calls", "invariant"), MUTANTS, ids=[mutant[0] for mutant in MUTANTS])
+@pytest.mark.parametrize(
+    ("off", "calls", "invariant"),
+    [
+        pytest.param(*mutant, id=mutant[0], marks=[pytest.mark.long] * (mutant[0] not in QUICK))
+        for mutant in MUTANTS
+    ],
+)
 def test_a_guard_is_needed(tmp_path: Path, off: str, calls: dict[str, Any], invariant: str) -> None:
     assert f"Invariant {invariant} is violated." in check(tmp_path, "small", Off=guards(off), **calls)
 
