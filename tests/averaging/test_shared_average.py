@@ -47,7 +47,10 @@ def assert_sane(network: ViewpointNetwork, regions: RegionBatch) -> None:
 
 
 @pytest.mark.parametrize("dense", DENSE)
-@pytest.mark.parametrize("convolutions", [PAPER_SHAPE, SHORT], ids=["paper", "short"])
+@pytest.mark.parametrize(
+    "convolutions",
+    [pytest.param(PAPER_SHAPE, id="paper", marks=pytest.mark.long), pytest.param(SHORT, id="short")],
+)
 def test_it_equals_sixty_passes(dense: str, convolutions: tuple, tree: DecisionTree) -> None:
     network, regions = trained_like(spec(dense, convolutions), tree), galaxies(2, 352, 1.0)
     assert_sane(network, regions)
@@ -60,7 +63,13 @@ def test_it_equals_sixty_passes(dense: str, convolutions: tuple, tree: DecisionT
 
 @pytest.mark.parametrize(
     ("side", "scale", "off"),
-    [(351, 1.0, 0.0), (176, 0.5, 0.0), (141, 0.4, 3.3), (300, 1.0, 7.7), (700, 2.0, 0.5)],
+    [
+        *(
+            pytest.param(*frame, marks=pytest.mark.long)
+            for frame in ((351, 1.0, 0.0), (176, 0.5, 0.0), (700, 2.0, 0.5))
+        ),
+        *((141, 0.4, 3.3), (300, 1.0, 7.7)),
+    ],
 )
 def test_it_equals_sixty_passes_in_any_frame(side: int, scale: float, off: float, tree: DecisionTree) -> None:
     network = trained_like(spec("two maxout layers", SHORT), tree)
@@ -78,7 +87,9 @@ def test_the_mean_is_over_all_sixty_after_the_output_layer(tree: DecisionTree) -
     torch.testing.assert_close(first, each[0])
 
 
-@pytest.mark.parametrize("dense", DENSE)
+@pytest.mark.parametrize(
+    "dense", [pytest.param(dense, marks=[pytest.mark.long] * (dense != next(iter(DENSE)))) for dense in DENSE]
+)
 def test_the_hidden_layer_is_that_of_sixty_passes_and_moves_no_answer(dense: str, tree: DecisionTree) -> None:
     network, regions = trained_like(spec(dense, SHORT), tree), galaxies(5, 176, 0.5)
     with torch.no_grad():
@@ -116,7 +127,7 @@ def test_the_hidden_layer_of_short_floats_is_averaged_in_float32(tree: DecisionT
     torch.testing.assert_close(hidden, expected, rtol=0.05, atol=0.05)
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 5, 8])
+@pytest.mark.parametrize("at_once", [1, 2, *(pytest.param(n, marks=pytest.mark.long) for n in (5, 8))])
 def test_it_does_not_matter_how_many_galaxies_are_in_memory(at_once: int, tree: DecisionTree) -> None:
     network, regions = trained_like(spec("two maxout layers", SHORT), tree), galaxies(5, 176, 0.5)
     whole = SharedAverage(network, galaxies_at_once=5)(regions)

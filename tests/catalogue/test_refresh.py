@@ -101,7 +101,7 @@ def refreshed(
 
 
 @given(st.lists(sources, min_size=2, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_current_rows_are_those_of_a_fresh_run(states: list[Source]) -> None:
     known: dict[str, tuple[str, str, str | None]] = {}
     base = make_plan(planned({"x": [("none", BAD)]}), 4, {})

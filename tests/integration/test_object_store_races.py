@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+import pytest
+
 from pipeline import storage
 
 RACERS = 8
@@ -50,6 +52,7 @@ def increment_five_times(job: tuple[str, int]) -> int:
     return tries
 
 
+@pytest.mark.long
 def test_of_many_processes_that_create_a_file_exactly_one_wins(bucket: str) -> None:
     won = race(create_all, bucket)
     winners = [[who for who in range(RACERS) if won[who][i]] for i in range(20)]

@@ -183,7 +183,13 @@ def test_what_a_policy_denies_is_told(in_store: ObjectStore, bucket: str) -> Non
     assert "permission denied" in told(ACTS["create"], f"{bucket}/file")
 
 
-@pytest.mark.parametrize("act", [storage.read_bytes, ACTS["create"], ACTS["open_new"]])
+@pytest.mark.parametrize(
+    "act",
+    [
+        storage.read_bytes,
+        *(pytest.param(ACTS[act], marks=pytest.mark.long) for act in ("create", "open_new")),
+    ],
+)
 def test_a_dead_endpoint_is_told_soon(
     act: Callable[[str], object], in_store: ObjectStore, reconnect: Callable[..., None]
 ) -> None:

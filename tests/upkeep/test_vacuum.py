@@ -281,7 +281,7 @@ LEFTOVERS = st.lists(
 )
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     leftovers=LEFTOVERS,
     aged=st.booleans(),

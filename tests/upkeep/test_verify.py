@@ -222,7 +222,7 @@ def test_reading_in_small_batches_changes_nothing(made: Made, monkeypatch: pytes
     assert any("each row once" in line for line in made.verify())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 0.999), st.integers(0, 7))
 def test_no_flipped_bit_of_the_catalogue_changes_a_row_unseen(made: Made, at: float, bit: int) -> None:
     """Whichever bit of the data file it is: verify tells, or every row still reads as it was."""

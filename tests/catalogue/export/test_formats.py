@@ -80,7 +80,10 @@ def test_forms_without_vectors_leave_embeddings_out(form: Format, tree: Decision
     assert read_back(out, form, rows.schema) == readers.columns(rows)
 
 
-@pytest.mark.parametrize("form", FILES)
+@pytest.mark.parametrize(
+    "form",
+    [pytest.param(form, marks=[pytest.mark.long] * (form not in {"parquet", "fits"})) for form in FILES],
+)
 def test_round_trip_of_many_batches(form: Format, tree: DecisionTree, tmp_path: Path) -> None:
     catalogue = write_sky(str(tmp_path / "catalogue"), tree, 2 * BATCH_ROWS + 1)
     out, seen = str(tmp_path / "out"), []

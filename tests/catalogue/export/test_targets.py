@@ -48,7 +48,9 @@ def unchanging(found: dict[str, bytes]) -> dict[str, bytes]:
     return {name: date.sub(b"", data) for name, data in found.items() if "properties" not in name}
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, marks=[pytest.mark.long] * (form not in {"csv", "hats"})) for form in FORMATS]
+)
 def test_an_object_store_gets_what_a_disk_gets(
     form: Format, catalogue: str, tree: DecisionTree, tmp_path: Path, bucket: str, in_store: ObjectStore
 ) -> None:
