@@ -1,4 +1,4 @@
-"""A catalogue with embeddings as its user makes it, checks it, reads it and changes their mind."""
+"""Embeddings, and how sure answers are, as a user adds them, checks them, reads them and drops them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TREE = load_tree()
 SETTINGS = ("input=cutouts", "output=out", "transforms=1", "precision=float32")
 
 
-def test_a_catalogue_without_embeddings_and_then_with(tmp_path: Path) -> None:
+def test_a_catalogue_without_them_and_then_with(tmp_path: Path) -> None:
     pictures = {f"g{number}": galaxy(number, 120) for number in range(6)}
     (tmp_path / "cutouts").mkdir()
     rows = [{"object_id": name, "image": png(picture)} for name, picture in pictures.items()]
@@ -32,11 +32,11 @@ def test_a_catalogue_without_embeddings_and_then_with(tmp_path: Path) -> None:
     assert tuningfork("classify", *SETTINGS, cwd=tmp_path).returncode == 0
     catalogue = str(tmp_path / "out" / "catalogue")
     plain = snapshot(catalogue).sort_by("object_id")
-    done = tuningfork("refresh", *SETTINGS, "embedding=true", cwd=tmp_path)
+    done = tuningfork("refresh", *SETTINGS, "embedding=true", "uncertainty=true", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "lacks columns of this run, so all 7 galaxies" in done.stdout + done.stderr
     seen = snapshot(catalogue).sort_by("object_id")
-    assert seen.schema.names == catalogue_schema(TREE, embedding=True).names
+    assert seen.schema.names == catalogue_schema(TREE, embedding=True, uncertainty=True).names
     assert seen.select(TREE.columns).equals(plain.select(TREE.columns))
     assert tuningfork("verify", "out", cwd=tmp_path).returncode == 0
 
@@ -46,17 +46,23 @@ def test_a_catalogue_without_embeddings_and_then_with(tmp_path: Path) -> None:
     assert embeddings.projection == read_projection(DEFAULT_WEIGHTS, card.sha256).sha256
     (batch,) = embeddings.batches()
     order = np.argsort(batch.rows["object_id"].to_numpy(zero_copy_only=False))
-    frame = Classifier(transforms=1, precision="float32", embedding=True).predict(pictures.values())
+    frame = Classifier(transforms=1, precision="float32", embedding=True, uncertainty=True).predict(
+        pictures.values()
+    )
     in_memory = np.stack(frame["embedding"].tolist())
     assert in_memory.shape == (6, 64)
     assert in_memory.std() > 5
     np.testing.assert_allclose(batch.vectors[order].astype(int), in_memory, atol=1)
+    for name in ("bar_yes_low", "bar_yes_high", "bar_volunteers", "out_of_place", "frame_ratio"):
+        np.testing.assert_allclose(seen[name].to_numpy(), frame[name], rtol=1e-4, atol=1e-4)
 
     export = tuningfork("export", "out/catalogue", "out.csv", "--format", "csv", cwd=tmp_path)
     assert export.returncode == 0, export.stderr
     assert "embedding is left out" in export.stdout + export.stderr
     again = tuningfork("refresh", *SETTINGS, cwd=tmp_path)
-    assert ": embedding (was " in again.stderr + again.stdout
+    assert again.returncode == 0, again.stderr
+    for name in ("embedding", "uncertainty"):
+        assert f"{name} (was " in again.stderr + again.stdout
     assert snapshot(catalogue).schema.names == catalogue_schema(TREE).names
     assert tuningfork("verify", "out", cwd=tmp_path).returncode == 0
 
