@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here as tuningfork
 from tests.support.cut_here import cut_here
 from tests.support.survey_tiles import Sky, survey_file, tile_grid, write_table
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.survey import write_survey
-from tests.support.command import RAY_SETTINGS, ROOT, tuningfork
+from tests.support.command import RAY_SETTINGS, ROOT
+from tests.support.command import tuningfork_here as tuningfork
+from tests.support.galaxies import galaxy, png
 
 GALAXIES = 96
 SETTINGS = ("input=cutouts", "unit_rows=48", "transforms=1", "precision=float32")
@@ -62,7 +64,9 @@ def test_a_run_goes_on_once_its_disk_has_room(small_disk: Path, tmp_path: Path, 
 
 
 def test_a_full_disk_is_one_line_for_every_verb(small_disk: Path, tmp_path: Path) -> None:
-    done = tuningfork("ingest", "hubble", "output=disk/cutouts", cwd=tmp_path)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "g.png").write_bytes(png(galaxy(0, 424)))
+    done = tuningfork("ingest", "images", "images", "output=disk/cutouts", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "the disk is full; make room, then run the same command again" in done.stderr
 
