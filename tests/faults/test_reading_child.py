@@ -61,7 +61,8 @@ def test_a_child_that_gets_no_threads_is_no_fault_of_the_file(tmp_path: Path) ->
         open_inventory().read_ids(shard)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)])
+@pytest.mark.long  # test_hostile_files.py kills one from outside, too
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_child_that_somebody_ends_is_no_fault_of_the_file(tmp_path: Path, number: signal.Signals) -> None:
     shard, me = write(tmp_path / "a.h5", "spin"), os.getpid()
     before = children(me)
