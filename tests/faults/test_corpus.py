@@ -92,6 +92,7 @@ def test_changed_bytes_cost_their_row_at_most(data: bytes, tmp_path: Path) -> No
     assert len(refused) > (290 if data is PNG else 30)
 
 
+@pytest.mark.long
 def test_the_whole_corpus_through_ray(tmp_path: Path) -> None:
     """Rows in = catalogue + quarantine, each once; duplicates are found as a run finds them."""
     connect()

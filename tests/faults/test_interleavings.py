@@ -29,7 +29,7 @@ from tests.support.tables import snapshot
 SETTINGS = ("transforms=1", "precision=float32", "unit_rows=8")
 DAYS = 24 * 3600
 
-HERE, THERE = Stage(host="here", lifetime=4), Stage(host="there", lifetime=4)
+HERE, THERE = (Stage(host=host, lifetime=4, report=False) for host in ("here", "there"))
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,7 @@ def test_a_first_commit_that_slept_is_made_once(survey: Survey) -> None:
     survey.assert_complete(40)
 
 
+@pytest.mark.long
 def test_a_restored_catalogue_is_brought_up_to_date(classified: Survey) -> None:
     survey = classified
     before = DeltaTable(str(survey.output / "catalogue")).version()
@@ -178,6 +179,7 @@ def test_a_vacuum_keeps_out_a_commit_whose_files_it_removes(classified: Survey) 
     survey.assert_complete(50)
 
 
+@pytest.mark.long
 def test_a_vacuum_whose_clock_is_ahead_removes_nothing_young(survey: Survey) -> None:
     crashed = survey.start("classify", **{CRASH_AT: "after_part"})  # type: ignore[arg-type]
     assert crashed.wait() == -signal.SIGKILL, crashed.text()
@@ -221,7 +223,10 @@ def test_rows_of_two_runs_are_never_in_one_version(classified: Survey) -> None:
 
 @pytest.mark.parametrize(
     "stage",
-    [replace(HERE, stop_when="out/runs/*/plan.json"), replace(HERE, stop_at="after_ledger")],
+    [
+        pytest.param(replace(HERE, stop_when="out/runs/*/plan.json"), marks=pytest.mark.long),
+        replace(HERE, stop_at="after_ledger"),
+    ],
     ids=["before it is read", "before the commit"],
 )
 def test_an_input_rewritten_in_mid_run_is_not_committed(survey: Survey, stage: Stage) -> None:

@@ -97,6 +97,7 @@ def test_many_poison_units_take_one_restart_of_an_actor(
     check(run_stream(units_of({shard: 20}, 4), tmp_path / "out", weights), {shard: (20, poison)})
 
 
+@pytest.mark.long
 def test_actors_that_keep_dying_stop_the_run_with_one_line(
     tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_run_in_which_nothing_moves_stops_with_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_a_shard_that_is_gone_stops_the_run_with_one_line(tmp_path: Path, weights: str) -> None:
     shard = poisoned_shard(tmp_path / "s.parquet", 4, {})
     gone = poisoned_shard(tmp_path / "gone.parquet", 4, {})

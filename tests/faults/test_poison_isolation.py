@@ -55,7 +55,7 @@ class PlayedChild:
 ROWS = st.sets(st.integers(0, 59))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(culprits=ROWS, shaky=ROWS, cuts=ROWS, bad_pieces=st.sets(st.integers(0, 5)))
 def test_exactly_the_culprits_are_found(
     culprits: set[int], shaky: set[int], cuts: set[int], bad_pieces: set[int]
@@ -135,7 +135,7 @@ def test_first_rows_that_kill_their_decoder_are_no_fault_of_the_survey_file(tmp_
 
 
 @pytest.mark.usefixtures("bugs")
-@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("plain", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_pictures_for_a_page_are_decoded_apart(tmp_path: Path, plain: bool) -> None:
     shard = poisoned_shard(tmp_path / "s.parquet", 12, {2: "segv", 9: "exit"})
     source = open_source(None if plain else survey(format="parquet"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from pipeline.protocol import RunLayout, WorkUnit
 from pipeline.protocol.records import read_ledger
@@ -38,6 +39,7 @@ def run(units: list[WorkUnit], output: Path, weights: str, decoder: DecoderName)
     }
 
 
+@pytest.mark.long
 def test_the_same_rows_and_rejects_bit_by_bit(tmp_path: Path) -> None:
     connect()
     shard, weights = write_every_kind(tmp_path), tiny_weights(tmp_path)
