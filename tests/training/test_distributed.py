@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from pipeline.streaming import connect
 from pipeline.training.distributed import _AtTimes, _Board, _wait_for_checkpoint
 from pipeline.tree import DecisionTree
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here as tuningfork
 from tests.training.small import log_of, write_training
 
 
