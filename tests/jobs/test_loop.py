@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,15 +31,22 @@ def run(*words: str) -> int:
     return int(ended.value.code or 0)
 
 
-@pytest.fixture
-def survey(tmp_path: Path, tree: DecisionTree) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, tree: DecisionTree) -> Path:
     """A catalogue, and two exports of simulated votes for half of its galaxies: the second has all."""
+    folder = tmp_path_factory.mktemp("loop")
     predicted = random_probabilities(GALAXIES)
-    ids = write_voted(tmp_path, tree, predicted, predicted, uncertainty_of(tree, predicted, 5.0))
+    ids = write_voted(folder, tree, predicted, predicted, uncertainty_of(tree, predicted, 5.0))
     rows = crowd_rows(tree, ids, VOTED, EACH, USERS)
-    (tmp_path / "first.csv").write_bytes(export(rows[: len(rows) // 2]))
-    (tmp_path / "second.csv").write_bytes(export(rows))
-    return tmp_path
+    (folder / "first.csv").write_bytes(export(rows[: len(rows) // 2]))
+    (folder / "second.csv").write_bytes(export(rows))
+    return folder
+
+
+@pytest.fixture
+def survey(made: Path, tmp_path: Path) -> Path:
+    """The same, to work in."""
+    return shutil.copytree(made, tmp_path, dirs_exist_ok=True)
 
 
 def take_round(survey: Path, *words: str) -> int:
