@@ -200,9 +200,11 @@ def test_a_plain_ray_job_does_it_too(
     check_complete(bucket, tmp_path, in_store)
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "nonsense://x"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9", pytest.param("nonsense://x", marks=pytest.mark.long)]
+)
 def test_a_wrong_address_is_one_clear_line(address: str, tmp_path: Path) -> None:
-    done = tuningfork("submit", "classify", "input=a", "output=b", "--address", address, cwd=tmp_path)
+    done = tuningfork_here("submit", "classify", "input=a", "output=b", "--address", address, cwd=tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert f"no Ray cluster takes jobs at {address}" in line
@@ -210,7 +212,7 @@ def test_a_wrong_address_is_one_clear_line(address: str, tmp_path: Path) -> None
 
 
 def test_a_verb_that_cannot_be_submitted(tmp_path: Path) -> None:
-    done = tuningfork("submit", "export", "--address", "http://127.0.0.1:9", cwd=tmp_path)
+    done = tuningfork_here("submit", "export", "--address", "http://127.0.0.1:9", cwd=tmp_path)
     assert done.returncode == 2
     assert "submit takes one of classify, refresh, train; it was given 'export'" in done.stderr
 
@@ -256,7 +258,8 @@ def _asks_for_its_token(address: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("token", [None, "f" * 64])
+@pytest.mark.long
+@pytest.mark.parametrize("token", [None, "f" * 64], ids=["none", "wrong"])
 def test_a_cluster_that_asks_for_a_token_is_one_clear_line(
     guarded_cluster: str, token: str | None, tmp_path: Path
 ) -> None:
@@ -268,6 +271,7 @@ def test_a_cluster_that_asks_for_a_token_is_one_clear_line(
     assert "takes jobs only with its token: set RAY_AUTH_MODE=token" in line
 
 
+@pytest.mark.long
 def test_a_module_that_the_cluster_lacks_is_named(guarded_cluster: str) -> None:
     """In a process of its own: Ray reads how it is to authenticate once."""
     program = f"""
