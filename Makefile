@@ -104,6 +104,7 @@ gpu: $(READY)
 # The long forms: many kills and examples where `make test` has a few.
 soak: $(READY)
 	$(BIN)/pytest -m long --timeout 7200
+	$(BIN)/pytest -m hypothesis --hypothesis-profile soak --timeout 7200
 	TUNINGFORK_PROTOCOL_EXAMPLES=2000 $(BIN)/pytest --timeout 7200 tests/catalogue/test_protocol.py
 	$(BIN)/python -m tests.protocol.simulate --seeds 1000000
 	$(BIN)/python -m tests.faults.soak --kills 100

@@ -94,7 +94,9 @@ pytest_plugins = ["tests.support.runs"]
 
 os.environ.update(RAY_SETTINGS)
 
-settings.register_profile("tuningfork", deadline=None)  # a busy machine is no counterexample
+# No deadline: a busy machine is no counterexample.
+settings.register_profile("tuningfork", deadline=None, max_examples=30)
+settings.register_profile("soak", deadline=None, max_examples=1000)
 settings.load_profile("tuningfork")
 
 
