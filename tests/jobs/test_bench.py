@@ -35,6 +35,7 @@ def test_averaging(capsys: pytest.CaptureFixture[str], precision: str) -> None:
     assert found["naive_batch"] in (1, 2)
 
 
+@pytest.mark.long
 def test_an_ensemble(capsys: pytest.CaptureFixture[str]) -> None:
     found = measured(capsys, "ensemble", "galaxies=1", "repeats=1")
     assert found["networks"] == ["compact"] * 3
@@ -47,6 +48,7 @@ def test_decoding(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(found["stage_shares"].values()) == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.long
 def test_the_pieces_of_the_stream_without_ray() -> None:
     found = measure_feed(
         FeedBenchConfig(galaxies=6, unit_rows=4, side=128, decoder="cpu", precision="float32", repeats=1)

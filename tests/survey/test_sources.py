@@ -64,7 +64,9 @@ def test_an_input_of_two_formats_or_none_is_refused(tmp_path):
         recognise(survey(), str(tmp_path))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, marks=[pytest.mark.long] * (form == "fits of rubin")) for form in FORMS]
+)
 def test_rows_of_a_range_are_those_of_the_whole_and_more_are_refused(tmp_path, form):
     source = source_of(tmp_path, form)
     shard = source.list_shards(str(tmp_path))[0]
@@ -173,7 +175,7 @@ def test_a_hats_collection_is_refused(tmp_path):
 
 def test_bands_that_no_galaxy_has_are_told_before_the_run(tmp_path):
     color = forms.COLOR | {"bands": ["z", "r", "g"]}
-    for number, form in enumerate(("multimodal", "fits", "webdataset of fits", "multimodal struct")):
+    for number, form in enumerate(("fits", "multimodal struct")):
         folder = tmp_path / str(number)
         folder.mkdir()
         source = source_of(folder, form, color=color)
