@@ -14,7 +14,7 @@ help:
 	@echo "make train-demo two workers learn the answers of make classify"
 	@echo "make weights DATA=DIR   the weights that come with the project, anew (see jobs/recipes/weights.py)"
 	@echo "make evaluation DATA=DIR   how far to trust answers: a report on galaxies that the weights never saw"
-	@echo "make test       the tests: every promise once, in ten minutes"
+	@echo "make test       the tests: every promise at least once"
 	@echo "make coverage  what the tests pass through, by room"
 	@echo "make lint       ruff and mypy"
 	@echo "make docs       these pages as a site, with a reference made from the code, in build/docs"
