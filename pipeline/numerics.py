@@ -27,7 +27,7 @@ SAME_ANSWERS = frozenset(
         "91865baee0a2dd9784ee4b27c2e523eb5e0bf501e66fcc001d3a3bb4844f0653",
         "ee5175161367f360b3b05afa8baf4bcaac2b4e03899bee8dcffdb95a9265cab5",
         "8f7ff35dfc9e0b1b732e7e0883127dc1d927509aa2d18d02744b103ce5ad4b36",
-        "6a40825f02aa08983eacae050a801a815c05a549b26963516982c9d8f4d33e71",
+        "441f54d660ab48186273068b1f0b85cc43005f14faff8e6a4e97ce09758d91a6",
     }
 )
 """Digests (see `code_digest`) of all code that gives the answers of `ANSWERS_VERSION`: what the version began

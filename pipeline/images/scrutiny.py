@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 SIDE = 100
 """Pixels of a frame at least, when it is looked at; frames of fewer stay as they are."""
 
+_CLOSE_SIDE, _CLOSE_REACH = 200, 36
+"""Pixels of a frame when its middle is looked at closely, and how many of them around the galaxy are."""
+
 _RINGS = (0.0, 1.5, 2.5, 3.5, 4.5, 6.0, 8.0, 11.0, 15.0, 20.0, 27.0, 71.0)
 _NEIGHBOURHOODS = (8.0, 15.0, 30.0)
 _SKY_SHARE = 0.3
@@ -71,6 +74,13 @@ class Scrutiny(NamedTuple):
         neighbouring pixels are.
     ring_1 ... ring_10
         Mean light in rings around the source, over that in its middle.
+    close_major ... close_nearest
+        The same of the source among twice as many pixels a side, of which only those around it are looked at:
+        a star is sharper there, and two are parted.
+    core, skirt
+        Mean light at 1 to 2 and at 2 to 3.5 from its centre, over that nearer by.
+    redder, bluer
+        How much its shares in red and in blue are larger in its middle than around: a star has one colour.
     """
 
     distance: float
@@ -112,6 +122,21 @@ class Scrutiny(NamedTuple):
     ring_8: float
     ring_9: float
     ring_10: float
+    close_major: float
+    close_minor: float
+    close_half_light: float
+    close_concentration: float
+    close_width: float
+    close_point_ratio: float
+    close_colour_offset: float
+    close_peak_offset: float
+    close_asymmetry: float
+    close_nearer: float
+    close_nearest: float
+    core: float
+    skirt: float
+    redder: float
+    bluer: float
 
 
 def scrutinise(
@@ -130,14 +155,14 @@ def scrutinise(
         Image pixels that the frame covers; the image's larger side if None.
     """
     full = _window(image, center, frame_pixels)
-    colours = _shrunken(full)
+    colours = _shrunken(full, SIDE)
     light = _grey(colours)
     sky = float(np.partition(light.ravel(), int(_SKY_SHARE * light.size))[int(_SKY_SHARE * light.size)])
     medians = np.median(colours[::2, ::2].reshape(-1, 3), axis=0)
     background = sep.Background(light, bw=_MESH, bh=_MESH)
     noise = max(float(background.globalrms), _LEAST_NOISE)
     above = light - background.back()
-    of_source = _source(above, colours - medians.astype(np.float32), noise)
+    of_source = _source(above, colours - medians.astype(np.float32), noise, SIDE / max(light.shape))
     steps = np.abs(light[:, 1:] - light[:, :-1]), np.abs(light[:, 3:] - light[:, :-3])
     rows, columns = light.mean(axis=1), light.mean(axis=0)
     third = max(len(rows) // 3, 1), max(len(columns) // 3, 1)
@@ -160,6 +185,7 @@ def scrutinise(
         noise=noise,
         smoothness=float(steps[0].mean() / (steps[1].mean() + 0.01)),
         **_rings(light, sky, x, y),
+        **_closely(_shrunken(full, _CLOSE_SIDE), (x + 0.5) / width, (y + 0.5) / height),
     )
 
 
@@ -182,9 +208,9 @@ def _brightest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
 
 
-def _shrunken(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Means of squares of pixels, as many that `SIDE` are left at least."""
-    every = max(1, max(pixels.shape[:2]) // SIDE)
+def _shrunken(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """Means of squares of pixels, as many that `side` are left at least."""
+    every = max(1, max(pixels.shape[:2]) // side)
     if every == 1:
         return pixels.astype(np.float32)
     height, width = (max(size // every, 1) * every for size in pixels.shape[:2])
@@ -194,10 +220,11 @@ def _shrunken(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(sums, np.float32) / np.float32(every**2)
 
 
-def _source(above: NDArray[np.float32], colours: NDArray[np.float32], noise: float) -> dict[str, float]:
-    """Measures of the source in the middle, and of its neighbours."""
+def _source(
+    above: NDArray[np.float32], colours: NDArray[np.float32], noise: float, unit: float
+) -> dict[str, float]:
+    """Measures of the source in the middle, and of its neighbours; `unit` is what a pixel measures."""
     middle_y, middle_x = ((size - 1) / 2 for size in above.shape)
-    unit = SIDE / max(above.shape)
     try:
         sources, segments = sep.extract(
             above,
@@ -286,6 +313,45 @@ def _stamp(colours: NDArray[np.float32], x: float, y: float, reach: float, unit:
         "colour_offset": unit * float(np.hypot(down[0] - down[2], right[0] - right[2])),
         "asymmetry": float(np.abs(grey - grey[::-1, ::-1]).sum() / max(float(np.abs(grey).sum()), 1e-3)),
     }
+
+
+def _closely(colours: NDArray[np.float32], across: float, down: float) -> dict[str, float]:
+    """Measures of what is around a place of a frame, given as shares of its width and height."""
+    light = _grey(colours)
+    height, width = light.shape
+    unit = SIDE / max(height, width)
+    medians = np.median(colours[::4, ::4].reshape(-1, 3), axis=0).astype(np.float32)
+    background = sep.Background(light, bw=2 * _MESH, bh=2 * _MESH)
+    noise = max(float(background.globalrms), _LEAST_NOISE)
+    column, row = int(across * width), int(down * height)
+    left, top = max(column - _CLOSE_REACH, 0), max(row - _CLOSE_REACH, 0)
+    part = slice(top, row + _CLOSE_REACH + 1), slice(left, column + _CLOSE_REACH + 1)
+    above = np.ascontiguousarray((light - background.back())[part])
+    near = np.ascontiguousarray(colours[part] - medians)
+    seen = _source(above, near, noise, unit)
+    x, y = seen.get("x", across * width - 0.5 - left), seen.get("y", down * height - 0.5 - top)
+    distance = unit * np.hypot(np.arange(above.shape[1]) - x, np.arange(above.shape[0])[:, None] - y)
+    middle, core, skirt = (
+        float(np.mean(above, where=ring)) if ring.any() else 0.0
+        for ring in (distance <= 1, (distance > 1) & (distance <= 2), (distance > 2) & (distance <= 3.5))
+    )
+    reach = max(seen["major"], 0.75)
+    inner, outer = (
+        _shares(near[where]) for where in (distance <= reach, (distance > reach) & (distance <= 2.5 * reach))
+    )
+    return {
+        **{name: seen[name.removeprefix("close_")] for name in Scrutiny._fields if name.startswith("close_")},
+        "core": core / max(middle, 0.5),
+        "skirt": skirt / max(middle, 0.5),
+        "redder": float(inner[0] - outer[0]),
+        "bluer": float(inner[2] - outer[2]),
+    }
+
+
+def _shares(colours: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Shares of light in red, green and blue."""
+    totals = np.maximum(colours.sum(axis=0, dtype=np.float64), 1e-3)
+    return np.asarray(totals / totals.sum())
 
 
 def _rings(light: NDArray[np.float32], sky: float, x: float, y: float) -> dict[str, float]:

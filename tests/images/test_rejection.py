@@ -39,6 +39,26 @@ def test_a_star_an_empty_sky_and_a_galaxy() -> None:
     assert galaxy.not_galaxy < 0.5
 
 
+def test_a_green_ghost_is_light_of_a_bright_star() -> None:
+    galaxy = blob(25, 12, 90)
+    verdict = verdict_on(picture(sky() + galaxy * [0.2, 1, 0.2]))
+    assert (verdict.rejection, verdict.not_galaxy) == ("saturated", 1)
+    for colour in ([1, 0.8, 0.6], [0.5, 0.8, 1], [0.9, 1, 0.9]):
+        assert verdict_on(picture(sky() + galaxy * colour)).rejection == NONE
+
+
+def test_what_is_measured_closely() -> None:
+    """Two stars that are 6 pixels apart are parted among all pixels; one colour within another is seen."""
+    pair = scrutinise(picture(sky() + blob(2, 2, 150, x=96.5) + blob(2, 2, 120, x=103.5)))
+    star = scrutinise(picture(sky() + blob(2, 2, 150)))
+    assert star.close_half_light == pytest.approx(1.18 * 2 * 100 / SIDE, rel=0.2)
+    assert star.close_nearest < -5
+    assert pair.close_nearest > -1
+    ringed = blob(12, 12, 60) * [0.5, 0.8, 1] + blob(4, 4, 90) * [1, 0.8, 0.5]
+    assert scrutinise(picture(sky() + ringed)).redder > 0.05
+    assert abs(star.redder) < 0.05
+
+
 def test_what_is_measured_of_a_source() -> None:
     seen = scrutinise(picture(sky() + blob(10, 5, 150) + blob(3, 3, 150, x=160)))
     assert seen.distance < 1
