@@ -61,6 +61,7 @@ NOT_DECIDING = {
 
 LOSSLESS_LIBRARIES = {
     "PIL": "reads only PNG, which is lossless",
+    "cdshealpix": "HEALPix's cells are a standard; it rounds the last digit at most",
     "h5py": "gives the arrays that are stored",
     "numpy": "rounds the last digit at most",
     "pandas": "reads tables of positions",

@@ -187,7 +187,7 @@ def read_tiles(uri: str, rows: Sequence[int]) -> dict[int, Tile]:
                         kind: {file["band"]: file["uri"] for file in kept[kind]}
                         for kind in ("images", "masks", "variances")
                     }
-                    tiles[row] = Tile(kept["tile"], **files)
+                    tiles[row] = Tile(kept["tile"], files["images"], files["masks"], files["variances"])
     return tiles
 
 
