@@ -46,7 +46,7 @@ class Uncertainty:
 
     def columns(self) -> list[NDArray[np.float32]]:
         """All of it in the order of the catalogue's columns."""
-        bounds = np.stack([self.low, self.high], axis=2).reshape(len(self.low), -1)
+        bounds = np.stack([self.low, self.high], axis=2).reshape(len(self.low), 2 * self.low.shape[1])
         return [*bounds.T, *self.volunteers.T, self.out_of_place, self.frame_ratio]
 
     def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Uncertainty:
