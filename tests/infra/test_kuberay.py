@@ -28,7 +28,7 @@ from tests.infra.manifests import (
     sources,
     with_defaults,
 )
-from tests.support.command import tuningfork
+from tests.support.command import tuningfork_here
 
 RAY_KINDS = ("RayCluster", "RayJob", "RayCronJob")
 KUBERNETES = "1.32"
@@ -142,7 +142,7 @@ def test_the_verb_finds_its_config() -> None:
 
 @pytest.mark.parametrize("verb", ["classify", "train", "refresh"])
 def test_the_verb_takes_its_config(verb: str, tmp_path: Path) -> None:
-    done = tuningfork(verb, "--config", str(example_config(verb)), "--print-config", cwd=tmp_path)
+    done = tuningfork_here(verb, "--config", str(example_config(verb)), "--print-config", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     values = yaml.safe_load(done.stdout)
     # What the driver would derive from its own machine, the head, isn't left to it.

@@ -12,14 +12,16 @@ import pytest
 from playwright.sync_api import Browser
 
 from jobs.cli import main
+from pipeline.config import CONFIGS
 from pipeline.evaluation import rmse
-from pipeline.tree import DecisionTree
+from pipeline.tree import DecisionTree, load_tree
 from tests.support.browser import accessibility, opened
 from tests.support.catalogues import random_probabilities
 from tests.support.uncertain import uncertainty_of
 from tests.support.voted import write_voted
 
 COUNT = 120
+ONE_QUESTION = Path(CONFIGS, "trees", "galaxy_zoo_1.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,19 @@ def survey(
     folder = tmp_path_factory.mktemp("evaluate")
     write_voted(folder, tree, *answers)
     run(folder, f"others.single_view={folder}/catalogue", "name=transforms", "shown=60")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalogue that says how sure it is; of one question, for figures have a panel for each."""
+    folder = tmp_path_factory.mktemp("sure")
+    one = load_tree(ONE_QUESTION)
+    predicted, others = np.random.default_rng(1).dirichlet(np.full(one.answer_count, 0.5), (2, COUNT))
+    votes = 0.7 * predicted + 0.3 * others
+    votes[3] = np.nan
+    strange = np.where(np.arange(COUNT) < 30, 2.4, 0.5)
+    write_voted(folder, one, predicted, votes, uncertainty_of(one, predicted, 6.0, strange))
     return folder
 
 
@@ -69,31 +84,20 @@ def test_its_tables_hold_what_the_votes_say(
 
 
 def test_how_sure_answers_are_is_judged_where_the_catalogue_says_it(
-    survey: Path,
-    tree: DecisionTree,
-    answers: tuple[np.ndarray, np.ndarray],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    browser: Browser,
+    survey: Path, sure: Path, capsys: pytest.CaptureFixture[str], browser: Browser
 ) -> None:
     assert not (survey / "out" / "tables" / "uncertainty.csv").exists()
-    strange = np.where(np.arange(COUNT) < 30, 2.4, 0.5)
-    write_voted(tmp_path, tree, *answers, uncertainty_of(tree, answers[0], 6.0, strange))
-    assert run(tmp_path, "pictures=2", "shown=12") == 0
-    rows = table(tmp_path, "uncertainty")
-    assert [row["question"] for row in rows] == [question.key for question in tree.questions]
-    first = rows[0]
+    assert run(sure, "pictures=2", "shown=12", f"tree={ONE_QUESTION}") == 0
+    (first,) = table(sure, "uncertainty")
     assert int(first["n"]) == COUNT - 1  # one has no votes
     assert 0 < float(first["low"]) < float(first["within"]) < float(first["high"]) <= 1
     assert float(first["CRPS"]) < float(first["CRPS of the votes"])
     assert float(first["volunteers"]) == pytest.approx(6.0, rel=1e-5)
     assert f"{100 * float(first['within']):.1f} %" in capsys.readouterr().out
-    heights = [
-        float(row["density"]) for row in table(tmp_path, "pit") if row["question"] == first["question"]
-    ]
+    heights = [float(row["density"]) for row in table(sure, "pit") if row["question"] == first["question"]]
     assert sum(heights) == pytest.approx(10)
-    assert [int(row["galaxies"]) for row in table(tmp_path, "out_of_place")] == [COUNT - 1 - 29, 29]
-    with opened(browser, tmp_path / "out" / "report.html") as found:
+    assert [int(row["galaxies"]) for row in table(sure, "out_of_place")] == [COUNT - 1 - 29, 29]
+    with opened(browser, sure / "out" / "report.html") as found:
         assert found.page.get_by_role("img", name="Probability integral transform").is_visible()
         assert accessibility(found.page) == ""
         assert found.complaints() == []
@@ -139,13 +143,13 @@ def test_what_the_user_has_made_stands_first(survey: Path) -> None:
 
 
 def test_a_machine_can_read_what_it_says(
-    survey: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    sure: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUNINGFORK_LOG", "json")
-    assert run(survey, "shown=0", "pictures=0") == 0
+    assert run(sure, "shown=0", "pictures=0", f"tree={ONE_QUESTION}") == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert events[-1]["event"] == "evaluated"
-    expected = next(row for row in table(survey, "comparison") if "this catalogue" in row["catalogue"])
+    expected = next(row for row in table(sure, "comparison") if "this catalogue" in row["catalogue"])
     assert float(events[-1]["RMSE"]) == pytest.approx(float(expected["RMSE"]), abs=1e-4)
 
 

@@ -83,6 +83,8 @@ def trained_on(weights: str, folder: Path, rows: range) -> None:
 
 def run(verb: str, folder: Path, *words: str) -> int:
     given = [f"{folder}/catalogue", f"labels={folder}/votes.csv", f"output={folder}/out", f"tree={TREE}"]
+    if verb == "evaluate":
+        given += ["pictures=0", "shown=0"]
     with pytest.raises(SystemExit) as ended:
         main([verb, *given, *words])
     return int(ended.value.code or 0)
