@@ -79,7 +79,9 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Output:
     (images / "zz_again").mkdir()
     (images / "zz_again" / "g03.png").write_bytes(png(galaxy(77)))
     (folder / "positions.csv").write_text("name,ra,dec\ng00,150.5,-2.25\n")
-    made = tuningfork("ingest", "images", "images", "output=cutouts", "positions=positions.csv", cwd=folder)
+    made = tuningfork_here(
+        "ingest", "images", "images", "output=cutouts", "positions=positions.csv", cwd=folder
+    )
     assert made.returncode == 0, made.stderr
     first = tuningfork("classify", "input=cutouts", "output=out", *SETTINGS, cwd=folder)
     assert first.returncode == 0, first.stderr

@@ -15,15 +15,15 @@ from tests.support.command import tuningfork_here
 
 LINE = "tuningfork: interrupted; the same command continues"
 
-STOPS = ((signal.SIGTERM, 143, 1), (signal.SIGINT, 130, 5))
+STOPS = ((signal.SIGTERM, 143, 1), (signal.SIGINT, 130, 3))
 """Signals, the exit status after each, and how many units are done when it comes."""
 
 
 @pytest.fixture(scope="module")
 def cutouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty galaxies: ten units."""
+    """Thirty-six galaxies: six units."""
     folder = tmp_path_factory.mktemp("galaxies")
-    write_survey(folder / "cutouts", 60)
+    write_survey(folder / "cutouts", 36)
     return folder / "cutouts"
 
 
@@ -58,7 +58,9 @@ def test_a_run_that_is_stopped_says_so_and_leaves_nothing_behind(
     assert "continues" in completed.stdout
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.long)]
+)
 def test_a_run_that_is_stopped_while_ray_starts_says_so(
     cutouts: Path, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:

@@ -21,7 +21,7 @@ from tests.infra.test_monitoring import OWN
 from tests.integration.marked import free_port
 from tests.support.command import ROOT
 
-GALAXIES = 24
+GALAXIES = 16
 
 
 @pytest.fixture
