@@ -36,8 +36,7 @@ def check_complete(bucket: str, folder: Path, environment: dict[str, str]) -> No
     assert "60 input rows = 55 classified + 5 quarantined" in check.stdout
 
 
-@pytest.mark.long  # test_proxy.py shows in seconds that each operation survives a tenth of faults
-@pytest.mark.parametrize("kinds", [QUICK, ALL], ids=["quick", "all"])
+@pytest.mark.parametrize("kinds", [QUICK, pytest.param(ALL, marks=pytest.mark.long)], ids=["quick", "all"])
 def test_it_ends_complete(
     in_store: ObjectStore, bucket: str, words: list[str], tmp_path: Path, kinds: Sequence[Fault]
 ) -> None:
