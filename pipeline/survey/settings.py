@@ -196,7 +196,7 @@ class SurveySettings(StrictModel):
     @property
     def needs_pixels(self) -> bool:
         """Whether a galaxy's pixels are looked at before the network sees them."""
-        measured = self.recentre or (self.frame is not None and self.frame.measured)
+        measured = self.recentre or (self.frame is not None and bool(self.frame.measured))
         return measured or self.color is not None
 
     @property

@@ -26,11 +26,11 @@ from pipeline.training.score import answers_for
 from pipeline.training.weights import TrainConfig, train_one
 from pipeline.tree import load_tree
 
-FOLDS = 5
+FOLDS, EXAMPLES = 5, 4_000
 RECIPE = {
     "name": "fair folds",
     "seed": 1,
-    "examples": 4_000,
+    "examples": EXAMPLES,
     "batch_size": 50,
     "viewpoints": 4,
     "optimizer": {"kind": "adamw", "weight_decay": 0.05},
@@ -66,7 +66,7 @@ def main() -> None:
             recipe=str(recipe),
             init=start,
             held_out=int(inside.sum()),
-            evaluate_every=int(RECIPE["examples"]),
+            evaluate_every=EXAMPLES,
             companions=False,
         )
         train_one(settings)
