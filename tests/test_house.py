@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OPEN_TO_ALL = {
     "storage",
     "config",
+    "companion",
     "errors",
     "faults",
     "numerics",
@@ -55,6 +56,7 @@ MAY_IMPORT = {
     "places": {"storage", "config", "errors"},
     "storage": {"errors"},
     "config": {"errors"},
+    "companion": {"storage", "config", "errors"},
     "settings_help": set(),
     "services": set(),
     "tracking": {"services"},

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import storage
+from pipeline.companion import AboutCompanion, read_companion, write_companion
 from pipeline.errors import InputError
-from pipeline.network.companion import AboutCompanion, read_companion, write_companion
 
 _SUFFIX = ".seen.safetensors"
 _DIGESTS = "digests"

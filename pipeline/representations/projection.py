@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline import storage
 from pipeline.catalogue.embedding import NUMBERS, STEP
+from pipeline.companion import AboutCompanion, read_companion, write_companion
 from pipeline.errors import InputError
-from pipeline.network.companion import AboutCompanion, read_companion, write_companion
 
 VERSION = 1
 """Raise it when a projection's numbers come to mean something else."""

@@ -64,9 +64,7 @@ def test_an_input_of_two_formats_or_none_is_refused(tmp_path):
         recognise(survey(), str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    "form", [pytest.param(form, marks=[pytest.mark.long] * (form == "fits of rubin")) for form in FORMS]
-)
+@pytest.mark.parametrize("form", FORMS)
 def test_rows_of_a_range_are_those_of_the_whole_and_more_are_refused(tmp_path, form):
     source = source_of(tmp_path, form)
     shard = source.list_shards(str(tmp_path))[0]
