@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs import people, publishing, vectors
+from jobs import clumpy, people, publishing, vectors
 from jobs.arguments import Catalogue, ConfigFile, Overrides, PrintConfig, configure
 from jobs.bench.verbs import bench
 from jobs.cut import cut
@@ -296,6 +296,8 @@ def calibrate(
     job.run(configure(job.CalibrateConfig, config, overrides, print_config, catalogue=catalogue))
 
 
+app.command(cls=takes("jobs.detect.DetectConfig"))(clumpy.detect)
+app.command(cls=takes("jobs.clumps.ClumpsConfig", "catalogue", "out", "format"))(clumpy.clumps)
 app.command(cls=takes("jobs.votes.VotesConfig"))(people.votes)
 app.command(cls=takes("jobs.consensus.ConsensusConfig", "votes"))(people.consensus)
 app.command(cls=takes("jobs.debias.DebiasConfig", "table"))(people.debias)

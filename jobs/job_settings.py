@@ -20,6 +20,7 @@ PLACES = frozenset(
         "positions",
         "tiles",
         "weights",
+        "clump_weights",
         "tree",
         "data",
         "network",

@@ -38,6 +38,7 @@ DECIDING = (
     "uncertainty",
     "embedding",
     "rejection",
+    "clumps",
     "survey",
     "schema",
     "numerics",

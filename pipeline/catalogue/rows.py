@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.catalogue.clumps import count_clumps
 from pipeline.catalogue.schema import (
     CLASS,
     CLASS_CONFIDENCE,
@@ -70,6 +71,7 @@ def catalogue_rows(
     uncertainty: Uncertainty | None = None,
     embedding: pa.ChunkedArray | None = None,
     verdicts: pa.ChunkedArray | None = None,
+    clumps: pa.ChunkedArray | None = None,
 ) -> pa.Table:
     """Rows of the catalogue.
 
@@ -89,6 +91,8 @@ def catalogue_rows(
         The galaxies' vectors, as the catalogue keeps them, for one that has any.
     verdicts
         Structs of what is said of their pictures, for one that says if these have galaxies.
+    clumps
+        The galaxies' clumps, as the catalogue keeps them, for one that has any.
 
     Returns
     -------
@@ -105,6 +109,8 @@ def catalogue_rows(
         columns.append(embedding)
     if verdicts is not None:
         columns += [pc.struct_field(verdicts, field.name).cast(field.type) for field in REJECTION_FIELDS]
+    if clumps is not None:
+        columns += [pa.array(count_clumps(clumps)), clumps]
     columns += [
         pa.array([run] * n, pa.string()),
         pa.array([weights] * n, pa.string()),
@@ -112,7 +118,9 @@ def catalogue_rows(
         positions["content"],
         pa.nulls(n, pa.string()),
     ]
-    schema = catalogue_schema(tree, uncertainty is not None, embedding is not None, verdicts is not None)
+    schema = catalogue_schema(
+        tree, uncertainty is not None, embedding is not None, verdicts is not None, clumps is not None
+    )
     return pa.Table.from_arrays(columns, schema=schema)
 
 

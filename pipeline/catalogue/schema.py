@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from pipeline.catalogue.clumps import CLUMP, CLUMP_COUNT, CLUMPS
 from pipeline.catalogue.embedding import EMBEDDING, NUMBERS, STEP, with_projection
 from pipeline.catalogue.making import with_making
 from pipeline.digest import digest
@@ -32,6 +33,7 @@ def catalogue_schema(
     uncertainty: bool = False,
     embedding: bool = False,
     rejection: bool = False,
+    clumps: bool = False,
     classes: bool = True,
 ) -> pa.Schema:
     """Columns of the catalogue for a decision tree, plain Arrow types only.
@@ -40,8 +42,9 @@ def catalogue_schema(
     the class and its confidence; per question the most probable answer, null where fewer than `LEAST_ASKED`
     of the volunteers would be asked, and the agreement a(p), null and NaN-free where nobody would; with
     `uncertainty` how sure the answers are (see `Uncertainty`); with `embedding` the galaxy's vector; with
-    `rejection` whether the picture has a galaxy; then the provenance. Without `classes` as catalogues of
-    schema 1 have them: no class, and an answer wherever the question has any probability.
+    `rejection` whether the picture has a galaxy; with `clumps` those of the galaxy; then the provenance.
+    Without `classes` as catalogues of schema 1 have them: no class, and an answer wherever the question has
+    any probability.
 
     The metadata of each field are its `description`, its `ucd` (the IVOA's UCD1+,
     https://www.ivoa.net/documents/UCD1+/) and, where it has one, its `unit`; every export that can say them
@@ -90,6 +93,8 @@ def catalogue_schema(
         fields.append(_embedding_field())
     if rejection:
         fields += REJECTION_FIELDS
+    if clumps:
+        fields += _clump_fields()
     fields += _provenance_fields()
     names = [field.name for field in fields]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -106,7 +111,7 @@ def planned_schema(tree: DecisionTree, plan: Plan) -> pa.Schema:
     See `pipeline.catalogue.making`; that of embeddings says by which projection they are.
     """
     schema = catalogue_schema(
-        tree, plan.uncertainty, plan.embedding is not None, plan.rejection, plan.classes
+        tree, plan.uncertainty, plan.embedding is not None, plan.rejection, plan.clumps, plan.classes
     )
     schema = with_making(schema, plan)
     return schema if plan.embedding is None else with_projection(schema, plan.embedding)
@@ -218,6 +223,20 @@ def _embedding_field() -> pa.Field:
         "src.morph.param;meta.modelled",
         nullable=False,
     )
+
+
+def _clump_fields() -> list[pa.Field]:
+    return [
+        _field(CLUMP_COUNT, pa.int64(), "Number of star-forming clumps found", "meta.number", nullable=False),
+        _field(
+            CLUMPS,
+            pa.binary(),
+            f"Star-forming clumps: for each {CLUMP.itemsize} bytes, little-endian, of "
+            + ", ".join(f"{name} (float{8 * CLUMP[name].itemsize})" for name in CLUMP.names or ()),
+            "src.morph.param;meta.modelled",
+            nullable=False,
+        ),
+    ]
 
 
 def _field(

@@ -64,7 +64,9 @@ def open_files(
     table = open_table(uri, tree, as_of)
     stored = pa.schema(table.schema().to_arrow())
     classes = CLASS in stored.names
-    columns = catalogue_schema(tree, uncertainty=True, embedding=True, rejection=True, classes=classes)
+    columns = catalogue_schema(
+        tree, uncertainty=True, embedding=True, rejection=True, clumps=True, classes=classes
+    )
     described = {field.name: field.metadata for field in columns}
     schema = pa.schema([field.with_metadata(described.get(field.name)) for field in stored])
     if EMBEDDING in stored.names:

@@ -34,6 +34,8 @@ class GalaxyPicture:
         ICRS, degrees.
     replaced
         Number of bad pixels that were replaced, each band counted.
+    pixel_scale
+        Arcseconds a pixel; None where nothing tells.
     """
 
     pixels: NDArray[np.uint8]
@@ -42,6 +44,7 @@ class GalaxyPicture:
     ra: float | None
     dec: float | None
     replaced: int = 0
+    pixel_scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class GalaxyJpeg:
         Found sound.
     brightness
         See `pipeline.images.jpeg.check_jpeg`.
-    center, frame_pixels, ra, dec
+    center, frame_pixels, ra, dec, pixel_scale
         As `GalaxyPicture` has them.
     """
 
@@ -64,6 +67,7 @@ class GalaxyJpeg:
     frame_pixels: float | None
     ra: float | None
     dec: float | None
+    pixel_scale: float | None = None
 
 
 class FrameWidth(StrictModel):

@@ -96,6 +96,11 @@ class Plan(StrictModel):
         return "rejection" in self.fingerprint
 
     @property
+    def clumps(self) -> bool:
+        """Whether its rows have the clumps of their galaxies."""
+        return "clumps" in self.fingerprint
+
+    @property
     def embedding(self) -> str | None:
         """sha256 of the projection by which its rows have embeddings; None where they have none."""
         return self.fingerprint.get("embedding")

@@ -76,6 +76,7 @@ def deciding_settings(run: Run[StreamConfig]) -> dict[str, str]:
         **({} if run.confidence is None else {"uncertainty": run.confidence.sha256}),
         **({} if run.projection is None else {"embedding": run.projection.sha256}),
         **({"rejection": load_rejection().sha256} if run.config.rejection else {}),
+        **({} if run.detector is None else {"clumps": run.detector.fingerprint}),
     }
 
 
@@ -111,7 +112,7 @@ def plan_refresh(run: Run[StreamConfig], base: Base | None) -> Plan | None:
         return full
     config = run.config
     written = catalogue_schema(
-        run.tree, config.uncertainty, config.embedding, config.rejection, classes=False
+        run.tree, config.uncertainty, config.embedding, config.rejection, config.clumps, classes=False
     )
     if not holds_columns(output, written, base.version):
         say(f"The catalogue lacks columns of this run, so all {full.rows:,} galaxies are classified anew")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pipeline import storage
 from pipeline.averaging import Precision
+from pipeline.clumps.weights import DetectorCard, read_detector_card
 from pipeline.confidence.document import Confidence, read_confidence
 from pipeline.network import Model, check_model, member_weights
 from pipeline.representations import Projection, read_projection
@@ -42,6 +43,8 @@ class Run(Generic[Config_co]):
         How sure answers are, where the catalogue is to say it.
     projection
         By which galaxies get embeddings, where the catalogue is to have them.
+    detector
+        The card of what finds clumps, where the catalogue is to have them.
     """
 
     config: Config_co
@@ -50,6 +53,7 @@ class Run(Generic[Config_co]):
     source: Inventory
     confidence: Confidence | None = None
     projection: Projection | None = None
+    detector: DetectorCard | None = None
 
     @property
     def precision(self) -> Precision:
@@ -84,7 +88,15 @@ class Run(Generic[Config_co]):
             confidence=self.confidence,
             projection=self.projection,
             rejection=isinstance(self.config, StreamConfig) and self.config.rejection,
+            clump_weights=None if self.detector is None else cast(StreamConfig, self.config).clump_weights,
         )
+
+
+def _detector_of(config: SurveyConfig) -> DetectorCard | None:
+    """The card of what finds clumps, where the settings ask for them."""
+    if isinstance(config, StreamConfig) and config.clumps:
+        return read_detector_card(config.clump_weights)
+    return None
 
 
 def prepare(config: Config, wait: bool = True) -> Run[Config]:
@@ -99,7 +111,7 @@ def prepare(config: Config, wait: bool = True) -> Run[Config]:
     ------
     InputError
         If the survey file, the weights or the tree can't be used, GPUs can't decode what they are to, or the
-        weights can't say how sure they are, or give embeddings.
+        weights can't say how sure they are, or give embeddings, or there is no detector of clumps.
     """
     config = with_absolute_paths(config)
     tree = load_tree(config.tree)
@@ -116,7 +128,8 @@ def prepare(config: Config, wait: bool = True) -> Run[Config]:
     measured = (
         looked_at or bool(model.recentrings) or (source.survey is not None and source.survey.needs_pixels)
     )
-    return Run(with_decoder(config, measured, wait), tree, model, source, confidence, projection)
+    detector = _detector_of(config)
+    return Run(with_decoder(config, measured, wait), tree, model, source, confidence, projection, detector)
 
 
 def source_of(config: SurveyConfig) -> Inventory:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from pipeline import storage
 from pipeline.averaging import Precision
+from pipeline.clumps.weights import CLUMPS
 from pipeline.config import StrictModel, parse_yaml
 from pipeline.cutting.settings import TileSettings
 from pipeline.network import DEFAULT_WEIGHTS
@@ -100,6 +101,11 @@ class StreamConfig(TileSettings, SurveyConfig):
     rejection
         Whether to write if an image shows a galaxy at all, and what else it shows: a star, a blend of stars,
         a trail, light of a saturated star, or nothing. Images are then decoded on CPUs.
+    clumps
+        Whether to find each galaxy's giant star-forming clumps; `tuningfork detect` does, and makes a page
+        of them.
+    clump_weights
+        Weight file of the detector that finds them.
     report_galaxies
         At most how many galaxies the report shows one by one.
     """
@@ -113,6 +119,8 @@ class StreamConfig(TileSettings, SurveyConfig):
     uncertainty: bool = False
     embedding: bool = False
     rejection: bool = False
+    clumps: bool = False
+    clump_weights: WeightsFile = CLUMPS
     report_galaxies: int = Field(default=400, gt=0)
 
     @model_validator(mode="before")
@@ -158,7 +166,7 @@ def with_absolute_paths(config: Config) -> Config:
     """The settings with absolute paths, for workers have working directories of their own."""
     names = [
         name
-        for name in ("input", "output", "weights", "tree", "tiles", "positions")
+        for name in ("input", "output", "weights", "tree", "tiles", "positions", "clump_weights")
         if getattr(config, name, None)
     ]
     places = {name: storage.absolute(getattr(config, name)) for name in names}

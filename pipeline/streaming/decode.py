@@ -49,6 +49,9 @@ DECODED_SCHEMA = pa.schema(
             ),
         ),
         ("side", pa.int32()),
+        ("left", pa.int32()),
+        ("top", pa.int32()),
+        ("pixel_scale", pa.float64()),
         ("center_x", pa.float64()),
         ("center_y", pa.float64()),
         ("scale", pa.float64()),
@@ -61,9 +64,11 @@ DECODED_SCHEMA = pa.schema(
 """One row a galaxy; either `reason` is null or `pixels` is: raw RGB of side × side, where `jpeg` is null.
 
 Where it isn't, ``pixels`` are a plain JPEG, in which the region of side × side begins at ``left, top``, and
-may pass its border; ``brightness`` is that of its cells (see `check_jpeg`). ``center_x, center_y, scale``
-are of the galaxy's frame, ``recentred`` of each recentred one (see `cut_frames`); ``replaced`` is the number
-of bad pixels that were replaced; ``verdict`` is null where none was asked for.
+may pass its border; ``brightness`` is that of its cells (see `check_jpeg`). The columns ``left, top`` say
+where any region begins in its picture, which has ``pixel_scale`` arcseconds a pixel, null where nothing
+tells. ``center_x, center_y, scale`` are of the galaxy's frame, ``recentred`` of each recentred one (see
+`cut_frames`); ``replaced`` is the number of bad pixels that were replaced; ``verdict`` is null where none was
+asked for.
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,9 @@ from pipeline.averaging import (
     check_precision,
     use_precision,
 )
+from pipeline.catalogue.clumps import CLUMP, CLUMPS, pack_clumps
 from pipeline.catalogue.embedding import EMBEDDING, NUMBERS, to_binary
+from pipeline.clumps.finder import ClumpFinder, Placed
 from pipeline.confidence import COMPARED, Familiarity
 from pipeline.confidence.appearance import Appearance
 from pipeline.errors import InputError
@@ -100,6 +102,8 @@ class ModelActor:
         ``frame_ratio``; not at all if it isn't given.
     projection
         By which galaxies get an ``embedding``, in one more column; none if it isn't given.
+    clump_weights
+        URI of the detector by which galaxies get ``clumps``, in one more column; none if it isn't given.
 
     Notes
     -----
@@ -117,6 +121,7 @@ class ModelActor:
         decoder: DecoderName = "cpu",
         familiarity: Familiarity | None = None,
         projection: Projection | None = None,
+        clump_weights: str | None = None,
     ) -> None:
         networks, dtype = ready_networks(weights, tree, precision, threads, device)
         self._decoder = decoder_on(networks[0].device, decoder)
@@ -124,6 +129,7 @@ class ModelActor:
         self._familiarity = familiarity
         self._appearance = None if familiarity is None else Appearance(networks[0])
         self._projection = projection
+        self._finder = None if clump_weights is None else ClumpFinder(clump_weights, networks[0].device)
         self._answers, self._count = networks[0].tree.answer_count, len(networks)
         self._groups = {
             threshold: (len(alike), predictor(alike, transforms, dtype))
@@ -136,6 +142,7 @@ class ModelActor:
         probabilities = np.zeros((len(batch), self._answers), np.float32)
         compared = np.zeros((len(batch), len(COMPARED)), np.float32)
         embeddings = np.zeros((len(batch), NUMBERS), np.int8)
+        clumps = [np.zeros(0, CLUMP)] * len(batch)
         problems: dict[int, ImageError] = {}
         left_to_cpu = 0
         for rows, side in good_rows(batch):
@@ -148,6 +155,8 @@ class ModelActor:
                         if self._projection is not None and hidden is not None:
                             embeddings[part.rows] = self._projection(hidden)
                         compared[part.rows] = self._compare(batch, part.rows, part.pixels)
+                        for row, own in self._clumps(batch, part.rows, part.pixels):
+                            clumps[row] = own
         seconds = pa.array(np.full(len(batch), time.perf_counter() - started))
         flat = pa.array(probabilities.reshape(-1))
         answered = with_problems(batch.select(ANSWERED_COLUMNS), problems)
@@ -160,6 +169,8 @@ class ModelActor:
             answered = answered.append_column(name, pa.array(column))
         if self._projection is not None:
             answered = answered.append_column(EMBEDDING, to_binary(embeddings))
+        if self._finder is not None:
+            answered = answered.append_column(CLUMPS, pack_clumps(clumps))
         return answered
 
     def _classify(
@@ -184,6 +195,16 @@ class ModelActor:
         statistics, sizes = self._appearance(self._regions(batch, rows, pixels, next(iter(self._groups))))
         out_of_place = self._familiarity.out_of_place(statistics.cpu().numpy())
         return np.stack([out_of_place, self._familiarity.frame_ratio(sizes.cpu().numpy())], axis=1)
+
+    def _clumps(
+        self, batch: pa.Table, rows: NDArray[np.int64], pixels: Tensor
+    ) -> Iterator[tuple[int, NDArray[np.void]]]:
+        """Some rows, each with its clumps, if they are wanted."""
+        if self._finder is not None:
+            names = ("left", "top", "ra", "dec", "pixel_scale")
+            known = [batch[name].cast(pa.float64()).fill_null(np.nan).to_numpy()[rows] for name in names]
+            found = self._finder(self._regions(batch, rows, pixels, None), Placed(*known))
+            yield from zip(rows.tolist(), found, strict=True)
 
     def _regions(
         self, batch: pa.Table, rows: NDArray[np.int64], pixels: Tensor, threshold: float | None

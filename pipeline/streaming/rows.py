@@ -169,6 +169,8 @@ def _region(cutout: Mapping[str, Any], source: ImageOpener, settings: DecodeSett
     """A galaxy's region as a row has it."""
     galaxy = develop(cutout, source)
     where = galaxy.center, galaxy.frame_pixels
+    height, width = galaxy.pixels.shape[:2]
+    x, y = galaxy.center or ((width - 1) / 2, (height - 1) / 2)
     region, recentred = cut_frames(galaxy.pixels, _REACH, *where, settings.recentrings)
     verdict = verdict_on(galaxy.pixels, *where) if settings.rejection else None
     return {
@@ -177,6 +179,9 @@ def _region(cutout: Mapping[str, Any], source: ImageOpener, settings: DecodeSett
         "verdict": None if verdict is None else verdict._asdict(),
         "pixels": region.pixels,
         "side": region.pixels.shape[0],
+        "left": round(x - region.center[0]),
+        "top": round(y - region.center[1]),
+        "pixel_scale": galaxy.pixel_scale,
         "center_x": region.center[0],
         "center_y": region.center[1],
         "scale": region.scale,
@@ -204,6 +209,9 @@ def _kept_jpeg(cutout: Mapping[str, Any], source: ImageOpener) -> dict[str, Any]
             "brightness": galaxy.brightness.ravel().tolist(),
         },
         "side": place.side,
+        "left": place.left,
+        "top": place.top,
+        "pixel_scale": galaxy.pixel_scale,
         "center_x": place.center[0],
         "center_y": place.center[1],
         "scale": place.scale,

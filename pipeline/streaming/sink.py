@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.catalogue import catalogue_rows
+from pipeline.catalogue.clumps import CLUMPS
 from pipeline.catalogue.embedding import EMBEDDING
 from pipeline.confidence import Concentrations
 from pipeline.cutouts.place import Place
@@ -90,7 +91,9 @@ def write_unit(
     uncertainty = (
         None if concentrations is None else uncertainty_of(tree, classified, answers, concentrations)
     )
-    embedding = classified[EMBEDDING] if EMBEDDING in classified.column_names else None
+    embedding, clumps = (
+        classified[name] if name in classified.column_names else None for name in (EMBEDDING, CLUMPS)
+    )
     rows = catalogue_rows(
         tree,
         classified,
@@ -101,6 +104,7 @@ def write_unit(
         uncertainty,
         embedding,
         classified["verdict"] if rejection else None,
+        clumps,
     )
     first = batch.slice(0, 1).to_pylist()[0]
     unit = WorkUnit(first["unit"], first["shard"], 0, len(batch))

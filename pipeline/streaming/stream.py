@@ -79,6 +79,8 @@ class StreamSettings:
         By which rows have embeddings, if they are to.
     rejection
         Whether rows say if the picture has a galaxy.
+    clump_weights
+        URI of the detector by which rows have their clumps, if they are to.
     """
 
     weights: str
@@ -93,6 +95,7 @@ class StreamSettings:
     confidence: Confidence | None = None
     projection: Projection | None = None
     rejection: bool = False
+    clump_weights: str | None = None
 
 
 def stream_units(
@@ -139,6 +142,7 @@ def unit_stream(
         decoder=settings.decoder,
         familiarity=None if settings.confidence is None else settings.confidence.familiarity,
         projection=settings.projection,
+        clump_weights=settings.clump_weights,
     ).map_batches(
         SinkActor,
         compute=ActorPoolStrategy(size=min(resources.sink_actors, len(units))),

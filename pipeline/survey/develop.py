@@ -58,7 +58,7 @@ def develop(cutout: Mapping[str, Any], source: ImageOpener) -> GalaxyPicture:
     if survey.recentre and measured is not None:
         center = (measured.x, measured.y)
     width = _frame_width(cutout, survey, measured, scale)
-    return GalaxyPicture(pixels, center, width, ra, dec, replaced)
+    return GalaxyPicture(pixels, center, width, ra, dec, replaced, scale)
 
 
 def undeveloped(cutout: Mapping[str, Any], survey: SurveySettings | None) -> GalaxyJpeg | None:
@@ -79,9 +79,10 @@ def undeveloped(cutout: Mapping[str, Any], survey: SurveySettings | None) -> Gal
         return None
     center = _center(cutout)
     brightness = check_jpeg(jpeg)
-    width = _frame_width(cutout, survey, None, None if survey is None else survey.pixel_scale)
+    scale = None if survey is None else survey.pixel_scale
+    width = _frame_width(cutout, survey, None, scale)
     ra, dec = nan_to_none(cutout["ra"]), nan_to_none(cutout["dec"])
-    return GalaxyJpeg(jpeg, brightness, center, width, ra, dec)
+    return GalaxyJpeg(jpeg, brightness, center, width, ra, dec, scale)
 
 
 def _jpeg_of(image: Any) -> PlainJpeg | None:

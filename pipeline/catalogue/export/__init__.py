@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline import storage
+from pipeline.catalogue.clumps import CLUMPS
 from pipeline.catalogue.embedding import EMBEDDING, VECTOR
 from pipeline.catalogue.export.answers import CUMULATIVE, Answers, ExportedRows
 from pipeline.catalogue.export.provenance import Rights
@@ -33,6 +34,7 @@ __all__ = [
     "parse_box",
     "parse_cone",
     "parse_pixels",
+    "write_rows",
 ]
 
 NOTHING_SAID = Rights()
@@ -81,7 +83,8 @@ def export_catalogue(
     Parameters
     ----------
     form
-        ``parquet``, ``fits`` and ``hats`` hold every column; ``csv`` and ``votable`` all but embeddings;
+        ``parquet``, ``fits`` and ``hats`` hold every column; ``csv`` and ``votable`` all but embeddings, and
+        ``parquet`` and ``hats`` alone clumps;
         ``kaggle`` the Galaxy Challenge's layout, ``GalaxyID, Class1.1, …``.
     progress
         Called with the number of rows of the snapshot just passed.
@@ -121,7 +124,7 @@ def export_snapshot(
     snapshot, left_out = for_form(snapshot, form)
     rows = ExportedRows(snapshot, tree, CUMULATIVE if form == "kaggle" else answers, rights)
     try:
-        notes = left_out + _write(rows, out, form, progress, partition_rows)
+        notes = left_out + write_rows(rows, out, form, progress, partition_rows)
     except OSError:
         with storage.explained("write", out):
             raise
@@ -130,19 +133,26 @@ def export_snapshot(
 
 def for_form(snapshot: Snapshot, form: Format) -> tuple[Snapshot, list[str]]:
     """The snapshot with the columns that a form holds, and what is left out; embeddings as vectors."""
-    place = snapshot.schema.get_field_index(EMBEDDING)
-    if place < 0 or form == "kaggle":
+    if form == "kaggle":
         return snapshot, []
+    notes: list[str] = []
+    if CLUMPS in snapshot.schema.names and form not in ("parquet", "hats"):
+        notes = [f"{CLUMPS} is left out: `tuningfork clumps` writes them, one row a clump"]
+        snapshot = replace(snapshot, schema=snapshot.schema.remove(snapshot.schema.get_field_index(CLUMPS)))
+    place = snapshot.schema.get_field_index(EMBEDDING)
+    if place < 0:
+        return snapshot, notes
     if form in ("csv", "votable"):
-        note = f"{EMBEDDING} is left out: --format parquet, hats or fits holds vectors"
-        return replace(snapshot, schema=snapshot.schema.remove(place)), [note]
+        notes.append(f"{EMBEDDING} is left out: --format parquet, hats or fits holds vectors")
+        return replace(snapshot, schema=snapshot.schema.remove(place)), notes
     vectors = snapshot.schema.field(place).with_type(VECTOR)
-    return replace(snapshot, schema=snapshot.schema.set(place, vectors)), []
+    return replace(snapshot, schema=snapshot.schema.set(place, vectors)), notes
 
 
-def _write(
-    rows: ExportedRows, out: str, form: Format, progress: Progress, partition_rows: int | None
+def write_rows(
+    rows: ExportedRows, out: str, form: Format, progress: Progress, partition_rows: int | None = None
 ) -> list[str]:
+    """Write rows in a format; what their reader has to know, one sentence each."""
     # Only what is asked for is loaded: astropy and hats take seconds.
     if form == "hats":
         from pipeline.catalogue.export.hats import PARTITION_ROWS, write_hats

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +56,9 @@ class ExportedRows:
     tree: DecisionTree
     answers: Answers = CUMULATIVE
     rights: Rights = field(default_factory=Rights)
+
+    each: ClassVar[str] = "galaxy"
+    """What a row is."""
 
     @property
     def rows(self) -> int:

@@ -95,7 +95,7 @@ def _say_origin(header: Header, source: ExportedRows) -> None:
         value = _ascii(item.value) if isinstance(item.value, str) else item.value
         fits_in = len(str(value)) + len(item.meaning) <= _BESIDE
         header[item.keyword] = (value, item.meaning if fits_in else None)
-    header.add_comment(f"{TITLE}: one row a galaxy.")
+    header.add_comment(f"{TITLE}: one row a {source.each}.")
     header.add_comment("What each column is stands in TCOMMn, TUNITn and TUCDn of the table.")
     header.add_history(f"Classified by run {source.snapshot.provenance.run or '(unknown)'}.")
     header.add_history(f"Written by the export of {SOFTWARE}.")

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.catalogue.clumps import CLUMP, CLUMP_COUNT, CLUMPS
 from pipeline.catalogue.embedding import EMBEDDING, NUMBERS
 from pipeline.catalogue.hashes import hash_rows
 from pipeline.catalogue.rows import answer_matrix
@@ -268,6 +269,14 @@ def value_problems(
         lengths = pc.fill_null(pc.binary_length(catalogue[EMBEDDING]), 0).to_numpy()
         yield RowProblem(
             f"an {EMBEDDING} of {NUMBERS} bytes", lengths != NUMBERS, _sentence("{} bytes", lengths)
+        )
+    if CLUMPS in catalogue.column_names:
+        lengths = pc.fill_null(pc.binary_length(catalogue[CLUMPS]), -1).to_numpy()
+        count = catalogue[CLUMP_COUNT].to_numpy()
+        yield RowProblem(
+            f"{CLUMPS} of {CLUMP.itemsize} bytes for each of {CLUMP_COUNT}",
+            lengths != CLUMP.itemsize * count,
+            _sentence("{} bytes for {}", lengths, count),
         )
 
 
