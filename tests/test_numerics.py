@@ -22,6 +22,8 @@ NOT_DECIDING = {
     "averaging.kernels.choice": "variants of a step differ in their speed, and in rounding as GPUs do",
     "averaging.precision": "the precision is a part of the fingerprint itself",
     "catalogue": "plans, keeps and counts rows as they are",
+    "clumps.faster_rcnn": "is of detectors that do not come along; which one a run has is in the fingerprint",
+    "clumps.operators": "gives what torchvision defines",
     "config": "what settings say is in the fingerprint",
     "console": "says how far a run is",
     "cutting.index": "where tiles lie decides what is cut from which, and that is in the plan",

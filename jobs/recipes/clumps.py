@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from pipeline.catalogue.clumps import CRITERIA
-from pipeline.clumps.detector import CentreDetector
+from pipeline.clumps.detector import Detector
 from pipeline.clumps.injection import RATIOS
 from pipeline.clumps.matching import MATCH_RADIUS, Score
 from pipeline.clumps.samples import Sample, TrainingSet, disks, injected_sample, training_set
 from pipeline.clumps.training import DetectorRecipe, score_detector, train_detector
-from pipeline.clumps.weights import DetectorCard, save_detector
+from pipeline.clumps.weights import DetectorCard, Kind, TrainedDetector, new_detector, save_detector
 from pipeline.console import progress, say
 from pipeline.errors import InputError
 from pipeline.network import DEFAULT_WEIGHTS, load_network
@@ -54,14 +54,15 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=HELD_OUT, help="to judge by")
     parser.add_argument("--epochs", type=int, default=DetectorRecipe().epochs)
     parser.add_argument("--backbone", default=DEFAULT_WEIGHTS, help="a network's weights, or `random`")
+    parser.add_argument("--kind", choices=["centres", "faster_rcnn"], default="centres")
     options = parser.parse_args()
     recipe = DetectorRecipe(epochs=options.epochs)
     train_on, held_out = drawn(options.data / "galaxy_zoo_challenge", options.galaxies, options.held_out)
     making = Path(f"{options.out}.making")
     making.mkdir(parents=True, exist_ok=True)
-    detector, backbone = fresh_detector(options.backbone, recipe.seed)
+    detector, backbone = fresh_detector(options.backbone, recipe.seed, options.kind)
     galaxies = injected_set(train_on, making)
-    state = making / f"trained-{backbone[:8] or 'random'}-{len(galaxies)}-{recipe.epochs}.pt"
+    state = making / f"trained-{options.kind}-{backbone[:8] or 'random'}-{len(galaxies)}-{recipe.epochs}.pt"
 
     train_detector(
         detector,
@@ -74,6 +75,7 @@ def main() -> None:
     samples = [injected_sample(path, seed_of(path.stem)) for path in held_out]
     threshold, score = best_threshold(detector, samples)
     card = DetectorCard(
+        kind=options.kind,
         threshold=threshold,
         backbone=backbone,
         data={"galaxies": len(galaxies), "injected_ratios": list(RATIOS), "set": "galaxy_zoo_challenge"},
@@ -105,10 +107,10 @@ def seed_of(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6])
 
 
-def fresh_detector(backbone: str, seed: int) -> tuple[CentreDetector, str]:
+def fresh_detector(backbone: str, seed: int, kind: Kind = "centres") -> tuple[TrainedDetector, str]:
     """A detector with a network's convolutions, and the sha256 of its weights; or random and ''."""
     torch.manual_seed(seed)
-    detector = CentreDetector()
+    detector = new_detector(kind)
     if backbone == "random":
         return detector, ""
     network, card = load_network(backbone, load_tree())
@@ -133,7 +135,7 @@ def injected_set(pictures: Sequence[Path], making: Path) -> TrainingSet:
     return TrainingSet(*(torch.cat(part) for part in zip(*chunks, strict=True)))
 
 
-def best_threshold(detector: CentreDetector, samples: Sequence[Sample]) -> tuple[float, Score]:
+def best_threshold(detector: Detector, samples: Sequence[Sample]) -> tuple[float, Score]:
     """The threshold at which completeness and purity above 3 % have the largest harmonic mean."""
     scores = score_detector(detector, samples, THRESHOLDS)
 

@@ -29,7 +29,9 @@ CELL = 2 * STEP
 _LAYERS = ((3, 32, 6, True), (32, 64, 5, True), (64, 128, 3, False), (128, 128, 3, True))
 """Channels in and out, kernel, and whether pooling follows, of each convolution: those of `compact`."""
 
-_PYRAMID = 48
+FEATURES = 48
+"""Channels of each level of a pyramid."""
+
 _RARE = -4.0
 _USUAL_WIDTH = 16.0
 
@@ -64,6 +66,9 @@ class Found:
 class Detector(Protocol):
     """What finds clumps: pictures in, positions, sizes and probabilities out."""
 
+    def loss(self, pictures: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
+        """How far it is from what it is to say of pictures (n, 3, 112, 112), see `target_maps`."""
+
     def find(self, pictures: Tensor, least: float) -> list[Found]:
         """Clumps of each picture (n, 3, 112, 112), float32 in [0, 1], that are at least so probable."""
 
@@ -84,23 +89,18 @@ def sample_pictures(regions: RegionBatch) -> Tensor:
     return functional.avg_pool2d(seen, 2)
 
 
-class CentreDetector(nn.Module):
-    """Finds clumps as peaks of a map of centres (see `Detector`)."""
+class Pyramid(nn.Module):
+    """The convolutions of the network that classifies, and a feature pyramid over three of them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(nn.Conv2d(a, b, kernel) for a, b, kernel, _ in _LAYERS)
-        self.laterals = nn.ModuleList(nn.Conv2d(channels, _PYRAMID, 1) for channels in (32, 64, 128))
-        self.blend = nn.Conv2d(_PYRAMID, _PYRAMID, 3, padding=1)
-        self.last = nn.Conv2d(_PYRAMID, 4, 1)
-        nn.init.constant_(self.last.bias, 0.0)
-        with torch.no_grad():
-            self.last.bias[0] = _RARE  # nearly all cells are empty
+        self.laterals = nn.ModuleList(nn.Conv2d(channels, FEATURES, 1) for channels in (32, 64, 128))
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.last.weight.device
+        return next(self.parameters()).device
 
     @torch.no_grad()
     def take_convolutions(self, network: ViewpointNetwork) -> None:
@@ -122,12 +122,8 @@ class CentreDetector(nn.Module):
             mine.weight.copy_(other.weight)
             mine.bias.copy_(other.bias.mean(dim=(0, 1)))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map pictures (n, 3, 112, 112) to maps (n, 4, 56, 56).
-
-        They are: the logit of a centre in the cell, its offset from the cell's middle (x, y, in cells), and
-        the logarithm of its box's width over 16 frame pixels.
-        """
+    def levels(self, pictures: Tensor) -> list[Tensor]:
+        """Features of pictures (n, 3, 112, 112) at a half, a quarter and an eighth of their width."""
         levels, x = [], pictures
         for layer, (_, _, kernel, pooled) in zip(self.convolutions, _LAYERS, strict=True):
             before = (kernel - 1) // 2
@@ -135,13 +131,37 @@ class CentreDetector(nn.Module):
             if pooled:
                 x = functional.max_pool2d(x, 2)
                 levels.append(x)
-        top = None
+        tops: list[Tensor] = []
         for lateral, level in zip(reversed(self.laterals), reversed(levels), strict=True):
             own = lateral(level)
-            top = own if top is None else own + functional.interpolate(top, scale_factor=2.0)
-        assert top is not None
-        maps: Tensor = self.last(functional.relu(self.blend(functional.relu(top))))
+            tops.append(own + functional.interpolate(tops[-1], scale_factor=2.0) if tops else own)
+        return tops[::-1]
+
+
+class CentreDetector(Pyramid):
+    """Finds clumps as peaks of a map of centres (see `Detector`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blend = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.last = nn.Conv2d(FEATURES, 4, 1)
+        nn.init.constant_(self.last.bias, 0.0)
+        with torch.no_grad():
+            self.last.bias[0] = _RARE  # nearly all cells are empty
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Map pictures (n, 3, 112, 112) to maps (n, 4, 56, 56).
+
+        They are: the logit of a centre in the cell, its offset from the cell's middle (x, y, in cells), and
+        the logarithm of its box's width over 16 frame pixels.
+        """
+        finest = functional.relu(self.levels(pictures)[0])
+        maps: Tensor = self.last(functional.relu(self.blend(finest)))
         return maps
+
+    def loss(self, pictures: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
+        """See `Detector`."""
+        return detection_loss(self(pictures), targets, counts)
 
     @torch.inference_mode()
     def find(self, pictures: Tensor, least: float) -> list[Found]:

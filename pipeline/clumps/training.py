@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.clumps.detector import CentreDetector, Detector, detection_loss
+from pipeline.clumps.detector import Detector
 from pipeline.clumps.light import galaxy_light
 from pipeline.clumps.matching import Score, match
 from pipeline.clumps.photometry import flux_ratios
 from pipeline.clumps.samples import Sample, TrainingSet
+from pipeline.clumps.weights import TrainedDetector
 from pipeline.config import StrictModel
 from pipeline.geometry import FRAME_PIXELS
 
@@ -45,7 +46,7 @@ class DetectorRecipe(StrictModel):
 
 
 def train_detector(
-    detector: CentreDetector,
+    detector: TrainedDetector,
     galaxies: TrainingSet,
     recipe: DetectorRecipe,
     done: EpochDone = lambda epochs, loss: None,
@@ -76,11 +77,7 @@ def train_detector(
         losses = []
         for rows in torch.randperm(len(galaxies), generator=random).split(recipe.batch):
             pictures, targets, counts = _turned(galaxies, rows, random)
-            loss = detection_loss(
-                detector(pictures.to(detector.device)),
-                targets.to(detector.device),
-                counts.to(detector.device),
-            )
+            loss = detector.loss(*(part.to(detector.device) for part in (pictures, targets, counts)))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(detector.parameters(), 5.0)

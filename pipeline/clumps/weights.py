@@ -14,9 +14,17 @@ from safetensors.torch import save as save_tensors
 
 from pipeline import storage
 from pipeline.clumps.detector import CentreDetector
+from pipeline.clumps.faster_rcnn import FasterDetector
 from pipeline.config import CONFIGS, StrictModel
 from pipeline.errors import InputError
 from pipeline.network.checkpoint import card_uri, read_json
+
+TrainedDetector = CentreDetector | FasterDetector
+"""A detector of either kind."""
+
+Kind = Literal["centres", "faster_rcnn"]
+
+_KINDS: dict[Kind, type[TrainedDetector]] = {"centres": CentreDetector, "faster_rcnn": FasterDetector}
 
 CLUMPS = str(CONFIGS / "weights" / "clumps.safetensors")
 """The detector that comes with the project."""
@@ -28,7 +36,7 @@ class DetectorCard(StrictModel):
     Attributes
     ----------
     kind
-        ``centres``: peaks of a map of centres.
+        ``centres``: peaks of a map of centres; ``faster_rcnn``: boxes of Faster R-CNN, by torchvision.
     sha256
         Of the weight file.
     threshold
@@ -42,7 +50,7 @@ class DetectorCard(StrictModel):
         Known limits, one sentence each.
     """
 
-    kind: Literal["centres"] = "centres"
+    kind: Kind = "centres"
     sha256: str = ""
     parameters: int = 0
     threshold: float = Field(gt=0, lt=1)
@@ -58,7 +66,7 @@ class DetectorCard(StrictModel):
         return f"{self.sha256} {self.threshold:g}"
 
 
-def save_detector(detector: CentreDetector, weights: str, card: DetectorCard) -> DetectorCard:
+def save_detector(detector: TrainedDetector, weights: str, card: DetectorCard) -> DetectorCard:
     """Write weights and then their card, which is returned with the file's hash and parameter count."""
     data = save_tensors({key: value.half().contiguous() for key, value in detector.state_dict().items()})
     complete = card.model_copy(
@@ -84,16 +92,27 @@ def read_detector_card(weights: str) -> DetectorCard:
     return _read_checked(weights)[1]
 
 
-def load_detector(weights: str, device: str | torch.device = "cpu") -> tuple[CentreDetector, DetectorCard]:
+def new_detector(kind: Kind) -> TrainedDetector:
+    """A detector that is yet to be trained.
+
+    Raises
+    ------
+    InputError
+        If its kind needs torchvision, which isn't there.
+    """
+    return _KINDS[kind]()
+
+
+def load_detector(weights: str, device: str | torch.device = "cpu") -> tuple[TrainedDetector, DetectorCard]:
     """Read a detector for evaluation, in float32.
 
     Raises
     ------
     InputError
-        As `read_detector_card`, or if the file doesn't hold a detector.
+        As `read_detector_card` and `new_detector`, or if the file doesn't hold a detector.
     """
     data, card = _read_checked(weights)
-    detector = CentreDetector()
+    detector = new_detector(card.kind)
     try:
         detector.load_state_dict(load_tensors(data))
     except (SafetensorError, RuntimeError) as error:

@@ -38,7 +38,7 @@ from jobs.recipes.clumps import (
     injected_set,
     seed_of,
 )
-from pipeline.clumps.detector import CentreDetector, sample_pictures
+from pipeline.clumps.detector import sample_pictures
 from pipeline.clumps.finder import ClumpFinder, Placed
 from pipeline.clumps.matching import Score
 from pipeline.clumps.samples import Sample, injected_sample, marked_samples, training_set
@@ -134,7 +134,7 @@ def speed(options: argparse.Namespace) -> dict[str, Any]:
     regions = RegionBatch(pixels, middle, torch.ones(len(samples), dtype=torch.float64)).to(device)
     nothing = np.full(len(samples), np.nan)
     finder = ClumpFinder(options.weights, device)
-    detector: CentreDetector = load_detector(options.weights, device)[0]
+    detector = load_detector(options.weights, device)[0]
     placed = Placed(*[nothing] * 5)
     return {
         "device": device,
