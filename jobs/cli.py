@@ -125,7 +125,7 @@ def explain(
 
 @app.command()
 def submit(
-    verb: Annotated[str, typer.Argument(metavar="VERB", help="classify, refresh or train.")],
+    verb: Annotated[str, typer.Argument(metavar="VERB", help="classify, detect, refresh or train.")],
     address: Annotated[
         str, typer.Option("--address", metavar="URL", help="Of the cluster's dashboard: http://HOST:8265.")
     ],

@@ -41,11 +41,13 @@ def config_model(verb: str) -> type[BaseModel]:
         If it is no verb that can be submitted.
     """
     from jobs.classify import ClassifyConfig
+    from jobs.detect import DetectConfig
     from pipeline.run.settings import StreamConfig
     from pipeline.training.weights import TrainConfig
 
     models: dict[str, type[BaseModel]] = {
         "classify": ClassifyConfig,
+        "detect": DetectConfig,
         "refresh": StreamConfig,
         "train": TrainConfig,
     }

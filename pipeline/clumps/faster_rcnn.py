@@ -87,7 +87,8 @@ class FasterDetector(Pyramid):
             middles = ((boxes[:, :2] + boxes[:, 2:]) / 2 - _MIDDLE) * STEP
             width = (boxes[:, 2:] - boxes[:, :2]).mean(axis=1) * STEP
             scores = result["scores"].float().cpu().numpy().astype(np.float32)
-            every = Found(*(part.astype(np.float32) for part in (*middles.T, width)), scores)
+            x, y = middles.astype(np.float32).T
+            every = Found(x, y, width.astype(np.float32), scores)
             found.append(every.sure(least))
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -40,9 +41,7 @@ def detection_models() -> ModuleType:
         )
     if not _loads(Path(place.origin).parent):
         _register()
-    import torchvision.models.detection as models
-
-    return models
+    return import_module("torchvision.models.detection")
 
 
 def _loads(folder: Path) -> bool:
@@ -64,9 +63,7 @@ def _register() -> torch.library.Library:
         library.define(schema)
     library.impl("nms", nms, "CompositeExplicitAutograd")
     library.impl("roi_align", roi_align, "CompositeImplicitAutograd")
-    import torchvision.ops
-
-    assert torchvision.ops
+    import_module("torchvision.ops")
     for module in ("torchvision.extension", "torchvision.ops.roi_align"):
         vars(sys.modules[module])["_has_ops"] = lambda: True
     return library

@@ -139,7 +139,8 @@ def _marked(picture: NDArray[np.uint8], places: NDArray[np.float64]) -> Sample:
     columns, rows = np.clip(np.rint(places).astype(int), 0, FRAME_PIXELS - 1).T
     places = places[galaxy.own[rows, columns]]
     width = point_width(galaxy)
-    ratios = flux_ratios(galaxy, places[:, 0], places[:, 1], np.full(len(places), BOX * width))[:, 2]
+    boxes = np.full(len(places), BOX * width)
+    ratios = flux_ratios(galaxy, places[:, 0], places[:, 1], boxes)[:, 2].astype(np.float64)
     middle = (FRAME_PIXELS - 1) / 2
     return Sample(picture, places - middle, ratios, width, np.zeros((0, 2)))
 

@@ -60,7 +60,7 @@ def train_detector(
         File that training is continued from, and that is written after each epoch.
     """
     random = torch.Generator().manual_seed(recipe.seed)
-    detector.to(memory_format=torch.channels_last)
+    detector.lay_channels_last()
     optimizer = torch.optim.AdamW(detector.parameters(), recipe.rate, weight_decay=recipe.decay)
     steps = recipe.epochs * -(-len(galaxies) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=steps, pct_start=0.2)

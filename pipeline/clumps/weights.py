@@ -118,8 +118,8 @@ def load_detector(weights: str, device: str | torch.device = "cpu") -> tuple[Tra
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{weights} doesn't hold a detector of clumps: {reason}") from error
-    detector = detector.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-    return detector, card
+    detector.lay_channels_last()
+    return detector.eval().requires_grad_(False).to(device), card
 
 
 def _read_checked(weights: str) -> tuple[bytes, DetectorCard]:

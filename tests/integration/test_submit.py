@@ -214,7 +214,7 @@ def test_a_wrong_address_is_one_clear_line(address: str, tmp_path: Path) -> None
 def test_a_verb_that_cannot_be_submitted(tmp_path: Path) -> None:
     done = tuningfork_here("submit", "export", "--address", "http://127.0.0.1:9", cwd=tmp_path)
     assert done.returncode == 2
-    assert "submit takes one of classify, refresh, train; it was given 'export'" in done.stderr
+    assert "submit takes one of classify, detect, refresh, train; it was given 'export'" in done.stderr
 
 
 TOKEN = "0123456789abcdef" * 4

@@ -64,17 +64,18 @@ def write_clumpy(folder: Path, count: int, rows: int = 4) -> list[str]:
 def write_point_detector(weights: str) -> DetectorCard:
     """A detector made by hand: it takes what is bluer than its surroundings for a clump."""
     detector = CentreDetector()
+    parts = dict(detector.named_parameters())
+    blob = torch.zeros(6, 6)
+    blob[1:4, 1:4] = 1 / 9  # where the padding puts a pixel's own neighbours
+    ring = torch.full((6, 6), 1 / 27)
+    ring[1:4, 1:4] = 0
     with torch.no_grad():
-        for part in detector.parameters():
+        for part in parts.values():
             part.zero_()
-        first = detector.convolutions[0].weight
-        blob = torch.zeros(6, 6)
-        blob[1:4, 1:4] = 1 / 9  # where the padding puts a pixel's own neighbours
-        ring = torch.full((6, 6), 1 / 27)
-        ring[1:4, 1:4] = 0
-        first[0, 2], first[0, 0] = blob - ring, -0.7 * (blob - ring)
-        detector.laterals[0].weight[0, 0] = 1
-        detector.blend.weight[0, 0, 1, 1] = 1
-        detector.last.weight[0, 0] = 60.0
-        detector.last.bias[0] = -2.0
-    return save_detector(detector, weights, DetectorCard(threshold=0.5, score={}))
+        parts["convolutions.0.weight"][0, 2] = blob - ring
+        parts["convolutions.0.weight"][0, 0] = -0.7 * (blob - ring)
+        parts["laterals.0.weight"][0, 0] = 1
+        parts["blend.weight"][0, 0, 1, 1] = 1
+        parts["last.weight"][0, 0] = 60.0
+        parts["last.bias"][0] = -2.0
+    return save_detector(detector, weights, DetectorCard(threshold=0.5))
