@@ -57,9 +57,7 @@ class Found:
     def __len__(self) -> int:
         return len(self.x)
 
-    def sure(self, least: float) -> Found:
-        """Those that are at least so probable."""
-        kept = self.probability >= least
+    def __getitem__(self, kept: NDArray[np.bool_]) -> Found:
         return Found(self.x[kept], self.y[kept], self.width[kept], self.probability[kept])
 
 

@@ -89,7 +89,7 @@ class FasterDetector(Pyramid):
             scores = result["scores"].float().cpu().numpy().astype(np.float32)
             x, y = middles.astype(np.float32).T
             every = Found(x, y, width.astype(np.float32), scores)
-            found.append(every.sure(least))
+            found.append(every[every.probability >= least])
         return found
 
     def _boxes(

@@ -13,7 +13,7 @@ from torch.nn import functional
 from pipeline.catalogue.clumps import CLUMP
 from pipeline.clumps.detector import Found, sample_pictures
 from pipeline.clumps.light import galaxy_light
-from pipeline.clumps.photometry import flux_ratios
+from pipeline.clumps.photometry import belong, flux_ratios
 from pipeline.clumps.weights import load_detector
 from pipeline.network import RegionBatch
 
@@ -74,6 +74,9 @@ class ClumpFinder:
         """What is said of the clumps of one galaxy."""
         middle = (_FRAME - 1) / 2
         light = galaxy_light(frame_of(region))
+        ratios = flux_ratios(light, found.x + middle, found.y + middle, found.width)
+        kept = belong(light, found.x + middle, found.y + middle, ratios)
+        found, ratios = found[kept], ratios[kept]
         scale = float(region.scale[0])
         x, y = (float(value) for value in region.center[0])
         clumps = np.zeros(len(found), CLUMP)
@@ -87,7 +90,6 @@ class ClumpFinder:
             found.x * scale * placed.pixel_scale[row],
             found.y * scale * placed.pixel_scale[row],
         )
-        ratios = flux_ratios(light, found.x + middle, found.y + middle, found.width)
         for band, values in zip(("red", "green", "blue"), ratios.T, strict=True):
             clumps[f"flux_ratio_{band}"] = values
         return clumps

@@ -43,3 +43,22 @@ def flux_ratios(galaxy: GalaxyLight, x: ArrayLike, y: ArrayLike, width: ArrayLik
             excess = part[inside] - np.median(part[ring], axis=0)
             ratios[number] = np.maximum(excess.sum(axis=0) / WITHIN / galaxy.total, 0)
     return ratios
+
+
+def belong(galaxy: GalaxyLight, x: ArrayLike, y: ArrayLike, ratios: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether what was found can be a clump: it lies on the galaxy's light, and isn't redder than that.
+
+    Stars beside the galaxy don't, and most of those before it are redder.
+
+    Parameters
+    ----------
+    x, y : array_like, shape (n,)
+        In pixels of the picture.
+    ratios : ndarray, shape (n, 3)
+        See `flux_ratios`.
+    """
+    height, width = galaxy.own.shape
+    columns = np.clip(np.rint(x).astype(int), 0, width - 1)
+    rows = np.clip(np.rint(y).astype(int), 0, height - 1)
+    kept: NDArray[np.bool_] = galaxy.own[rows, columns] & (ratios[:, 2] >= ratios[:, 0])
+    return kept

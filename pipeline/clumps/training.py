@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.clumps.detector import Detector
 from pipeline.clumps.light import galaxy_light
 from pipeline.clumps.matching import Score, match
-from pipeline.clumps.photometry import flux_ratios
+from pipeline.clumps.photometry import belong, flux_ratios
 from pipeline.clumps.samples import Sample, TrainingSet
 from pipeline.clumps.weights import TrainedDetector
 from pipeline.config import StrictModel
@@ -118,9 +118,11 @@ def score_detector(
     for sample in samples:
         (every,) = detector.find(torch.from_numpy(sample.seen())[None].float() / 255, min(thresholds))
         light = galaxy_light(sample.picture)
-        ratios = flux_ratios(light, every.x + middle, every.y + middle, every.width)[:, 2]
+        ratios = flux_ratios(light, every.x + middle, every.y + middle, every.width)
+        kept = belong(light, every.x + middle, every.y + middle, ratios)
+        every, blue = every[kept], ratios[kept, 2]
         for least, score in scores.items():
             sure = every.probability >= least
             places = np.stack([every.x, every.y], axis=1)[sure]
-            score.add(match(places, sample.places, unknown=sample.unknown), sample.ratios, ratios[sure])
+            score.add(match(places, sample.places, unknown=sample.unknown), sample.ratios, blue[sure])
     return scores

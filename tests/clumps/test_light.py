@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.clumps.injection import RATIOS, inject, point_width
 from pipeline.clumps.light import galaxy_light, to_light, to_picture
-from pipeline.clumps.photometry import flux_ratios
+from pipeline.clumps.photometry import belong, flux_ratios
+from tests.support.clumpy import clumpy
 from tests.support.galaxies import galaxy
 
 BRIGHT = 0.02
@@ -89,3 +90,9 @@ def test_the_width_of_points_is_that_of_the_stars() -> None:
     width = point_width(galaxy_light(np.clip(picture, 0, 255).astype(np.uint8)))
     assert 4 <= width < 12
     assert point_width(galaxy_light(galaxy(1))) == 8
+
+
+def test_what_lies_beside_the_galaxy_or_is_redder_is_no_clump() -> None:
+    light = galaxy_light(clumpy(()))
+    ratios = np.array([[0.1, 0.1, 0.2], [0.1, 0.1, 0.2], [0.2, 0.1, 0.1]], np.float32)
+    assert belong(light, [215.0, 8.0, 215.0], [240.0, 8.0, 240.0], ratios).tolist() == [True, False, False]
