@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -79,7 +80,9 @@ def run(config: CalibrateConfig) -> None:
     after = before.model_copy(
         update={
             "galaxies": len(galaxies),
-            "concentrations": concentrations_for(tree, galaxies.predicted, galaxies.votes),
+            "concentrations": completed(
+                concentrations_for(tree, galaxies.predicted, galaxies.votes), before.concentrations
+            ),
             "coverage": crossed_coverage(tree, galaxies.predicted, galaxies.votes),
         }
     )
@@ -88,6 +91,17 @@ def run(config: CalibrateConfig) -> None:
             storage.write_bytes(place(copied), storage.read_bytes(place(weights)))
     write_confidence(copied, after)
     _tell(galaxies, before.concentrations, after, copied)
+
+
+def completed(fitted: Concentrations, before: Concentrations) -> Concentrations:
+    """With what was known before of questions that too few of these galaxies were asked."""
+    moved = np.subtract(fitted.mean_roots, before.mean_roots)
+    kept = {
+        key: fit.model_copy(update={"offset": fit.offset + float(moved @ np.array(fit.slopes))})
+        for key, fit in before.questions.items()
+        if key not in fitted.questions
+    }
+    return fitted.model_copy(update={"questions": fitted.questions | kept})
 
 
 def _tell(galaxies: Labelled, before: Concentrations, after: Confidence, copied: str) -> None:

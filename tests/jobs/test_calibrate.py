@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jobs.calibrate import completed
 from jobs.cli import main
-from pipeline.confidence import Familiarity, question_coverage
+from pipeline.confidence import Concentrations, Familiarity, question_coverage
 from pipeline.confidence.document import Confidence, confidence_uri, read_confidence, write_confidence
 from pipeline.config import CONFIGS
 from pipeline.network import Card, check_model, save_network
@@ -98,6 +99,22 @@ def test_intervals_hold_the_votes_that_they_were_fitted_to(
     printed = capsys.readouterr().out
     assert f"{after.coverage[key]:.1%}" in printed
     assert copied in printed
+
+
+def test_questions_that_too_few_were_asked_keep_what_was_known_of_them() -> None:
+    tree = load_tree()
+    rng = np.random.default_rng(1)
+    answers = rng.random((3, 2, tree.answer_count))
+    slopes = tuple(rng.normal(size=tree.answer_count).tolist())
+    known = constant_concentrations(tree, 30.0).questions["bar"].model_copy(update={"slopes": slopes})
+    roots = (tuple(row) for row in np.sqrt(answers[0]).tolist())
+    before = Concentrations(mean_roots=next(roots), questions={"bar": known, "something_odd": known})
+    other = constant_concentrations(tree, 5.0).questions["something_odd"]
+    fitted = Concentrations(mean_roots=next(roots), questions={"something_odd": other})
+    both = completed(fitted, before)
+    bar, odd = ([q.key for q in tree.questions].index(key) for key in ("bar", "something_odd"))
+    assert both.of(tree, answers[1])[:, bar] == pytest.approx(before.of(tree, answers[1])[:, bar])
+    assert both.of(tree, answers[1])[:, odd] == pytest.approx(5.0)
 
 
 def test_it_is_done_again_with_other_votes(survey: Path, weights: str, tree: DecisionTree) -> None:
