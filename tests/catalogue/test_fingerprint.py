@@ -64,7 +64,7 @@ def test_a_comment_or_a_docstring_is_no_other_code(copy: Path, pristine: dict[st
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [
-        ("images/frame.py", "self.factor * radius", "self.factor * radius * 1.01"),
+        ("images/frame.py", "self.factor * size", "self.factor * size * 1.01"),
         ("images/recentre.py", "_MOST_ZOOM = 1.5", "_MOST_ZOOM = 1.4"),
         ("images/petrosian.py", "PETROSIAN_RATIO = 0.2", "PETROSIAN_RATIO = 0.25"),
         (
