@@ -280,6 +280,7 @@ def keep(output: str, folder: Path) -> None:
 @contextlib.contextmanager
 def cluster() -> Iterator[None]:
     """A Ray for all runs that want one, with room for several of them at once."""
+    import ray
     from ray.cluster_utils import Cluster
 
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
@@ -289,6 +290,7 @@ def cluster() -> Iterator[None]:
         yield
     finally:
         del os.environ["RAY_ADDRESS"]
+        ray.shutdown()  # whatever Ray runs in this process, its key-value store goes with a cluster
         started.shutdown()
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import ray
 from ray.cluster_utils import Cluster
 
 from pipeline import storage
@@ -75,6 +76,7 @@ def running_cluster(
         cluster.wait_for_nodes()
         yield RunningCluster(cluster, f"http://127.0.0.1:{port}")
     finally:
+        ray.shutdown()  # whatever Ray runs in this process, its key-value store goes with a cluster
         cluster.shutdown()
 
 
