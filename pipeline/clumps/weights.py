@@ -17,7 +17,7 @@ from pipeline.clumps.detector import CentreDetector
 from pipeline.clumps.faster_rcnn import FasterDetector
 from pipeline.config import CONFIGS, StrictModel
 from pipeline.errors import InputError
-from pipeline.network.checkpoint import card_uri, read_json
+from pipeline.network.checkpoint import card_uri, read_bytes_of, read_json
 
 TrainedDetector = CentreDetector | FasterDetector
 """A detector of either kind."""
@@ -126,11 +126,4 @@ def _read_checked(weights: str) -> tuple[bytes, DetectorCard]:
     if not storage.exists(weights):
         raise InputError(f"there are no weights {weights}; name a detector's, or leave clump_weights out")
     card = read_json(DetectorCard, card_uri(weights), "the card of a detector of clumps")
-    data = storage.read_bytes(weights)
-    sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 != card.sha256:
-        raise InputError(
-            f"{weights} has sha256 {sha256[:12]}…, its card says {card.sha256[:12]}…; "
-            "the file is damaged or belongs to another card: fetch both again"
-        )
-    return data, card
+    return read_bytes_of(weights, card.sha256), card

@@ -186,14 +186,25 @@ def read_weights(weights: str) -> tuple[dict[str, Tensor], Card]:
 
 def _read_checked(weights: str) -> tuple[bytes, Card]:
     card = read_card(weights)
+    return read_bytes_of(weights, card.sha256), card
+
+
+def read_bytes_of(weights: str, sha256: str) -> bytes:
+    """A weight file, once its digest is found to be what its card says.
+
+    Raises
+    ------
+    InputError
+        If it can't be read, or is another.
+    """
     data = storage.read_bytes(weights)
-    found = hashlib.sha256(data).hexdigest()
-    if found != card.sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
         raise InputError(
-            f"{weights} has sha256 {found[:12]}…, its card says {card.sha256[:12]}…; "
+            f"{weights} has sha256 {digest[:12]}…, its card says {sha256[:12]}…; "
             "the file is damaged or belongs to another card: fetch both again"
         )
-    return data, card
+    return data
 
 
 def _check_tree(weights: str, card: Card, tree: DecisionTree) -> None:
