@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -78,14 +79,35 @@ class Stage:
 
     def _watch(self) -> None:
         assert self.stop_when is not None
-        before = set(glob.glob(self.stop_when))
+        watch = _Watch(self.stop_when)
+        sys.addaudithook(watch.before_move)
+        threading.Thread(target=watch.look_on, daemon=True).start()
 
-        def watch(pattern: str) -> None:
-            while not set(glob.glob(pattern)) - before:
-                time.sleep(0.0002)
-            _stop()
 
-        threading.Thread(target=watch, args=(self.stop_when,), daemon=True).start()
+class _Watch:
+    """Stops the process, once, when a new file has a name like the pattern.
+
+    A file may be written and moved between two looks: so it looks before each move too.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern, self._before = pattern, set(glob.glob(pattern))
+        self._looking, self._stopped = threading.Lock(), False
+
+    def before_move(self, event: str, _: object) -> None:
+        if event in {"os.rename", "os.link"}:  # audit events of Python, PEP 578
+            self._look()
+
+    def look_on(self) -> None:
+        while not self._stopped:
+            self._look()
+            time.sleep(0.0002)
+
+    def _look(self) -> None:
+        with self._looking:
+            if not self._stopped and set(glob.glob(self._pattern)) - self._before:
+                self._stopped = True
+                _stop()
 
 
 def _names_of(module: Any) -> Any:
