@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -88,7 +88,8 @@ def test_regions_have_gradients() -> None:
         roi_align(maps, rois, 1.0, 2, 2, 0, True)
 
 
-@pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is there")
-def test_what_is_missing_is_said_in_one_line() -> None:
+def test_what_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)  # as where it isn't installed
+    detection_models.cache_clear()
     with pytest.raises(InputError, match=r"pip install 'tuningfork\[detection\]'"):
         detection_models()
