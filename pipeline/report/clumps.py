@@ -96,24 +96,31 @@ def clump_sections(
 
 
 def ringed(galaxy: ClumpyGalaxy) -> bytes | None:
-    """A galaxy's frame with a ring about each clump, WebP; None if its picture can't be read."""
+    """A galaxy with a ring about each clump, WebP; None if its picture can't be read.
+
+    Of the galaxy's frame it shows the middle that has all clumps, and no less than two fifths of its width.
+    """
     cutout = galaxy.cutout
-    data = thumbnail(cutout, _SIDE)
-    if cutout is None or data is None:
+    if cutout is None:
         return None
-    with Image.open(io.BytesIO(data)) as opened:
-        image = opened.convert("RGB")
-    with Image.open(io.BytesIO(cutout["image"])) as original:
-        width, height = original.size
+    try:
+        with Image.open(io.BytesIO(cutout["image"])) as original:
+            width, height = original.size
+    except (OSError, TypeError, ValueError):
+        return None
     frame = float(cutout["frame_pixels"] or max(width, height))
     x, y = cutout["center_x"], cutout["center_y"]
     middle = ((width - 1) / 2, (height - 1) / 2) if x is None or y is None else (x, y)
-    drawing, scale = ImageDraw.Draw(image), _SIDE / frame
-    for clump in galaxy.clumps[::-1]:
-        across, down = (
-            (float(clump[axis]) - centre + frame / 2) * scale
-            for axis, centre in zip("xy", middle, strict=True)
-        )
+    places = np.stack([galaxy.clumps["x"] - middle[0], galaxy.clumps["y"] - middle[1]], axis=1)
+    reach = float(np.max(np.abs(places) + galaxy.clumps["width"][:, None], initial=0.0))
+    shown = min(max(2 * reach, 0.4 * frame), frame)
+    data = thumbnail({**cutout, "frame_pixels": shown}, _SIDE)
+    if data is None:
+        return None
+    with Image.open(io.BytesIO(data)) as opened:
+        image = opened.convert("RGB")
+    drawing, scale = ImageDraw.Draw(image), _SIDE / shown
+    for clump, (across, down) in zip(galaxy.clumps[::-1], (places[::-1] + shown / 2) * scale, strict=True):
         radius = max(_LEAST_RING, float(clump["width"]) * scale / 2)
         box = (across - radius, down - radius, across + radius, down + radius)
         drawing.ellipse(box, outline=_color(float(clump["flux_ratio_blue"])), width=2)
