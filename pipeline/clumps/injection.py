@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from pipeline.clumps.light import GalaxyLight, galaxy_light, to_light, to_picture
 
-RATIOS = (0.005, 0.3)
+RATIOS = (0.001, 0.3)
 """Least and largest flux of a clump over its galaxy's, in blue; logarithms are uniform between them."""
 
 _MOST_CLUMPS = 8

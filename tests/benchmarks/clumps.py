@@ -4,9 +4,6 @@ DATA holds ``galaxy_zoo_challenge`` and ``clumps``. STUDY is one of:
 
 ``injected``
     Completeness and purity against flux ratio on galaxies held out from training, of ``--weights``.
-``marked``
-    The same on the real galaxies of ``clumps``: as the detector comes, and by five-fold, in which it is
-    trained further on four fifths of them for ``--epochs`` and judged by the rest.
 ``backbones``
     Completeness and purity above 3 % of detectors trained from galaxies' convolutions and from random ones,
     by the number of training galaxies (``--galaxies 100 500 2000 5000``). Trainings are kept in ``--work``.
@@ -19,7 +16,6 @@ JSON on standard output. All but ``speed`` continue from what is in ``--work``.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import time
 from collections.abc import Callable
@@ -38,15 +34,13 @@ from jobs.recipes.clumps import (
     injected_set,
     seed_of,
 )
+from pipeline.catalogue.clumps import CRITERIA
 from pipeline.clumps.detector import sample_pictures
 from pipeline.clumps.finder import ClumpFinder, Placed
-from pipeline.clumps.matching import Score
-from pipeline.clumps.samples import Sample, injected_sample, marked_samples, training_set
+from pipeline.clumps.samples import Sample, injected_sample
 from pipeline.clumps.training import DetectorRecipe, score_detector, train_detector
 from pipeline.clumps.weights import CLUMPS, load_detector
 from pipeline.network import DEFAULT_WEIGHTS, RegionBatch
-
-FOLDS = 5
 
 
 def main() -> None:
@@ -75,41 +69,6 @@ def injected(options: argparse.Namespace) -> dict[str, Any]:
     return described(score_detector(detector, samples, [card.threshold])[card.threshold], len(samples))
 
 
-def marked(options: argparse.Namespace) -> dict[str, Any]:
-    detector, card = load_detector(options.weights)
-    samples = list(marked_samples(options.data / "clumps").values())
-    as_it_comes = score_detector(detector, samples, THRESHOLDS)
-    folds = [samples[fold::FOLDS] for fold in range(FOLDS)]
-    trained = {least: Score.empty() for least in THRESHOLDS}
-    for number, fold in enumerate(folds):
-        own = copy.deepcopy(detector).requires_grad_(True)
-        others = [one for other, part in enumerate(folds) if other != number for one in part]
-        recipe = DetectorRecipe(epochs=options.epochs, batch=8, rate=5e-4)
-        state = options.work / f"marked-{card.sha256[:8]}-{options.epochs}-{number}.pt"
-        train_detector(own, training_set(others), recipe, state=state)
-        for least, score in score_detector(own, fold, THRESHOLDS).items():
-            for name, values in vars(score).items():
-                getattr(trained[least], name).extend(values)
-    return {
-        "galaxies": len(samples),
-        "clumps": sum(len(one.places) for one in samples),
-        "as_it_comes": curve(as_it_comes),
-        "five_fold": curve(trained),
-    }
-
-
-def curve(scores: dict[float, Score]) -> list[dict[str, float]]:
-    """Completeness and purity of all clumps by threshold."""
-    return [
-        {
-            "threshold": least,
-            "completeness": round(score.completeness(), 3),
-            "purity": round(score.purity(), 3),
-        }
-        for least, score in scores.items()
-    ]
-
-
 def backbones(options: argparse.Namespace) -> dict[str, Any]:
     samples, results = held_out(options), {}
     for count in options.galaxies:
@@ -121,8 +80,12 @@ def backbones(options: argparse.Namespace) -> dict[str, Any]:
             name = "galaxies" if sha256 else "random"
             state = options.work / f"backbone-{sha256[:8] or name}-{len(galaxies)}-{options.epochs}.pt"
             train_detector(detector, galaxies, recipe, state=state)
-            threshold, score = best_threshold(detector, samples)
-            results[f"{name}-{len(galaxies)}"] = {"threshold": threshold, **described(score, len(samples))}
+            scores = score_detector(detector, samples, THRESHOLDS)
+            threshold = best_threshold(scores, CRITERIA["relaxed"])
+            results[f"{name}-{len(galaxies)}"] = {
+                "threshold": threshold,
+                **described(scores[threshold], len(samples)),
+            }
     return results
 
 
@@ -156,7 +119,6 @@ def rate(call: Callable[[], object], galaxies: int, times: int = 5) -> float:
 
 STUDIES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "injected": injected,
-    "marked": marked,
     "backbones": backbones,
     "speed": speed,
 }
