@@ -15,6 +15,7 @@ from pipeline.clumps.detector import Found, sample_pictures
 from pipeline.clumps.light import galaxy_light
 from pipeline.clumps.photometry import belong, flux_ratios
 from pipeline.clumps.weights import load_detector
+from pipeline.images.axes import SkyAxes
 from pipeline.network import RegionBatch
 
 _AT_ONCE = 64
@@ -30,15 +31,17 @@ class Placed:
     ----------
     left, top : ndarray, shape (n,), float64
         First column and row of each region in its picture.
-    ra, dec, pixel_scale : ndarray, shape (n,), float64
-        Of the galaxy, in degrees, and arcseconds a pixel of its picture; NaN where they aren't known.
+    ra, dec : ndarray, shape (n,), float64
+        Of the galaxy, in degrees; NaN where they aren't known.
+    axes : ndarray, shape (n, 4), float64
+        How the sky lies in its picture (see `SkyAxes`); NaN where that isn't known.
     """
 
     left: NDArray[np.float64]
     top: NDArray[np.float64]
     ra: NDArray[np.float64]
     dec: NDArray[np.float64]
-    pixel_scale: NDArray[np.float64]
+    axes: NDArray[np.float64]
 
 
 class ClumpFinder:
@@ -84,11 +87,12 @@ class ClumpFinder:
         clumps["y"] = placed.top[row] + y + scale * found.y
         clumps["width"] = scale * found.width
         clumps["probability"] = found.probability
+        axes = SkyAxes(*placed.axes[row].tolist())
         clumps["ra"], clumps["dec"] = sky_position(
             placed.ra[row],
             placed.dec[row],
-            found.x * scale * placed.pixel_scale[row],
-            found.y * scale * placed.pixel_scale[row],
+            scale * (found.x * axes.right_east + found.y * axes.down_east),
+            scale * (found.x * axes.right_north + found.y * axes.down_north),
         )
         for band, values in zip(("red", "green", "blue"), ratios.T, strict=True):
             clumps[f"flux_ratio_{band}"] = values
@@ -109,24 +113,24 @@ def frame_of(region: RegionBatch) -> NDArray[np.uint8]:
 
 
 def sky_position(
-    ra: float, dec: float, right: NDArray[np.floating], down: NDArray[np.floating]
+    ra: float, dec: float, east: NDArray[np.floating], north: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """ICRS of places in a picture whose north is up and east left, in degrees (gnomonic projection).
+    """ICRS of places near a position, in degrees (gnomonic projection).
 
     Parameters
     ----------
     ra, dec
-        Of its centre.
-    right, down : ndarray, shape (n,)
+        The position.
+    east, north : ndarray, shape (n,)
         Arcseconds from there.
 
     Examples
     --------
-    >>> ra, dec = sky_position(10.0, 0.0, np.array([-3600.0]), np.array([0.0]))
+    >>> ra, dec = sky_position(10.0, 0.0, np.array([3600.0]), np.array([0.0]))
     >>> round(float(ra[0]), 3), float(dec[0])
     (11.0, 0.0)
     """
-    east, north = np.radians(-right / 3600.0), np.radians(-down / 3600.0)
+    east, north = np.radians(east / 3600.0), np.radians(north / 3600.0)
     middle = np.radians(dec)
     depth = np.cos(middle) - north * np.sin(middle)
     positions = np.degrees(np.arctan2(east, depth)) + ra

@@ -264,7 +264,7 @@ def _cut_square(square: _Square, own: _OpenTile, survey: TileSurvey, neighbours:
             square.item, "outside", f"{share:.1%} of its frame lies on tiles; at least {least:.1%} must"
         )
     center = square.x - square.left, square.y - square.bottom
-    return Light(square.item, flux, center, own.grid.scale, own.name, assembly)
+    return Light(square.item, flux, center, own.grid, own.name, assembly)
 
 
 def _stacked(light: Light, survey: TileSurvey) -> _Stacked | Miss:

@@ -16,6 +16,7 @@ from astropy.wcs.utils import proj_plane_pixel_area, wcs_to_celestial_frame
 from numpy.typing import NDArray
 
 from pipeline.images import ImageError
+from pipeline.images.axes import SkyAxes
 
 SAME_PIXEL = 0.01
 """Pixels by which two grids may be apart and still count as one."""
@@ -83,6 +84,11 @@ class Grid:
             return np.asarray(lon, np.float64), np.asarray(lat, np.float64)
         sky = SkyCoord(lon * u.deg, lat * u.deg, frame=self._frame).icrs
         return np.asarray(sky.ra.deg), np.asarray(sky.dec.deg)
+
+    def axes_at(self, ra: float, dec: float) -> SkyAxes | None:
+        """How the sky lies in the image at a position."""
+        x, y = self.to_pixels(np.array([ra]), np.array([dec]))
+        return SkyAxes.at(float(x[0]), float(y[0]), self.to_sky)
 
     def circle(self) -> tuple[float, float, float]:
         """A circle on the sky that holds the image: ra and dec of its middle, and its radius, degrees.

@@ -136,7 +136,8 @@ def _frame(
     scale = pixel_scale(order, width)
     side = int(side_of(np.array([item["frame_pixels"]]))[0])
     rows, columns = (axis.ravel().astype(np.float64) for axis in np.mgrid[:side, :side])
-    ra, dec = tangent_plane(item["ra"], item["dec"], side, scale).to_sky(columns, rows)
+    plane = tangent_plane(item["ra"], item["dec"], side, scale)
+    ra, dec = plane.to_sky(columns, rows)
     depth = order + width.bit_length() - 1
     pixels, weights = cdshealpix.nested.bilinear_interpolation(
         Longitude(ra, unit="deg"), Latitude(dec, unit="deg"), depth
@@ -159,7 +160,7 @@ def _frame(
         values[weights == 0] = 0
         flux[band] = np.asarray((values * weights).sum(axis=1), np.float32).reshape(side, side)
     middle = (side - 1) / 2
-    return Light(item, flux, (middle, middle), scale, tiles[0].name, "resampled")
+    return Light(item, flux, (middle, middle), plane, tiles[0].name, "resampled")
 
 
 def tangent_plane(ra: float, dec: float, side: int, scale: float) -> Grid:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.cutting.grid import Grid
+
 
 @dataclass(frozen=True)
 class Miss:
@@ -31,8 +33,8 @@ class Light:
         By band, each of shape (side, side); NaN where a pixel is bad.
     center
         Column and row of the object.
-    pixel_scale
-        Arcseconds a pixel.
+    grid
+        That of the image on whose pixels it is.
     tile, assembly
         See `pipeline.cutting.cutting.FURTHER`.
     """
@@ -40,6 +42,6 @@ class Light:
     item: Mapping[str, Any]
     flux: Mapping[str, NDArray[np.float32]]
     center: tuple[float, float]
-    pixel_scale: float
+    grid: Grid
     tile: str
     assembly: str

@@ -123,7 +123,9 @@ class TileSource:
         """
         if "reason" in image:
             raise ImageError(image["reason"], image["message"])
-        return BandImages(image["flux"], pixel_scale=image["pixel_scale"])
+        grid, ra, dec = image["place"]
+        axes = grid.axes_at(ra, dec) if sky else None
+        return BandImages(image["flux"], pixel_scale=grid.scale, axes=axes)
 
     def save_index(self, folder: str, shards: Iterable[str] | None = None) -> None:
         """Write the plans of shards into a folder; by default of all that were listed, and the cache too."""
@@ -182,7 +184,7 @@ class _Images(Sequence[dict[str, Any] | None]):
         self._cut = {}
         for result in cut_light([self._rows[n] for n in offsets.values()], self._tiles, self._survey):
             self._cut[offsets[result.item["row"]]] = (
-                {"flux": result.flux, "pixel_scale": result.pixel_scale}
+                {"flux": result.flux, "place": (result.grid, result.item["ra"], result.item["dec"])}
                 if isinstance(result, Light)
                 else {"reason": result.reason, "message": result.message}
             )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.config import StrictModel
+from pipeline.images.axes import SkyAxes
 from pipeline.images.decode import MAX_PIXELS, MIN_SIDE, ImageError
 
 
@@ -30,12 +31,15 @@ class BandImages:
         Arcseconds a pixel; None where the data don't tell.
     position
         (ra, dec) of the image's middle, degrees, ICRS; None where the data don't tell.
+    axes
+        How the sky lies in it, at its middle; None where the data don't tell.
     """
 
     flux: Mapping[str, NDArray[np.floating]]
     bad: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     pixel_scale: float | None = None
     position: tuple[float, float] | None = None
+    axes: SkyAxes | None = None
 
 
 class ColorMapping(StrictModel):

@@ -16,6 +16,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning, AstropyWarning
 from numpy.typing import NDArray
 
+from pipeline.images.axes import SkyAxes
 from pipeline.images.bands import BandImages, check_shapes, mask_bits
 from pipeline.images.decode import ImageError
 from pipeline.images.layout import BZIP2, FITS, GZIP, FitsLayout
@@ -41,13 +42,13 @@ def read_fits(
     bands
         The bands to read; others are left unread.
     sky
-        Whether to work out scale and position, which takes longer than all else.
+        Whether to work out scale, position and axes, which takes longer than all else.
 
     Returns
     -------
     BandImages
-        What was found of `bands`, float32 of native byte order. Scale and position are those of the first
-        of them that has celestial coordinates.
+        What was found of `bands`, float32 of native byte order. Scale, position and axes are those of the
+        first of them that has celestial coordinates.
 
     Raises
     ------
@@ -68,12 +69,10 @@ def read_fits(
                 headers.append((header, flux[band].shape))
                 if layout.mask is not None:
                     bad[band] = _mask(hdus, band, layout)
-    scale, position = None, None
     for header, shape in headers if sky else ():
-        scale, position = _sky(header, shape)
-        if position is not None:
-            break
-    return BandImages(flux, bad, scale, position)
+        if (place := _sky(header, shape)) is not None:
+            return BandImages(flux, bad, *place)
+    return BandImages(flux, bad)
 
 
 @contextlib.contextmanager
@@ -249,23 +248,32 @@ def _sky_tools() -> Any:
     return astropy.wcs
 
 
-def _sky(header: fits.Header, shape: Sequence[int]) -> tuple[float | None, tuple[float, float] | None]:
-    """Arcseconds a pixel, and where the middle of the image is on the sky (ICRS)."""
+def _sky(
+    header: fits.Header, shape: Sequence[int]
+) -> tuple[float, tuple[float, float], SkyAxes | None] | None:
+    """Arcseconds a pixel, where the middle of the image is on the sky (ICRS), and how the sky lies there."""
     if not any(key.startswith("CTYPE") for key in header):
-        return None, None
+        return None
     wcs_module = _sky_tools()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             wcs = wcs_module.WCS(header, naxis=2)
             if not wcs.has_celestial:
-                return None, None
+                return None
+            x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
             area = wcs_module.utils.proj_plane_pixel_area(wcs)
-            sky = wcs.pixel_to_world((shape[1] - 1) / 2, (shape[0] - 1) / 2).icrs
+            sky = wcs.pixel_to_world(x, y).icrs
             scale, ra, dec = 3600 * float(np.sqrt(area)), float(sky.ra.deg), float(sky.dec.deg)
+            axes = SkyAxes.at(x, y, functools.partial(_to_sky, wcs))
     except Exception as error:
         text = " ".join(str(error).split())[:200]
         raise ImageError("bad_wcs", f"the coordinate system (WCS) can't be used: {text}") from error
     if not (np.isfinite([scale, ra, dec]).all() and scale > 0):
         raise ImageError("bad_wcs", "the coordinate system (WCS) has no place on the sky for the middle")
-    return scale, (ra, dec)
+    return scale, (ra, dec), axes
+
+
+def _to_sky(wcs: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[Any, Any]:
+    sky = wcs.pixel_to_world(x, y).icrs
+    return sky.ra.deg, sky.dec.deg

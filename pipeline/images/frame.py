@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from pipeline.config import StrictModel
 from pipeline.errors import InputError
 from pipeline.geometry import FRAME_PIXELS
+from pipeline.images.axes import SkyAxes
 from pipeline.images.decode import ImageError
 from pipeline.images.detection import DetectedSource, DetectionCriteria, detect_sources, salience
 from pipeline.images.jpeg import PlainJpeg
@@ -34,8 +35,8 @@ class GalaxyPicture:
         ICRS, degrees.
     replaced
         Number of bad pixels that were replaced, each band counted.
-    pixel_scale
-        Arcseconds a pixel; None where nothing tells.
+    axes
+        How the sky lies in the image; None where nothing tells.
     """
 
     pixels: NDArray[np.uint8]
@@ -44,7 +45,7 @@ class GalaxyPicture:
     ra: float | None
     dec: float | None
     replaced: int = 0
-    pixel_scale: float | None = None
+    axes: SkyAxes | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class GalaxyJpeg:
         Found sound.
     brightness
         See `pipeline.images.jpeg.check_jpeg`.
-    center, frame_pixels, ra, dec, pixel_scale
+    center, frame_pixels, ra, dec, axes
         As `GalaxyPicture` has them.
     """
 
@@ -67,7 +68,7 @@ class GalaxyJpeg:
     frame_pixels: float | None
     ra: float | None
     dec: float | None
-    pixel_scale: float | None = None
+    axes: SkyAxes | None = None
 
 
 class FrameWidth(StrictModel):

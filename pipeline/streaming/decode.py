@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.images.axes import SkyAxes
 from pipeline.images.jpeg import CELLS
 from pipeline.images.rejection import MEASURED
 from pipeline.protocol.plan import WorkUnit
@@ -51,7 +52,7 @@ DECODED_SCHEMA = pa.schema(
         ("side", pa.int32()),
         ("left", pa.int32()),
         ("top", pa.int32()),
-        ("pixel_scale", pa.float64()),
+        ("axes", pa.list_(pa.float64(), len(SkyAxes._fields))),
         ("center_x", pa.float64()),
         ("center_y", pa.float64()),
         ("scale", pa.float64()),
@@ -65,10 +66,10 @@ DECODED_SCHEMA = pa.schema(
 
 Where it isn't, ``pixels`` are a plain JPEG, in which the region of side × side begins at ``left, top``, and
 may pass its border; ``brightness`` is that of its cells (see `check_jpeg`). The columns ``left, top`` say
-where any region begins in its picture, which has ``pixel_scale`` arcseconds a pixel, null where nothing
-tells. ``center_x, center_y, scale`` are of the galaxy's frame, ``recentred`` of each recentred one (see
-`cut_frames`); ``replaced`` is the number of bad pixels that were replaced; ``verdict`` is null where none was
-asked for.
+where any region begins in its picture, and ``axes`` how the sky lies there (see `SkyAxes`), null where
+nothing tells. ``center_x, center_y, scale`` are of the galaxy's frame, ``recentred`` of each recentred one
+(see `cut_frames`); ``replaced`` is the number of bad pixels that were replaced; ``verdict`` is null where
+none was asked for.
 """
 
 

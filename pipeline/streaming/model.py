@@ -28,6 +28,7 @@ from pipeline.confidence import COMPARED, Familiarity
 from pipeline.confidence.appearance import Appearance
 from pipeline.errors import InputError
 from pipeline.images import ImageError
+from pipeline.images.axes import SkyAxes
 from pipeline.network import RegionBatch, ViewpointNetwork, by_recentring, load_networks
 from pipeline.representations import Projection
 from pipeline.streaming.decoders import DecoderName, decoder_on
@@ -49,6 +50,8 @@ ANSWERED_COLUMNS = (
     "decode_seconds",
 )
 """Columns that pass through the model stage."""
+
+_UNKNOWN_AXES = (np.nan,) * len(SkyAxes._fields)
 
 
 def ready_networks(
@@ -201,9 +204,11 @@ class ModelActor:
     ) -> Iterator[tuple[int, NDArray[np.void]]]:
         """Some rows, each with its clumps, if they are wanted."""
         if self._finder is not None:
-            names = ("left", "top", "ra", "dec", "pixel_scale")
+            names = ("left", "top", "ra", "dec")
             known = [batch[name].cast(pa.float64()).fill_null(np.nan).to_numpy()[rows] for name in names]
-            found = self._finder(self._regions(batch, rows, pixels, None), Placed(*known))
+            axes = [batch["axes"][row].as_py() or _UNKNOWN_AXES for row in rows.tolist()]
+            placed = Placed(*known, axes=np.array(axes, np.float64).reshape(-1, len(_UNKNOWN_AXES)))
+            found = self._finder(self._regions(batch, rows, pixels, None), placed)
             yield from zip(rows.tolist(), found, strict=True)
 
     def _regions(

@@ -35,11 +35,14 @@ class DecodeSettings(NamedTuple):
     rejection
         Whether to say if each picture has a galaxy (see `pipeline.images.rejection`), for which it is decoded
         here.
+    axes
+        Whether to say how the sky lies in each picture, wherever that is known.
     """
 
     recentrings: Sequence[float] = ()
     keep_jpegs: bool = False
     rejection: bool = False
+    axes: bool = False
 
 
 DECODE_DEFAULTS = DecodeSettings()
@@ -167,7 +170,7 @@ def _check_identity(cutout: Mapping[str, Any], duplicate: bool) -> None:
 
 def _region(cutout: Mapping[str, Any], source: ImageOpener, settings: DecodeSettings) -> dict[str, Any]:
     """A galaxy's region as a row has it."""
-    galaxy = develop(cutout, source)
+    galaxy = develop(cutout, source, settings.axes)
     where = galaxy.center, galaxy.frame_pixels
     height, width = galaxy.pixels.shape[:2]
     x, y = galaxy.center or ((width - 1) / 2, (height - 1) / 2)
@@ -181,7 +184,7 @@ def _region(cutout: Mapping[str, Any], source: ImageOpener, settings: DecodeSett
         "side": region.pixels.shape[0],
         "left": round(x - region.center[0]),
         "top": round(y - region.center[1]),
-        "pixel_scale": galaxy.pixel_scale,
+        "axes": galaxy.axes,
         "center_x": region.center[0],
         "center_y": region.center[1],
         "scale": region.scale,
@@ -211,7 +214,7 @@ def _kept_jpeg(cutout: Mapping[str, Any], source: ImageOpener) -> dict[str, Any]
         "side": place.side,
         "left": place.left,
         "top": place.top,
-        "pixel_scale": galaxy.pixel_scale,
+        "axes": galaxy.axes,
         "center_x": place.center[0],
         "center_y": place.center[1],
         "scale": place.scale,

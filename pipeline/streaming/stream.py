@@ -191,7 +191,12 @@ def galaxy_stream(
             "limits": limits,
             "survey": settings.survey,
             "index": settings.index,
-            "settings": DecodeSettings(settings.recentrings, settings.decoder == "gpu", settings.rejection),
+            "settings": DecodeSettings(
+                settings.recentrings,
+                settings.decoder == "gpu",
+                settings.rejection,
+                settings.clump_weights is not None,
+            ),
         },
         num_cpus=resources.decode_cpus,
         max_restarts=_DECODE_RESTARTS,

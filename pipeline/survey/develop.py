@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.cutouts.table import CUTOUT_SCHEMA, SIZE, nan_to_none
 from pipeline.images import BandImages, ImageError, color_picture, stack_bands
+from pipeline.images.axes import SkyAxes
 from pipeline.images.detection import DetectedSource
 from pipeline.images.encode import encode_png
 from pipeline.images.frame import GalaxyJpeg, GalaxyPicture, measure_galaxy
@@ -17,13 +18,15 @@ from pipeline.survey.settings import SurveySettings
 from pipeline.survey.source import ImageOpener
 
 
-def develop(cutout: Mapping[str, Any], source: ImageOpener) -> GalaxyPicture:
+def develop(cutout: Mapping[str, Any], source: ImageOpener, axes: bool = False) -> GalaxyPicture:
     """Make a galaxy's picture.
 
     Parameters
     ----------
     cutout
         As `SalvagedRows.cutouts` gives it.
+    axes
+        Whether it is wanted how the sky lies in it, which takes longer than all else in a FITS file.
 
     Raises
     ------
@@ -40,10 +43,10 @@ def develop(cutout: Mapping[str, Any], source: ImageOpener) -> GalaxyPicture:
         assert isinstance(pixels, np.ndarray)
         return GalaxyPicture(pixels, center, cutout["frame_pixels"], ra, dec)
     frame, unplaced = survey.frame, ra is None and dec is None
-    opened = source.open_image(image, sky=unplaced or (frame is not None and frame.needs_scale))
-    scale, replaced = survey.pixel_scale, 0
+    opened = source.open_image(image, sky=axes or unplaced or (frame is not None and frame.needs_scale))
+    scale, sky_axes, replaced = survey.pixel_scale, _north_up(survey), 0
     if isinstance(opened, BandImages):
-        scale = opened.pixel_scale or scale
+        scale, sky_axes = opened.pixel_scale or scale, opened.axes or sky_axes
         if unplaced and opened.position is not None:
             ra, dec = opened.position
         assert survey.color is not None
@@ -58,7 +61,7 @@ def develop(cutout: Mapping[str, Any], source: ImageOpener) -> GalaxyPicture:
     if survey.recentre and measured is not None:
         center = (measured.x, measured.y)
     width = _frame_width(cutout, survey, measured, scale)
-    return GalaxyPicture(pixels, center, width, ra, dec, replaced, scale)
+    return GalaxyPicture(pixels, center, width, ra, dec, replaced, sky_axes)
 
 
 def undeveloped(cutout: Mapping[str, Any], survey: SurveySettings | None) -> GalaxyJpeg | None:
@@ -79,10 +82,14 @@ def undeveloped(cutout: Mapping[str, Any], survey: SurveySettings | None) -> Gal
         return None
     center = _center(cutout)
     brightness = check_jpeg(jpeg)
-    scale = None if survey is None else survey.pixel_scale
-    width = _frame_width(cutout, survey, None, scale)
+    width = _frame_width(cutout, survey, None, None if survey is None else survey.pixel_scale)
     ra, dec = nan_to_none(cutout["ra"]), nan_to_none(cutout["dec"])
-    return GalaxyJpeg(jpeg, brightness, center, width, ra, dec, scale)
+    return GalaxyJpeg(jpeg, brightness, center, width, ra, dec, _north_up(survey))
+
+
+def _north_up(survey: SurveySettings | None) -> SkyAxes | None:
+    """How the sky lies in the images of a survey that don't tell."""
+    return None if survey is None or survey.pixel_scale is None else SkyAxes.north_up(survey.pixel_scale)
 
 
 def _jpeg_of(image: Any) -> PlainJpeg | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import cdshealpix.nested
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from astropy.coordinates import Latitude, Longitude
@@ -26,12 +27,17 @@ from pipeline.cutting.light import Light
 from pipeline.cutting.settings import CutConfig, tile_survey
 from pipeline.cutting.source import TileSource
 from pipeline.errors import InputError
+from pipeline.faults import CRASH_AT
 from pipeline.run.settings import StreamConfig
 from pipeline.run.tiles import survey_of_tiles
 from pipeline.streaming.sources import open_source
 from pipeline.survey.develop import develop
+from pipeline.tree import load_tree
+from tests.faults.harness import running
+from tests.support.command import tuningfork
 from tests.support.cut_here import cut_here
 from tests.support.survey_tiles import BANDS, survey_file, write_table
+from tests.support.tables import snapshot
 
 ORDER, WIDTH = 13, 128
 SCALE = pixel_scale(ORDER, WIDTH)
@@ -173,10 +179,37 @@ def test_a_run_reads_what_cut_writes(tmp_path: Path) -> None:
         rows = reader.read_rows(one.uri, 0, one.rows)
         for offset, cutout in enumerate(rows.cutouts()):
             if offset not in rows.problems:
-                read[cutout["object_id"]] = develop(cutout, reader).pixels
+                picture = develop(cutout, reader, axes=True)
+                read[cutout["object_id"]] = picture.pixels
+                assert picture.axes == pytest.approx((-SCALE, 0, 0, SCALE), abs=1e-5)
     assert read.keys() == written.keys() == {"a", "b"}
     for name, pixels in read.items():
         assert np.array_equal(pixels, np.asarray(Image.open(io.BytesIO(written[name]))))
+
+
+@pytest.mark.long
+def test_galaxies_are_classified_from_a_hips_as_from_their_cutouts(scene: tuple[Path, Sky]) -> None:
+    folder, _ = scene
+    options = ("transforms=1", "precision=float32", "unit_rows=16")
+    tiles = ("classify", *(f"{name}={value}" for name, value in words_of(folder).items()), *options)
+    with running(list(tiles), folder, {CRASH_AT: "after_part"}) as run:
+        assert run.process.wait(300) == -9, run.text()
+    done(*tiles, cwd=folder)
+    done("verify", "out", cwd=folder)
+    cut_here(**words_of(folder, output=folder / "cutouts"))
+    done("classify", "input=cutouts", "output=other", *options, cwd=folder)
+    names = ["object_id", *load_tree().columns]
+    one, other = (
+        snapshot(str(folder / name / "catalogue")).select(names).sort_by("object_id").to_pandas()
+        for name in ("out", "other")
+    )
+    assert len(one) == OBJECTS
+    pd.testing.assert_frame_equal(one, other, atol=1e-6)
+
+
+def done(*words: str, cwd: Path) -> None:
+    process = tuningfork(*words, cwd=cwd)
+    assert process.returncode == 0, process.stderr
 
 
 def centroid_distance(one: NDArray[Any], other: NDArray[Any]) -> float:

@@ -39,6 +39,7 @@ def test_extensions_are_found_by_their_bands(byte_order):
         np.testing.assert_array_equal(images.flux[band], SKY.flux[number])
     assert images.pixel_scale == pytest.approx(SCALE)
     assert images.position == pytest.approx((SKY.ra, SKY.dec))
+    assert images.axes == pytest.approx((-SCALE, 0, 0, SCALE), abs=1e-6)
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])

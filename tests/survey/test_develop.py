@@ -74,6 +74,22 @@ def test_without_any_source_a_measured_frame_is_refused_and_recentring_changes_n
     assert still["center_x"] % 1 == 0.5
 
 
+def test_how_the_sky_lies_in_a_picture_is_told_by_its_coordinates_else_by_the_survey_file(tmp_path):
+    sky = disk(80, 80, 4.0)
+    folder = tmp_path / "fits"
+    own = row_of(folder, write_fits, sky, pixel_scale=1.0)["axes"]
+    assert own == pytest.approx([-0.4, 0, 0, 0.4], abs=1e-5)
+    bands = row_of(tmp_path / "bands", write_multimodal, sky, format="multimodal", pixel_scale=0.5)
+    assert bands["axes"] == [-0.5, 0, 0, -0.5]
+    assert row_of(tmp_path / "bands", write_multimodal, sky, format="multimodal")["axes"] is None
+
+    source = open_source(survey(format="fits", **write_fits(folder, [sky])))
+    (shard,) = source.list_shards(str(folder))
+    placed = source.read_rows(shard.uri, 0, 1).cutout(0) | {"ra": 150.0, "dec": 2.0}
+    assert develop(placed, source).axes is None
+    assert develop(placed, source, axes=True).axes == pytest.approx(own)
+
+
 def test_the_datas_own_pixel_scale_goes_before_the_survey_files(tmp_path):
     sky = disk(80, 80, 4.0)
     frame = {"arcsec": 30.0}
