@@ -155,8 +155,14 @@ def _histogram(counts: ClumpCounts, width: float) -> matplotlib.figure.Figure:
 
 
 def _completeness_section(score: Mapping[str, Any]) -> Section:
-    bins = score["bins"]
+    bins, marked = score["bins"], score.get("marked")
     columns = ("least", "most", "completeness", "purity")
+    real = (
+        f" Of clumps that people marked in {marked['galaxies']} real galaxies, which it wasn’t trained on, "
+        f"{marked['completeness']:.0%} are found, and {marked['purity']:.0%} of what is found is marked."
+        if marked
+        else ""
+    )
 
     def draw(width: float) -> matplotlib.figure.Figure:
         with plot_style():
@@ -181,7 +187,7 @@ def _completeness_section(score: Mapping[str, Any]) -> Section:
         "injected; "
         f"what is found within {score['match_radius']:g} frame pixels of one matches it. Completeness is the "
         "share of the injected clumps that is found, purity the share of what is found that is one; near a "
-        "galaxy’s own blue knots, of which nobody knows if they are clumps, nothing is counted.",
+        f"galaxy’s own blue knots, of which nobody knows if they are clumps, nothing is counted.{real}",
         [
             Figure.of_both_widths("completeness", "Completeness and purity against flux ratio", draw),
             Table(

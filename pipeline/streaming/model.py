@@ -204,10 +204,12 @@ class ModelActor:
     ) -> Iterator[tuple[int, NDArray[np.void]]]:
         """Some rows, each with its clumps, if they are wanted."""
         if self._finder is not None:
-            names = ("left", "top", "ra", "dec")
-            known = [batch[name].cast(pa.float64()).fill_null(np.nan).to_numpy()[rows] for name in names]
+            left, top, ra, dec = (
+                batch[name].cast(pa.float64()).fill_null(np.nan).to_numpy()[rows]
+                for name in ("left", "top", "ra", "dec")
+            )
             axes = [batch["axes"][row].as_py() or _UNKNOWN_AXES for row in rows.tolist()]
-            placed = Placed(*known, axes=np.array(axes, np.float64).reshape(-1, len(_UNKNOWN_AXES)))
+            placed = Placed(left, top, ra, dec, np.array(axes, np.float64).reshape(-1, len(_UNKNOWN_AXES)))
             found = self._finder(self._regions(batch, rows, pixels, None), placed)
             yield from zip(rows.tolist(), found, strict=True)
 

@@ -98,7 +98,7 @@ def speed(options: argparse.Namespace) -> dict[str, Any]:
     nothing = np.full(len(samples), np.nan)
     finder = ClumpFinder(options.weights, device)
     detector = load_detector(options.weights, device)[0]
-    placed = Placed(*[nothing] * 4, axes=np.full((len(samples), 4), np.nan))
+    placed = Placed(nothing, nothing, nothing, nothing, np.full((len(samples), 4), np.nan))
     return {
         "device": device,
         "threads": torch.get_num_threads(),
