@@ -8,14 +8,18 @@ detection, RASTI.
 
 from __future__ import annotations
 
+import functools
 import itertools
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.clumps.detector import FEATURES, SIDE, STEP, Found, Pyramid, peaks_of
-from pipeline.clumps.operators import detection_models
+from pipeline.errors import InputError
+from pipeline.network.operators import prepare_torchvision
 
 _ANCHORS = ((4,), (8,), (16,))
 """Widths of the anchors of each level, in pixels of a picture as the detector sees it."""
@@ -114,3 +118,20 @@ def boxes_of(targets: Tensor) -> list[Tensor]:
         corners = np.concatenate([middle - half, middle + half], axis=1)
         boxes.append(torch.from_numpy(corners).to(targets.device))
     return boxes
+
+
+@functools.cache
+def detection_models() -> ModuleType:
+    """The module ``torchvision.models.detection``.
+
+    Raises
+    ------
+    InputError
+        If torchvision isn't there.
+    """
+    if not prepare_torchvision():
+        raise InputError(
+            "Faster R-CNN needs the package torchvision: pip install 'tuningfork[detection]', or use a "
+            "detector of kind centres"
+        )
+    return import_module("torchvision.models.detection")

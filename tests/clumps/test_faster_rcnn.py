@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from pipeline.clumps.detector import SIDE, target_maps
-from pipeline.clumps.faster_rcnn import boxes_of
+from pipeline.clumps.faster_rcnn import boxes_of, detection_models
 from pipeline.clumps.training import DetectorRecipe, train_detector
 from pipeline.clumps.weights import DetectorCard, load_detector, new_detector, save_detector
+from pipeline.errors import InputError
 from tests.clumps.test_detector import points
 
 NONE = np.zeros((0, 2))
@@ -38,3 +41,10 @@ def test_it_learns_and_is_kept(tmp_path: Path) -> None:
     assert card.kind == "faster_rcnn"
     (found,) = again.find(galaxies.pictures[:1].float() / 255, 0.05)
     assert (np.diff(found.probability) <= 0).all()
+
+
+def test_what_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)  # as where it isn't installed
+    detection_models.cache_clear()
+    with pytest.raises(InputError, match=r"pip install 'tuningfork\[detection\]'"):
+        detection_models()

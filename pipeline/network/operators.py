@@ -1,4 +1,4 @@
-"""torchvision's detection models, also beside builds of torch for which its compiled operators don't load."""
+"""torchvision's operators, also beside builds of torch for which its compiled ones don't load."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import Tensor
-
-from pipeline.errors import InputError
 
 _NEEDED = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -22,28 +19,20 @@ _NEEDED = (
 )
 
 
-@functools.cache
-def detection_models() -> ModuleType:
-    """The module ``torchvision.models.detection``.
+def prepare_torchvision() -> bool:
+    """Make torchvision importable, beside any build of torch; False if it isn't installed.
 
     Where torchvision's own operators don't load, `nms` and `roi_align` stand for two of them.
-
-    Raises
-    ------
-    InputError
-        If torchvision isn't there.
     """
     place = find_spec("torchvision")
     if place is None or place.origin is None:
-        raise InputError(
-            "Faster R-CNN needs the package torchvision: pip install 'tuningfork[detection]', or use a "
-            "detector of kind centres"
-        )
+        return False
     if not _loads(Path(place.origin).parent):
         _register()
-    return import_module("torchvision.models.detection")
+    return True
 
 
+@functools.cache
 def _loads(folder: Path) -> bool:
     """Whether the compiled operators in torchvision's folder are made for this torch."""
     for library in folder.glob("_C*"):
