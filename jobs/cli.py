@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs import clumpy, people, publishing, vectors
+from jobs import clumpy, generating, people, publishing, vectors
 from jobs.arguments import Catalogue, ConfigFile, Overrides, PrintConfig, configure
 from jobs.bench.verbs import bench
 from jobs.cut import cut
@@ -298,6 +298,7 @@ def calibrate(
 
 app.command(cls=takes("jobs.detect.DetectConfig"))(clumpy.detect)
 app.command(cls=takes("jobs.clumps.ClumpsConfig", "catalogue", "out", "format"))(clumpy.clumps)
+app.command(cls=takes("jobs.imagine.ImagineConfig"))(generating.imagine)
 app.command(cls=takes("jobs.votes.VotesConfig"))(people.votes)
 app.command(cls=takes("jobs.consensus.ConsensusConfig", "votes"))(people.consensus)
 app.command(cls=takes("jobs.debias.DebiasConfig", "table"))(people.debias)
