@@ -6,7 +6,7 @@ LABELS has the vote fractions of galaxies that the network wasn't trained on, AN
 cumulative answers for them, by ``object_id``. A galaxy's forty votes on the first question are its fractions;
 looks draw from them, and what they agree with is the answer that most of the forty gave. The first `known`
 galaxies, with all of their votes, are what is known of the network at first; they aren't judged. What the
-network's answers are worth is learnt again from all votes so far, when they have doubled.
+network's answers are worth is learnt again from all votes so far, in each round.
 
 Prints JSON: looks a galaxy at which so much agrees, and how many times fewer than forty that is, of
 
