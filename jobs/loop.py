@@ -16,7 +16,7 @@ from pipeline.run.learnable import LABELS_FILE, write_labels
 from pipeline.run.settled import Settling, Votes, settled_schema
 from pipeline.run.subjects import write_subjects
 from pipeline.tree import GALAXY_ZOO_2, load_tree
-from pipeline.volunteers import aggregate, fit_prior, read_ballots
+from pipeline.volunteers import aggregate, fit_prior, read_ballots, sums_of_votes
 from pipeline.volunteers.rounds import Round, labels_before, now, read_rounds, worth_training, write_round
 from pipeline.volunteers.settlement import Terms
 from pipeline.volunteers.table import read_network, write_table
@@ -83,8 +83,9 @@ def run(config: LoopConfig) -> None:
         return
     with read_ballots(storage.absolute(config.votes), tree) as ballots:
         network = read_network(catalogue, tree, ballots.subjects)
-        knowledge = aggregate(ballots, network)
-        prior = fit_prior(tree, knowledge.counts, network)
+        plain = sums_of_votes(ballots)
+        knowledge = aggregate(ballots, network, plain)
+        prior = fit_prior(tree, plain, network, knowledge.faithfulness)
         voted = Votes(ballots.subjects, knowledge.counts, ballots.classifications)
     settling = Settling(
         tree,

@@ -14,7 +14,7 @@ users are judged by what the others say of their galaxies, their own votes taken
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,20 @@ class Knowledge:
         sums = counted.sum(axis=1, keepdims=True)
         return np.asarray((_ROW_VOTES * expected + counted) / (_ROW_VOTES + sums))
 
+    @property
+    def faithfulness(self) -> NDArray[np.float64]:
+        """Of the votes on each question the share that says what is seen, shape (questions,).
+
+        The others are taken to say any answer; where there are no votes it is 1.
+        """
+        result = np.ones(len(self.confusion))
+        for number, counted in enumerate(self.confusion):
+            votes = counted.sum(axis=(1, 2))
+            if votes.any():
+                mean = np.tensordot(votes / votes.sum(), self.matrices(number), 1)
+                result[number] = (np.trace(mean) - 1) / (len(mean) - 1)
+        return result
+
 
 def kind_matrices(answers: int) -> NDArray[np.float64]:
     """Confusion matrices of the kinds of users, shape (kinds, said, seen)."""
@@ -143,7 +157,8 @@ def aggregate(
 ) -> Knowledge:
     """Learn users and galaxies from all votes, again and again, until the shares are settled.
 
-    The prior is fitted to the plain votes first, and once more to the votes as they are then understood.
+    The prior is fitted to the plain votes; how faithful they are is learnt with it as it is, and then it is
+    corrected for that.
 
     Parameters
     ----------
@@ -157,18 +172,13 @@ def aggregate(
         Rounds at most, for each prior.
     """
     counts = sums_of_votes(ballots) if plain is None else plain
-    alpha = _prior_of(ballots, counts, network)
-    knowledge = initial_knowledge(ballots.tree, alpha, len(ballots.users))
+    prior, galaxies = fit_prior(ballots.tree, counts, network), len(ballots.subjects)
+    knowledge = initial_knowledge(ballots.tree, prior.of_galaxies(galaxies, network), len(ballots.users))
     knowledge.counts = counts.copy()
     knowledge = settle(knowledge, ballots, 10 * tolerance, max_rounds)
-    knowledge.alpha = _prior_of(ballots, knowledge.counts, network)
+    corrected = replace(prior, faithfulness=knowledge.faithfulness)
+    knowledge.alpha = corrected.of_galaxies(galaxies, network)
     return settle(knowledge, ballots, tolerance, max_rounds)
-
-
-def _prior_of(
-    ballots: Ballots, counts: NDArray[np.float64], network: NetworkAnswers | None
-) -> NDArray[np.float64]:
-    return fit_prior(ballots.tree, counts, network).of_galaxies(len(ballots.subjects), network)
 
 
 def settle(

@@ -26,6 +26,11 @@ _LEAST_SHARE = 0.01
 _LEAST, _MOST = -7.0, 7.0
 """Bounds of the logarithm of a strength."""
 
+_LEAST_FAITHFUL = 0.2
+"""Votes that are less faithful would tell too little of what is seen."""
+
+_LEAST_STRENGTH = 0.05
+
 _PENALTY = 1.0
 """On how far fitted parameters are off those that take a network at its word: one vote each of many galaxies
 says nothing of what the network is worth."""
@@ -60,21 +65,25 @@ class Prior:
     ----------
     alone, network : tuple of ndarray
         Of each question the parameters of `_alpha`: without a network's answers, and with them.
+    faithfulness : ndarray, shape (questions,)
+        See `as_seen`.
     """
 
     tree: DecisionTree
     alone: tuple[NDArray[np.float64], ...]
     network: tuple[NDArray[np.float64], ...]
+    faithfulness: NDArray[np.float64]
 
     def without_network(self) -> NDArray[np.float64]:
         """Parameters for a galaxy without a network's answers, shape (answers,).
 
         Above 0; of one question they sum to how many votes the prior is worth.
         """
-        widths = [len(question.answers) for question in self.tree.questions]
-        return np.concatenate(
-            [_alpha(one, _no_features(1, wide))[0][0] for one, wide in zip(self.alone, widths, strict=True)]
-        )
+        alpha = np.empty(self.tree.answer_count)
+        for number, where in enumerate(self.tree.slices.values()):
+            said = _alpha(self.alone[number], _no_features(1, where.stop - where.start))[0]
+            alpha[where] = as_seen(said, self.faithfulness[number])[0]
+        return alpha
 
     def with_network(self, answers: ArrayLike, volunteers: ArrayLike) -> NDArray[np.float64]:
         """Parameters for galaxies with a network's answers, shape (n, answers).
@@ -87,7 +96,8 @@ class Prior:
         shares, worth = np.asarray(answers, np.float64), np.asarray(volunteers, np.float64)
         alpha = np.empty_like(shares)
         for number, where in enumerate(self.tree.slices.values()):
-            alpha[:, where] = _alpha(self.network[number], _features(shares, worth[:, number], where))[0]
+            said = _alpha(self.network[number], _features(shares, worth[:, number], where))[0]
+            alpha[:, where] = as_seen(said, self.faithfulness[number])
         return alpha
 
     def of_galaxies(self, count: int, network: NetworkAnswers | None = None) -> NDArray[np.float64]:
@@ -98,13 +108,51 @@ class Prior:
         return alpha
 
 
-def fit_prior(tree: DecisionTree, counts: ArrayLike, network: NetworkAnswers | None = None) -> Prior:
+def as_seen(said: NDArray[np.float64], faithfulness: float) -> NDArray[np.float64]:
+    """The distribution of shares of those who see an answer, from that of those who say it.
+
+    If a share a of the votes says what is seen, and the others any answer, shares p of k answers that are
+    seen become a · p + (1 − a) / k: nearer to each other, and with a² times the variance.
+
+    Parameters
+    ----------
+    said : ndarray, shape (n, k)
+        Parameters of Dirichlet distributions.
+    faithfulness
+        The share a.
+
+    Examples
+    --------
+    If two votes of three are faithful, and one is for any of two answers, what is seen differs more than what
+    is said, both between the answers and from galaxy to galaxy.
+
+    >>> as_seen(np.array([[10.0, 5.0]]), 2 / 3).round(2).tolist()
+    [[3.75, 1.25]]
+    """
+    share, answers = max(faithfulness, _LEAST_FAITHFUL), said.shape[1]
+    strength = said.sum(axis=1, keepdims=True)
+    heard = said / strength
+    means = ((heard - (1 - share) / answers) / share).clip(min=_LEAST_SHARE / 10)
+    means /= means.sum(axis=1, keepdims=True)
+    spread, of_heard = (1 - (one**2).sum(axis=1, keepdims=True) for one in (means, heard))
+    strength = (share**2 * (strength + 1) * spread / of_heard - 1).clip(min=_LEAST_STRENGTH)
+    return np.asarray(strength * means)
+
+
+def fit_prior(
+    tree: DecisionTree,
+    counts: ArrayLike,
+    network: NetworkAnswers | None = None,
+    faithfulness: ArrayLike = 1.0,
+) -> Prior:
     """Fit the prior to votes, by their likelihood (the Dirichlet–multinomial).
 
     Parameters
     ----------
     counts : array_like, shape (galaxies, answers)
-        Votes for each answer.
+        Votes for each answer, as they were given.
+    faithfulness : array_like, shape (questions,)
+        How faithful they are (`Knowledge.faithfulness`).
     """
     votes = np.asarray(counts, np.float64)
     alone, with_network = [], []
@@ -116,7 +164,8 @@ def fit_prior(tree: DecisionTree, counts: ArrayLike, network: NetworkAnswers | N
             continue
         features = _features(network.answers, network.volunteers[:, number], where)
         with_network.append(_fitted(counted[network.galaxies], features))
-    return Prior(tree, tuple(alone), tuple(with_network))
+    faithful = np.broadcast_to(np.asarray(faithfulness, np.float64), len(tree.questions))
+    return Prior(tree, tuple(alone), tuple(with_network), faithful)
 
 
 class _Features(NamedTuple):
