@@ -12,6 +12,7 @@ from pipeline.errors import InputError
 from pipeline.tree import DecisionTree
 from pipeline.volunteers import fractions
 from pipeline.volunteers.debiasing import (
+    LOW_REDSHIFT,
     Galaxies,
     fit_distributions,
     fit_ratios,
@@ -50,6 +51,22 @@ def test_bias_goes(tree: DecisionTree, distant: Distant, method: str) -> None:
     near = distant.galaxies.redshift < 0.02
     if method == "distributions":
         np.testing.assert_allclose(after[near], shares[near], atol=1e-6)
+
+
+def test_what_differs_among_near_galaxies_is_not_carried_outwards(
+    tree: DecisionTree, distant: Distant
+) -> None:
+    """Galaxies within the low redshift are unbiased: how near they are is of no account."""
+    galaxies, where = distant.galaxies, tree.slices[tree.questions[0].key]
+    shares, near = fractions(tree, distant.counts)[:, where], galaxies.redshift < LOW_REDSHIFT
+    nearer = Galaxies(galaxies.magnitude, galaxies.size, galaxies.redshift / np.where(near, 10, 1))
+    found = []
+    for some in (galaxies, nearer):
+        correction = fit_distributions(shares, some)
+        assert correction is not None
+        found.append(correction.apply(shares, some)[0])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-12)
+    np.testing.assert_allclose(found[0][near], shares[near], atol=1e-6)
 
 
 def test_one_round_is_the_paper_s_formula(tree: DecisionTree, distant: Distant) -> None:

@@ -7,7 +7,8 @@ are divided by their sum. A share of 0 stays 0.
 
 Where the paper fits k and c in each of 30 Voronoi cells by redshift bins, and then how they depend on the
 galaxy, here both steps are one fit over all bins, whose cells are halved at the medians of size and magnitude
-in turn: no bin's own fit can fail, and none needs to be clipped.
+in turn: no bin's own fit can fail, and none needs to be clipped. Galaxies nearer than the low redshift count
+as if they were there: they are taken for unbiased, and what differs among them isn't to be carried outwards.
 
 References
 ----------
@@ -17,7 +18,7 @@ Hart et al. 2016, MNRAS 461, 3663 (arXiv:1607.01019), section 3.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -61,6 +62,9 @@ _FORMS: dict[Form, tuple[Callable[[Rows, Rows, Rows], Rows], Callable[[Rows, Row
     "power": (_power, _power_inverse),
 }
 _START: dict[Form, tuple[float, float]] = {"logistic": (1.0, -1.0), "power": (0.7, 0.0)}
+_FEW, _MORE = 4, 7
+"""Terms of ln k and of c: a constant and one of each property; the redshift's square and products besides."""
+
 _MOST_C: dict[Form, float] = {"logistic": 10.0, "power": 2.5}
 
 
@@ -74,27 +78,29 @@ class Curve:
         Which function of log10 f it is.
     logarithmic
         Whether k and c go with the logarithm of the redshift.
+    redshift
+        At which shares are unbiased, and nearer.
     centre, scale, low, high : ndarray, shape (3,)
         Of magnitude, log10 size and redshift, or its logarithm: mean, spread and range of the bins. Beyond
         the range a galaxy is taken for one at its edge.
-    coefficients : ndarray, shape (8,)
-        Of ln k, then of c (of ln c, in ``power``): a constant and one of each.
+    coefficients : ndarray, shape (8,) or (14,)
+        Of ln k, then of c (of ln c, in ``power``); see `_FEW`.
     """
 
     form: Form
     logarithmic: bool
+    redshift: float
     centre: NDArray[np.float64]
     scale: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     coefficients: NDArray[np.float64]
 
-    def debiased(self, shares: Rows, galaxies: Galaxies, redshift: float) -> Rows:
-        """What has the same rank at this redshift; of shares above 0."""
-        here = _features(galaxies, self.logarithmic)
+    def debiased(self, shares: Rows, galaxies: Galaxies) -> Rows:
+        """What has the same rank near by; of shares above 0."""
+        here = _features(galaxies, self.redshift, self.logarithmic)
         near = here.copy()
-        near[:, 2] = np.log10(redshift) if self.logarithmic else redshift
-        near[:, 2] = np.minimum(near[:, 2], here[:, 2])
+        near[:, 2] = np.log10(self.redshift) if self.logarithmic else self.redshift
         there = [self._parameters(one) for one in (here, near)]
         curve, inverse = _FORMS[self.form]
         x = np.log10(shares)
@@ -118,7 +124,6 @@ class Distributions:
     """
 
     curves: tuple[Curve | None, ...]
-    redshift: float
 
     def apply(
         self, shares: NDArray[np.float64], galaxies: Galaxies
@@ -128,9 +133,7 @@ class Distributions:
         for column, curve in enumerate(self.curves):
             some = np.flatnonzero(shares[:, column] > 0)
             if curve is not None and len(some):
-                result[some, column] = curve.debiased(
-                    shares[some, column], galaxies.take(some), self.redshift
-                )
+                result[some, column] = curve.debiased(shares[some, column], galaxies.take(some))
         return result / result.sum(axis=1, keepdims=True), np.ones(len(shares), bool)
 
 
@@ -146,12 +149,15 @@ def fit_distributions(
     redshift
         At which they are to be taken for unbiased. Nearer galaxies stay as they are.
     """
-    curves = tuple(_curve(column, galaxies) for column in shares.T)
-    return Distributions(curves, redshift) if any(curves) else None
+    curves = tuple(_curve(column, galaxies, redshift) for column in shares.T)
+    return Distributions(curves) if any(curves) else None
 
 
-def _curve(shares: Rows, galaxies: Galaxies) -> Curve | None:
-    """The best of the forms; None if there are too few galaxies."""
+def _curve(shares: Rows, galaxies: Galaxies, redshift: float) -> Curve | None:
+    """The best of the forms, with more terms if these foretell left-out bins better.
+
+    None if there are too few galaxies.
+    """
     voted = shares > 0
     if voted.sum() < _LEAST_BINS * GALAXIES_EACH:
         return None
@@ -164,46 +170,67 @@ def _curve(shares: Rows, galaxies: Galaxies) -> Curve | None:
         ],
         axis=1,
     )[counts > 0]
+    weights = np.sqrt(counts[counts > 0])
     best, least = None, np.inf
     for logarithmic in (False, True):
-        features = _features(galaxies, logarithmic)
+        features = _features(galaxies, redshift, logarithmic)
         sums: Rows = np.stack([np.bincount(bins, one, len(counts)) for one in features.T], axis=1)
         means = sums[counts > 0] / counts[counts > 0, None]
         redshifts = 10 ** means[:, 2] if logarithmic else means[:, 2]
         if len(means) < _LEAST_BINS or redshifts.max() < _LEAST_SPREAD * redshifts.min():
             return None
         centre, scale = means.mean(axis=0), means.std(axis=0).clip(min=1e-9)
-        standard = (means - centre) / scale
+        standard, limits = (means - centre) / scale, (means.min(axis=0), means.max(axis=0))
         for form in _FORMS:
-            coefficients, loss = _fit(form, standard, heights, np.sqrt(counts[counts > 0]))
+            coefficients = _fit(form, _FEW, standard, heights, weights)
+            loss = float((_residuals(form, coefficients, standard, heights, weights) ** 2).sum())
             if loss < least:
-                limits = means.min(axis=0), means.max(axis=0)
-                best, least = Curve(form, logarithmic, centre, scale, *limits, coefficients), loss
+                best = Curve(form, logarithmic, redshift, centre, scale, *limits, coefficients)
+                least, bins_of_best = loss, standard
+    assert best is not None
+    data = bins_of_best, heights, weights
+    if _left_out(best.form, _MORE, *data) < _left_out(best.form, _FEW, *data):
+        return replace(best, coefficients=_fit(best.form, _MORE, *data))
     return best
 
 
-def _fit(form: Form, standard: Rows, heights: Rows, weights: Rows) -> tuple[Rows, float]:
-    curve = _FORMS[form][0]
+def _left_out(form: Form, terms: int, standard: Rows, heights: Rows, weights: Rows) -> float:
+    """How badly each half of the bins is foretold by the other."""
+    loss, odd = 0.0, np.arange(len(standard)) % 2 == 1
+    for fitted in (odd, ~odd):
+        coefficients = _fit(form, terms, standard[fitted], heights[fitted], weights[fitted])
+        others = standard[~fitted], heights[~fitted], weights[~fitted]
+        loss += float((_residuals(form, coefficients, *others) ** 2).sum())
+    return loss
 
-    def residuals(coefficients: Rows) -> Rows:
-        k, c = _parameters(form, coefficients, standard)
-        model = curve(_GRID[None], k[:, None], c[:, None])
-        return np.asarray(((model - heights) * weights[:, None]).ravel())
 
-    start = np.zeros(8)
-    start[[0, 4]] = _START[form]
-    fitted = least_squares(residuals, start, method="trf", max_nfev=100)
-    return fitted.x, float(fitted.cost)
+def _fit(form: Form, terms: int, standard: Rows, heights: Rows, weights: Rows) -> Rows:
+    start = np.zeros(2 * terms)
+    start[[0, terms]] = _START[form]
+    fitted = least_squares(
+        lambda coefficients: _residuals(form, coefficients, standard, heights, weights), start, max_nfev=100
+    )
+    return np.asarray(fitted.x)
+
+
+def _residuals(form: Form, coefficients: Rows, standard: Rows, heights: Rows, weights: Rows) -> Rows:
+    k, c = _parameters(form, coefficients, standard)
+    model = _FORMS[form][0](_GRID[None], k[:, None], c[:, None])
+    return np.asarray(((model - heights) * weights[:, None]).ravel())
 
 
 def _parameters(form: Form, coefficients: Rows, standard: Rows) -> tuple[Rows, Rows]:
-    k = np.exp((coefficients[0] + standard @ coefficients[1:4]).clip(-5, 3))
-    c = (coefficients[4] + standard @ coefficients[5:8]).clip(-_MOST_C[form], _MOST_C[form])
+    magnitude, size, z = standard.T
+    terms = np.stack([np.ones_like(z), magnitude, size, z, z * z, magnitude * z, size * z], axis=1)
+    of_k, of_c = coefficients.reshape(2, -1)
+    k = np.exp((terms[:, : len(of_k)] @ of_k).clip(-5, 3))
+    c = (terms[:, : len(of_c)] @ of_c).clip(-_MOST_C[form], _MOST_C[form])
     return k, c
 
 
-def _features(galaxies: Galaxies, logarithmic: bool) -> Rows:
-    z = np.log10(galaxies.redshift) if logarithmic else galaxies.redshift
+def _features(galaxies: Galaxies, redshift: float, logarithmic: bool) -> Rows:
+    beyond = np.maximum(galaxies.redshift, redshift)
+    z = np.log10(beyond) if logarithmic else beyond
     return np.stack([galaxies.magnitude, np.log10(galaxies.size), z], axis=1)
 
 
