@@ -9,7 +9,6 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hera.workflows import models
 
 from tests.infra.manifests import KUBERAY, Object, closed, example_config, of_kind, render
 from tests.support.command import ROOT
@@ -35,6 +34,8 @@ def workflow(request: pytest.FixtureRequest) -> Object:
 
 def as_argo_has_it(document: Object) -> Any:
     """What is left of a document in Argo's models: a field that they don't know is lost."""
+    from hera.workflows import models  # seconds that only these tests need take
+
     return models.CronWorkflow.model_validate(document).model_dump(
         mode="json", by_alias=True, exclude_none=True
     )

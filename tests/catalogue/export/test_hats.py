@@ -7,9 +7,8 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import dask
-import lsdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -34,10 +33,14 @@ from tests.support.tables import snapshot
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")  # of LSDB's own code
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
+@pytest.fixture
+def lsdb() -> Iterator[Any]:
+    """LSDB in one thread; loading it takes seconds, which only these tests need take."""
+    import dask
+    import lsdb
+
     with dask.config.set(scheduler="synchronous"):
-        yield
+        yield lsdb
 
 
 def leaves(path: Path) -> list[Path]:
@@ -51,7 +54,7 @@ def assert_valid(path: Path, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_lsdb_opens_and_crossmatches_it(
-    tree: DecisionTree, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    lsdb: Any, tree: DecisionTree, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The poles and the meridian included."""
     rng = np.random.default_rng(3)
@@ -82,7 +85,7 @@ def test_lsdb_opens_and_crossmatches_it(
 
 
 def test_lsdb_reads_embeddings_as_vectors(
-    tree: DecisionTree, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    lsdb: Any, tree: DecisionTree, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = galaxies(tree, [(f"g{i}", 10.0 + i, 1.0) for i in range(40)], embedding=True)
     catalogue, out = write_catalogue(str(tmp_path / "catalogue"), tree, rows), tmp_path / "galaxies.hats"
@@ -153,7 +156,9 @@ def test_without_the_package_hats(
         export_catalogue(catalogue, str(tmp_path / "out"), tree, "hats")
 
 
-def test_an_empty_catalogue(tree: DecisionTree, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_empty_catalogue(
+    lsdb: Any, tree: DecisionTree, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     catalogue = write_catalogue(str(tmp_path / "c"), tree, catalogue_schema(tree).empty_table())
     out = tmp_path / "out"
     export_catalogue(catalogue, str(out), tree, "hats")
