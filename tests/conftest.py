@@ -27,6 +27,7 @@ from pipeline.storage import connection
 from pipeline.tree import DecisionTree, load_tree
 from tests.support.browser import chromium
 from tests.support.command import RAY_SETTINGS
+from tests.support.forked_workers import use_forks
 from tests.support.wheel import build_wheel
 
 INFRA = Path(__file__).resolve().parents[1] / "infra" / "s3"
@@ -116,6 +117,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what starts clusters, so that at the end no process has long to wait for the other."""
     items.sort(key=lambda item: not item.nodeid.startswith(("tests/faults/", "tests/integration/")))
+
+
+def pytest_collection_finish() -> None:
+    """Have Ray's workers forked, where tests use Ray themselves."""
+    if "ray" in sys.modules:
+        use_forks()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from jobs.cli import main
+from tests.support.forked_workers import use_forks
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
@@ -48,6 +49,7 @@ def tuningfork_here(
     process itself (its signals and streams, what it loads, the Ray that it starts, that it is dead when its
     lease is taken over) needs `tuningfork`.
     """
+    use_forks()
     said, complained = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(cwd),
