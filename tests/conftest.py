@@ -132,6 +132,17 @@ def tree() -> DecisionTree:
 
 
 @pytest.fixture(scope="session")
+def hubble_shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The galaxies of the Hubble deep field, as `ingest` writes them; who changes them takes a copy."""
+    from pipeline.cutouts.ingest import IngestHubbleConfig, ingest_hubble
+
+    folder = tmp_path_factory.mktemp("hubble") / "cutouts"
+    ingest_hubble(IngestHubbleConfig(output=str(folder)))
+    (shard,) = folder.glob("*.parquet")
+    return shard
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
     return build_wheel(tmp_path_factory.mktemp("wheel"))

@@ -19,7 +19,6 @@ from PIL import Image
 
 from pipeline import Classifier
 from pipeline.catalogue import catalogue_rows
-from pipeline.cutouts.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.errors import InputError
 from pipeline.images import ColorMapping, color_picture, decode_image
 from pipeline.network import DEFAULT_WEIGHTS
@@ -47,11 +46,9 @@ def pictures() -> list[np.ndarray]:
     return [galaxy(seed, 96) for seed in range(3)]
 
 
-def test_hubble_galaxies_get_bit_for_bit_what_the_stages_of_classify_give(tmp_path: Path) -> None:
-    ingest_hubble(IngestHubbleConfig(output=str(tmp_path)))
-    (shard,) = tmp_path.glob("*.parquet")
-    rows = pq.read_table(shard).slice(0, 4).to_pylist()
-    decoded = decode_unit(WorkUnit(0, str(shard), 0, len(rows)))
+def test_hubble_galaxies_get_bit_for_bit_what_the_stages_of_classify_give(hubble_shard: Path) -> None:
+    rows = pq.read_table(hubble_shard).slice(0, 4).to_pylist()
+    decoded = decode_unit(WorkUnit(0, str(hubble_shard), 0, len(rows)))
     answered = ModelActor(DEFAULT_WEIGHTS, str(GALAXY_ZOO_2), 60, "float32", torch.get_num_threads())(decoded)
 
     classifier = Classifier(precision="float32")

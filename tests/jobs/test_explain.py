@@ -12,7 +12,6 @@ import pytest
 
 from jobs.explain import run
 from pipeline.cutouts import list_shards, read_ids
-from pipeline.cutouts.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.errors import InputError
 from pipeline.run.looking import ExplainConfig
 from pipeline.tree import DecisionTree
@@ -23,14 +22,12 @@ GALAXIES = 24
 
 
 @pytest.fixture(scope="module")
-def hubble(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hubble(hubble_shard: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `GALAXIES` of them."""
     folder = tmp_path_factory.mktemp("hubble")
-    ingest_hubble(IngestHubbleConfig(output=str(folder / "all")))
-    first = min((folder / "all").glob("*.parquet"))
     (folder / "cutouts").mkdir()
     # Without what marks it as part of a set that was ingested whole.
-    some = pq.read_table(first).slice(0, GALAXIES).replace_schema_metadata(None)
+    some = pq.read_table(hubble_shard).slice(0, GALAXIES).replace_schema_metadata(None)
     pq.write_table(some, folder / "cutouts" / "some.parquet")
     return folder
 

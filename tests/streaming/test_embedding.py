@@ -13,7 +13,6 @@ from pipeline.averaging import naive_with_hidden
 from pipeline.catalogue import catalogue_schema
 from pipeline.catalogue.embedding import to_vectors
 from pipeline.config import CONFIGS
-from pipeline.cutouts.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.geometry import IDENTITY
 from pipeline.network import (
     DEFAULT_WEIGHTS,
@@ -47,11 +46,8 @@ def projection() -> Projection:
 
 
 @pytest.fixture(scope="module")
-def decoded(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
-    folder = tmp_path_factory.mktemp("embedding")
-    ingest_hubble(IngestHubbleConfig(output=str(folder / "cutouts")))
-    (shard,) = (folder / "cutouts").glob("*.parquet")
-    return decode_unit(WorkUnit(0, str(shard), 0, 5))
+def decoded(hubble_shard: Path) -> pa.Table:
+    return decode_unit(WorkUnit(0, str(hubble_shard), 0, 5))
 
 
 def stage(weights: str, projection: Projection | None, transforms: int = 1) -> ModelActor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +11,6 @@ import pytest
 
 from pipeline.catalogue import answer_matrix, catalogue_schema
 from pipeline.confidence.document import Confidence, read_confidence
-from pipeline.cutouts.ingest import IngestHubbleConfig, ingest_hubble
 from pipeline.network import DEFAULT_WEIGHTS, check_model
 from pipeline.protocol import RunLayout, WorkUnit
 from pipeline.protocol.records import read_ledger
@@ -28,16 +29,13 @@ def confidence() -> Confidence:
 
 
 @pytest.fixture(scope="module")
-def rows(confidence: Confidence, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
+def rows(confidence: Confidence, hubble_shard: Path, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
     """What the sink writes of five Hubble galaxies."""
-    folder = tmp_path_factory.mktemp("uncertainty")
-    ingest_hubble(IngestHubbleConfig(output=str(folder / "cutouts")))
-    (shard,) = (folder / "cutouts").glob("*.parquet")
-    decoded = decode_unit(WorkUnit(0, str(shard), 0, 5))
+    decoded = decode_unit(WorkUnit(0, str(hubble_shard), 0, 5))
     model = ModelActor(
         DEFAULT_WEIGHTS, str(GALAXY_ZOO_2), 1, "float32", 1, familiarity=confidence.familiarity
     )
-    layout = RunLayout(str(folder / "out"), "run")
+    layout = RunLayout(str(tmp_path_factory.mktemp("uncertainty")), "run")
     write_unit(model(decoded), layout, TREE, "w" * 64, confidence.concentrations)
     part = read_ledger(layout)[0].part
     assert part is not None
