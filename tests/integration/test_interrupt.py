@@ -21,14 +21,14 @@ STOPS = ((signal.SIGTERM, 143, 1), (signal.SIGINT, 130, 3))
 
 @pytest.fixture(scope="module")
 def cutouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty-six galaxies: six units."""
+    """Twelve galaxies: six units."""
     folder = tmp_path_factory.mktemp("galaxies")
-    write_survey(folder / "cutouts", 36)
+    write_survey(folder / "cutouts", 12)
     return folder / "cutouts"
 
 
 def classify(cutouts: Path) -> list[str]:
-    return ["classify", f"input={cutouts}", "output=out", "unit_rows=6", "precision=float32"]
+    return ["classify", f"input={cutouts}", "output=out", "unit_rows=2", "precision=float32"]
 
 
 def wait_for_units(run: Run, output: Path, count: int) -> None:
