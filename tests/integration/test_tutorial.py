@@ -56,7 +56,7 @@ def checkout(folder: Path) -> None:
 
 def output_of(commands: str, folder: Path) -> str:
     """What commands print on standard output; a shell isn't needed for verbs and their words alone."""
-    lines = commands.splitlines()
+    lines = commands.replace("\\\n", "").splitlines()
     if any(OF_THE_SHELL.search(line) or not line.startswith(f"{PROGRAM} ") for line in lines):
         return shell(commands, folder)
     done = [tuningfork_here(*shlex.split(line)[1:], cwd=folder) for line in lines]
