@@ -1,4 +1,4 @@
-"""The main job as its user runs it: real processes, a real Ray, real files, good galaxies among bad ones."""
+"""The main job as its user runs it: a real Ray, real files, good galaxies among bad ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.geometry import averaging_transforms, reach
 from pipeline.images import cut_region, decode_image
 from pipeline.network import DEFAULT_WEIGHTS, RegionBatch, ViewpointSampler, load_network
 from pipeline.tree import load_tree
-from tests.support.command import tuningfork, tuningfork_here
+from tests.support.command import tuningfork_here
 from tests.support.galaxies import galaxy, png
 from tests.support.tables import snapshot
 
@@ -83,7 +83,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Output:
         "ingest", "images", "images", "output=cutouts", "positions=positions.csv", cwd=folder
     )
     assert made.returncode == 0, made.stderr
-    first = tuningfork("classify", "input=cutouts", "output=out", *SETTINGS, cwd=folder)
+    first = tuningfork_here("classify", "input=cutouts", "output=out", *SETTINGS, cwd=folder)
     assert first.returncode == 0, first.stderr
     return Output(folder, good, first)
 
