@@ -32,8 +32,8 @@ def test_the_card_tells_the_score() -> None:
     assert score <= 0.096
     low, high = card.score["rmse_60_transforms_95_percent"]
     assert low < score < high
-    in_bfloat16 = SharedAverage(network, dtype=torch.bfloat16)(regions[:20])
-    assert 1e-5 < float((in_bfloat16 - answers[:20]).abs().max()) < 2e-3
+    in_bfloat16 = SharedAverage(network, dtype=torch.bfloat16)(regions[:4])
+    assert 1e-5 < float((in_bfloat16 - answers[:4]).abs().max()) < 2e-3
     assert score == pytest.approx(0.0934, abs=2e-4)
 
 
