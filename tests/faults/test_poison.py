@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import ray
 from ray.data import DataContext
 
 from pipeline.errors import InputError
@@ -38,7 +37,6 @@ def cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream, "DecodeActor", BadDecodeActor)
         yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="module")
