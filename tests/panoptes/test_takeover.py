@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.harness import running, stop, wait_for
 from tests.faults.zooniverse import WORDS
-from tests.support.command import ROOT
+from tests.support.command import ROOT, tuningfork_here
 from tests.support.panoptes import Panoptes, check_once, write_subjects
 from tests.support.panoptes_server import WORKFLOW
 
@@ -26,9 +26,9 @@ def test_two_on_one_machine_the_second_is_turned_away(server: Panoptes, tmp_path
     with running(WORDS, tmp_path, server.environment()) as first:
         wait_for((tmp_path / "subjects" / "zooniverse" / "lease.json").exists, seconds=120)
         stop(first.process.pid)
-        with running(WORDS, tmp_path, server.environment()) as second:
-            assert second.wait() == 3
-            assert "is held by run of `zooniverse push`" in second.text()
+        second = tuningfork_here(*WORDS, cwd=tmp_path, environment=server.environment())
+        assert second.returncode == 3
+        assert "is held by run of `zooniverse push`" in second.stderr
         os.kill(first.process.pid, signal.SIGCONT)
         assert first.wait() == 0, first.text()
     check_once(server.state(), 20, WORKFLOW)
