@@ -133,8 +133,14 @@ def test_the_page_rings_the_galaxies_with_most_clumps(page: Path) -> None:
     assert text.count("data:image/webp") == 4  # five are shown, and the one with most has no picture
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        ("dark", 390),
+        ("light", 1400),
+        *(pytest.param(*other, marks=pytest.mark.long) for other in (("light", 390), ("dark", 1400))),
+    ],
+)
 def test_the_page_is_readable_everywhere(browser: Browser, page: Path, theme: Any, width: int) -> None:
     size: Any = {"width": width, "height": 900}
     with opened(browser, page, color_scheme=theme, viewport=size, reduced_motion="reduce") as found:
