@@ -29,7 +29,9 @@ def build_wheel(folder: Path) -> Path:
 def install_wheel(wheel: Path, folder: Path) -> Path:
     """Install a wheel into an environment of its own; its ``bin``."""
     binaries = bare_environment(folder)
-    pip("--python", str(binaries / "python"), "install", "--no-deps", "--no-index", str(wheel))
+    pip(
+        "--python", str(binaries / "python"), "install", "--no-compile", "--no-deps", "--no-index", str(wheel)
+    )
     return binaries
 
 
