@@ -17,8 +17,8 @@ from tests.support.galaxies import galaxy
 from tests.support.survey_tiles import wcs_at, write_band
 
 PAGE = ROOT / "docs" / "tutorial" / "afternoon.md"
-GALAXIES = 60
-BANDS, SCALE, STAMP, SIDE = ("i", "r", "g"), 0.396, 80, 480
+GALAXIES = 32
+BANDS, SCALE, STAMP, SIDE = ("i", "r", "g"), 0.396, 80, 320
 OUTSIDE = 2
 
 
