@@ -17,7 +17,6 @@ from typing import Any
 
 from pipeline.streaming import isolation, rows
 from pipeline.streaming.child import serve
-from pipeline.survey.source import Source
 
 PREFIX = b"TUNINGFORK-FAULT:"
 
@@ -39,13 +38,13 @@ def put_bugs_in() -> None:
     isolation.CHILD = NAME
 
 
-def _with_bugs(function: Callable[[Mapping[str, Any], Source], Any]) -> Callable[..., Any]:
+def _with_bugs(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
-    def faulty(cutout: Mapping[str, Any], source: Source) -> Any:
+    def faulty(cutout: Mapping[str, Any], *more: Any) -> Any:
         image = cutout["image"]
         if isinstance(image, bytes) and image.startswith(PREFIX):
             _cause(image.removeprefix(PREFIX).decode())
-        return function(cutout, source)
+        return function(cutout, *more)
 
     return faulty
 
