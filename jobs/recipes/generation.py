@@ -89,7 +89,7 @@ def main() -> None:
         score={
             "held_out_galaxies": len(unseen),
             "held_out_loss": round(held_out_loss(best, unseen, recipe), 4),
-            "trained_loss": round(held_out_loss(best, first(galaxies, len(unseen)), recipe), 4),
+            "trained_loss": round(held_out_loss(best, galaxies.first(len(unseen)), recipe), 4),
         },
         not_good_for=LIMITS,
     )
@@ -146,11 +146,6 @@ def regions_of(labels: Labels) -> Iterator[Region]:
         for region in storage.read_ahead(lambda row: load_region(labels, row, cut), rows):
             yield region
             advance(1)
-
-
-def first(galaxies: TrainingSet, count: int) -> TrainingSet:
-    """The first of some galaxies."""
-    return TrainingSet(galaxies.pictures[:count], galaxies.votes[:count])
 
 
 def trained_generator(

@@ -101,13 +101,6 @@ class Pyramid(nn.Module):
         return next(self.parameters()).device
 
     @torch.no_grad()
-    def lay_channels_last(self) -> None:
-        """Store filters in the layout in which CPUs and GPUs convolve fastest."""
-        for part in self.parameters():
-            if part.dim() == 4:
-                part.data = part.data.contiguous(memory_format=torch.channels_last)
-
-    @torch.no_grad()
     def take_convolutions(self, network: ViewpointNetwork) -> None:
         """Begin with the convolutions of a network that was trained on galaxies.
 

@@ -18,6 +18,7 @@ from pipeline.clumps.samples import Sample, TrainingSet
 from pipeline.clumps.weights import TrainedDetector
 from pipeline.config import StrictModel
 from pipeline.geometry import FRAME_PIXELS
+from pipeline.network.layers import lay_channels_last
 
 EpochDone = Callable[[int, float], None]
 """A function that is called with the number of epochs done, and the mean loss of the last."""
@@ -60,7 +61,7 @@ def train_detector(
         File that training is continued from, and that is written after each epoch.
     """
     random = torch.Generator().manual_seed(recipe.seed)
-    detector.lay_channels_last()
+    lay_channels_last(detector)
     optimizer = torch.optim.AdamW(detector.parameters(), recipe.rate, weight_decay=recipe.decay)
     steps = recipe.epochs * -(-len(galaxies) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=steps, pct_start=0.2)

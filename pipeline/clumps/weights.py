@@ -18,6 +18,7 @@ from pipeline.clumps.faster_rcnn import FasterDetector
 from pipeline.config import CONFIGS, StrictModel
 from pipeline.errors import InputError
 from pipeline.network.checkpoint import card_uri, read_bytes_of, read_json
+from pipeline.network.layers import lay_channels_last
 
 TrainedDetector = CentreDetector | FasterDetector
 """A detector of either kind."""
@@ -118,7 +119,7 @@ def load_detector(weights: str, device: str | torch.device = "cpu") -> tuple[Tra
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{weights} doesn't hold a detector of clumps: {reason}") from error
-    detector.lay_channels_last()
+    lay_channels_last(detector)
     return detector.eval().requires_grad_(False).to(device), card
 
 

@@ -106,13 +106,6 @@ class Generator(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    @torch.no_grad()
-    def lay_channels_last(self) -> None:
-        """Store filters in the layout in which CPUs and GPUs convolve fastest."""
-        for part in self.parameters():
-            if part.dim() == 4:
-                part.data = part.data.contiguous(memory_format=torch.channels_last)
-
     def forward(self, mixed: Tensor, times: Tensor, votes: Tensor) -> Tensor:
         """Map pictures on their way (n, 3, 64, 64) to the expected noise less galaxy.
 

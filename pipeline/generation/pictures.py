@@ -44,6 +44,10 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def first(self, count: int) -> TrainingSet:
+        """So many of the galaxies."""
+        return TrainingSet(self.pictures[:count], self.votes[:count])
+
     def to(self, device: torch.device) -> TrainingSet:
         """The same galaxies on a device."""
         return TrainingSet(self.pictures.to(device), self.votes.to(device))

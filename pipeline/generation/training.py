@@ -16,6 +16,7 @@ from pipeline.config import StrictModel
 from pipeline.errors import RunError
 from pipeline.generation.generator import Generator
 from pipeline.generation.pictures import TrainingSet
+from pipeline.network.layers import lay_channels_last
 
 Shown = Callable[[int], None]
 """A function that is called with the number of galaxies shown since its last call."""
@@ -90,7 +91,7 @@ def train_generator(
     RunError
         If the loss is no longer finite.
     """
-    generator.train().lay_channels_last()
+    lay_channels_last(generator.train())
     averaged = AveragedModel(generator, multi_avg_fn=_average(recipe.average_decay))
     optimizer = torch.optim.AdamW(generator.parameters(), recipe.rate, weight_decay=recipe.decay)
     steps = recipe.epochs * -(-len(galaxies) // recipe.batch)

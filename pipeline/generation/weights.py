@@ -18,6 +18,7 @@ from pipeline.config import StrictModel
 from pipeline.errors import InputError
 from pipeline.generation.generator import Generator, GeneratorSpec
 from pipeline.network.checkpoint import card_uri, read_bytes_of, read_json
+from pipeline.network.layers import lay_channels_last
 from pipeline.tree import DecisionTree
 
 MOST_PARAMETERS = 5_500_000
@@ -115,5 +116,5 @@ def load_generator(
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{weights} doesn't hold a generator: {reason}") from error
-    generator.lay_channels_last()
+    lay_channels_last(generator)
     return generator.eval().requires_grad_(False).to(device), card

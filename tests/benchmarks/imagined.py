@@ -35,7 +35,7 @@ from scipy.stats import ks_2samp
 from torch import Tensor
 from torch.nn import functional
 
-from jobs.recipes.generation import challenge_labels, first, training_set
+from jobs.recipes.generation import challenge_labels, training_set
 from pipeline import Classifier
 from pipeline.catalogue.embedding import EMBEDDING, STEP
 from pipeline.console import progress
@@ -71,7 +71,7 @@ def main() -> None:
     asked = unseen.votes
     judge = Judge(seen(unseen), asked, near := Neighbours(trained))
     result: dict[str, Any] = {"weights": card.sha256, "galaxies": len(unseen), "steps": options.steps}
-    fair = first(trained, len(unseen))  # the label table begins with 400 fair ones
+    fair = trained.first(len(unseen))  # the label table begins with 400 fair ones
     result["floor"] = judge(seen(fair), fair.votes, None)
     result["held_out"] = {"nearest": near.summary(judge.nearest), "agreement": judge.agreement}
     for guidance in map(float, options.guidance.split(",")):
